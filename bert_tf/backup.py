@@ -1,0 +1,112 @@
+"""What a killed training run needs to go on exactly where it was, on disk after every epoch.
+
+Keras' BackupAndRestore keeps weights and optimizer but not the state of the dropout generators, so that a resumed run
+draws other masks than one never killed; and it writes the frozen weights again each epoch. Here only what training
+changes is kept: trained weights, optimizer, generators, and the history, in one file that is replaced whole.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from bert_tf import report
+
+
+class Backup(keras.callbacks.Callback):
+    """Keeps the state of a run after each epoch, and the weights of its best epoch.
+
+    Args:
+        folder: Path for `last.safetensors` and `best.safetensors`; made with the first epoch.
+        monitor: str, the metric that decides what is best: lowest, or highest for an accuracy.
+        early_stopping: int, epochs without a better one after which training stops; None = never.
+    Attributes:
+        history: dict, metric -> value of each epoch so far, those before a restart included.
+    """
+
+    def __init__(self, folder: Path, monitor: str = "val_loss", early_stopping: int | None = None):
+        super().__init__()
+        self.folder = folder
+        self.monitor = monitor
+        self.early_stopping = early_stopping
+        self.history: dict[str, list[float]] = {}
+
+    @property
+    def epochs_done(self) -> int:
+        return len(next(iter(self.history.values()), []))
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether early stopping has ended the run."""
+        if self.early_stopping is None or not self.history:
+            return False
+        return self.epochs_done - report.best_epoch(self.history, self.monitor) >= self.early_stopping
+
+    def restore(self, model) -> int:
+        """Puts a compiled model into the state after the last finished epoch; returns the number of epochs done."""
+        if (self.folder / "last.safetensors").is_file():
+            metadata = _load(self.folder / "last.safetensors", _state(model))
+            self.history = json.loads(metadata["history"])
+        return self.epochs_done
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        if self.monitor not in logs:
+            raise ValueError(f"There is no {self.monitor!r} to choose the best epoch by. Metrics: {sorted(logs)}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        diverged = not np.isfinite(float(logs[self.monitor]))
+        # The best first: killed between the two, the run repeats this epoch and writes the same best again.
+        if not diverged and report.best_epoch(self.history, self.monitor) == self.epochs_done:
+            _save(self.folder / "best.safetensors", self.model.trainable_variables, {})
+        _save(self.folder / "last.safetensors", _state(self.model), {"history": json.dumps(self.history)})
+        if self.epochs_done and not diverged and self.should_stop:
+            self.model.stop_training = True
+
+    def restore_best(self, model) -> int:
+        """Gives the model the weights of the best epoch; returns its number, from 1."""
+        best = report.best_epoch(self.history, self.monitor)
+        _load(self.folder / "best.safetensors", model.trainable_variables)
+        return best
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _state(model) -> list:
+    """Every variable that training changes: trained weights, dropout generators, optimizer."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    weights = {id(variable) for variable in model.weights}
+    generators = [variable for variable in model.variables if id(variable) not in weights]
+    return [*model.trainable_variables, *generators, *model.optimizer.variables]
+
+
+def _save(file: Path, variables: list, metadata: dict[str, str]) -> None:
+    from safetensors.numpy import save_file
+
+    scratch = file.with_name(f".{file.name}.part")
+    tensors = {f"{i:05}": np.array(ops.convert_to_numpy(v), order="C") for i, v in enumerate(variables)}
+    save_file(tensors, scratch, metadata=metadata)
+    os.replace(scratch, file)
+
+
+def _load(file: Path, variables: list) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            arrays = [opened.get_tensor(name) for name in sorted(opened.keys())]
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{file}: damaged ({error}). Start the run again with overwrite (--overwrite).") from error
+    if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
+        raise ValueError(f"{file}: the state of another model. Start the run again with overwrite (--overwrite).")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return metadata

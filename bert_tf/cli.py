@@ -1,0 +1,215 @@
+"""`bert-tf`: the library's functions from the command line."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from bert_tf import __version__
+
+USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, or 2 for wrong input, whose message goes to stderr."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("bert_tf").setLevel(logging.INFO)
+    try:
+        options.run(options)
+    except USER_ERRORS as error:
+        print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. A fine-tuning run goes on where it was with --resume.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _load_tensorflow() -> None:
+    """Imports TensorFlow without the notes on its own build that it writes past Python and its own log level."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bert-tf",
+        description="Fine-tune DistilBERT and BERT to sort texts into classes, and use the result.",
+        epilog="Start with: bert-tf finetune --train reviews.csv",
+    )
+    parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_finetune(commands)
+    _add_predict(commands)
+    _add_convert(commands)
+    return parser
+
+
+# finetune
+
+
+def _add_finetune(commands) -> None:
+    command = commands.add_parser(
+        "finetune",
+        help="train a classifier on your labelled texts",
+        description="Trains a classifier on labelled texts and keeps its best epoch. Leaves in the output folder: model/ "
+        "(reads in bert_tf and in transformers), history.csv, metrics.json, curves.png, tensorboard/.",
+        epilog="Example: bert-tf finetune --train reviews.csv --epochs 10 --output-dir runs/reviews",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    data = command.add_argument_group("data")
+    data.add_argument("--train", metavar="FILE", help="labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; "
+                      "'demo' = the reviews that ship with bert-tf", required=True)  # fmt: skip
+    data.add_argument("--validation", metavar="FILE", help="texts to choose the best epoch by; if left out, a fifth of "
+                      "the training texts is held back")  # fmt: skip
+    data.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
+    data.add_argument("--label-column", metavar="NAME", help="column with the class; if left out, found by its name")
+    data.add_argument("--max-length", type=int, default=256, metavar="N", help="tokens; longer texts are cut")
+    model = command.add_argument_group("model")
+    model.add_argument("--checkpoint", default="minilm", metavar="NAME", help="what to start from: a folder, a name on the "
+                       "Hugging Face hub such as distilbert-base-uncased, or minilm")  # fmt: skip
+    model.add_argument("--unfreeze", type=_unfreeze, default=0, metavar="K", help="how many of the top layers to train "
+                       "beside the head: 0 = none (the base is frozen), or all")  # fmt: skip
+    model.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
+    training = command.add_argument_group("training")
+    training.add_argument("--epochs", type=int, default=3, metavar="N", help="passes over the training texts")
+    training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, 1e-3 for a frozen "
+                          "base and 5e-5 otherwise")  # fmt: skip
+    training.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step")
+    training.add_argument("--optimizer", default="adam", metavar="NAME", help="a Keras optimizer")
+    training.add_argument("--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower "
+                          "validation loss")  # fmt: skip
+    training.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random")
+    output = command.add_argument_group("output")
+    output.add_argument("--output-dir", default="runs/finetune", metavar="DIR", help="folder for the results")
+    output.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds")
+    output.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    command.set_defaults(run=_finetune)
+
+
+def _unfreeze(value: str) -> int | str:
+    if value == "all" or value.isdigit():
+        return value if value == "all" else int(value)
+    raise argparse.ArgumentTypeError(f"a number of layers, or all. Received: {value!r}")
+
+
+def _finetune(options) -> None:
+    from bert_tf.data import demo_reviews, read_examples
+
+    settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
+    train, validation = settings.pop("train"), settings.pop("validation")
+    columns = (settings.pop("text_column"), settings.pop("label_column"))
+    if train == "demo":
+        train, demo_validation = demo_reviews()
+        validation = validation or demo_validation
+    # Read here, so that a wrong file is said before TensorFlow has been loaded, which takes seconds.
+    train = read_examples(train, *columns)
+    if validation is not None:
+        validation = read_examples(validation, *columns)
+    _load_tensorflow()
+    from bert_tf.finetune import finetune
+
+    finetune(train, validation, **settings)
+
+
+# predict
+
+
+def _add_predict(commands) -> None:
+    command = commands.add_parser(
+        "predict",
+        help="sort new texts into classes",
+        description="Sorts texts into the classes a model was fine-tuned for; prints a table, or JSON.",
+        epilog='Example: bert-tf predict runs/reviews/model --text "Broke after a day." --text "Lovely."',
+    )
+    command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
+    source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .jsonl or .parquet")
+    command.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
+    command.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step (default: 32)")
+    command.add_argument(
+        "--json", action="store_true", help="print JSON: text, label, score, and the score of each class"
+    )
+    command.add_argument("--output", metavar="FILE", help="write to this .csv or .json file and not to the terminal")
+    command.set_defaults(run=_predict)
+
+
+def _predict(options) -> None:
+    from bert_tf.data import read_examples
+
+    if options.output and Path(options.output).suffix not in (".csv", ".json"):
+        raise ValueError(f"--output: expected a file that ends in .csv or .json. Received: {options.output}")
+    texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
+    _load_tensorflow()
+    from bert_tf import report
+    from bert_tf.predict import predict
+
+    found = predict(options.model, texts, batch_size=options.batch_size)
+    rows = [
+        {
+            "text": text,
+            "label": label,
+            "score": round(score, 6),
+            "scores": dict(zip(found.label_names, map(float, p), strict=True)),
+        }
+        for text, label, score, p in zip(texts, found.labels, found.scores, found.probabilities, strict=True)
+    ]
+    if options.output and options.output.endswith(".csv"):
+        report.write_csv(Path(options.output), ["text", "label", "score"], rows)
+    elif options.output or options.json:
+        text = json.dumps(rows, indent=2, ensure_ascii=False)
+        report.write_text(Path(options.output), text + "\n") if options.output else print(text)
+    else:
+        cells = [(row["label"], f"{row['score']:.3f}", _shortened(row["text"])) for row in rows]
+        print(report.table(("label", "score", "text"), cells))
+
+
+def _shortened(text: str, width: int = 70) -> str:
+    """One line of a text that a terminal can show: no line breaks, no control characters."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+# convert
+
+
+def _add_convert(commands) -> None:
+    command = commands.add_parser(
+        "convert",
+        help="rewrite a checkpoint in the standard form",
+        description="Rewrites a checkpoint that bert_tf can read as config.json, model.safetensors and tokenizer files.",
+        epilog="Example: bert-tf convert my-bert my-distilbert --to distilbert",
+    )
+    command.add_argument("source", metavar="SRC", help="folder or hub name")
+    command.add_argument("destination", metavar="DST", help="folder to write")
+    command.add_argument("--to", choices=["distilbert"], help="fold a BERT into a DistilBERT: the same numbers for single "
+                         "texts, without token types and pooler")  # fmt: skip
+    command.add_argument("--overwrite", action="store_true", help="replace the checkpoint that DST holds")
+    command.set_defaults(run=_convert)
+
+
+def _convert(options) -> None:
+    destination = Path(options.destination)
+    if destination.is_dir() and any(destination.iterdir()) and not options.overwrite:
+        raise FileExistsError(f"{destination}: is not empty. Choose another folder, or --overwrite.")
+    from bert_tf.checkpoint import convert
+
+    convert(options.source, destination, to=options.to)
+    print(f"Written: {destination}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The encoder: embeddings and a stack of layers, from token ids to hidden states.
+
+`embed`, then any run of layers, on flat `(B * T, D)` hidden states: whoever wants only the frozen lower part, or only
+the part above the freeze boundary, calls these with the same layer objects, so that training one trains the other.
+"""
+
+import logging
+
+import keras
+from keras import ops
+
+from bert_tf.layers import Embeddings, EncoderLayer
+from bert_tf.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
+
+log = logging.getLogger("bert_tf")
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class CallForms:
+    """The ways transformers 4 let a model be called, turned into keyword arguments.
+
+    One tensor; a list in the order of `INPUT_NAMES`; a dict or `BatchEncoding`; keyword arguments; NumPy arrays.
+    """
+
+    def __call__(self, inputs=None, *args, **kwargs):
+        if hasattr(inputs, "keys") and not hasattr(inputs, "shape"):
+            named = dict(inputs)
+        elif isinstance(inputs, (list, tuple)) and inputs and hasattr(inputs[0], "shape"):
+            named = dict(zip(INPUT_NAMES, inputs, strict=False))
+        else:
+            named = {} if inputs is None else {"input_ids": inputs}
+        named |= dict(zip(INPUT_NAMES[1:], args, strict=False))
+        named |= {name: value for name, value in kwargs.items() if value is not None or name not in named}
+        if named.pop("head_mask", None) is not None:
+            raise NotImplementedError("`head_mask` is not supported: prune heads by zeroing rows of attention.dense.")
+        if named.get("input_ids") is None and named.get("inputs_embeds") is None:
+            raise ValueError(f"A model needs `input_ids` or `inputs_embeds`. Received: {sorted(named) or 'nothing'}")
+        return super().__call__(**named)
+
+
+class Blocks(keras.layers.Layer):
+    """The stack of encoder layers, under `.layer` as in Hugging Face's models.
+
+    Args:
+        num_hidden_layers: int.
+        **settings: the arguments of `bert_tf.layers.EncoderLayer`.
+    """
+
+    def __init__(self, num_hidden_layers: int, name: str = "blocks", dtype=None, **settings):
+        super().__init__(name=name, dtype=dtype)
+        self.layer = [
+            EncoderLayer(**settings, dtype=self.dtype_policy, name=f"layer_{i}") for i in range(num_hidden_layers)
+        ]
+
+    def build(self, input_shape=None):
+        for layer in self.layer:
+            layer.build()
+        self.built = True
+
+    def call(self, hidden_states, attention_mask, training=None):
+        for layer in self.layer:
+            hidden_states, _ = layer(hidden_states, attention_mask, training=training)
+        return hidden_states
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class Encoder(CallForms, keras.layers.Layer):
+    """A BERT-like encoder (Devlin et al. 2019; Sanh et al. 2019 with no token types and no pooler).
+
+    Args:  (B = batch, T = tokens, D = hidden_size, H = heads)
+        vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads,
+            max_position_embeddings, type_vocab_size: int, sizes.
+        hidden_act: str, a key of `bert_tf.layers.ACTIVATIONS`.
+        hidden_dropout, attention_dropout, attention_output_dropout: float in [0, 1).
+        layer_norm_eps, initializer_range: float.
+        pooler: bool, whether a dense tanh layer over the first token belongs to the model (BERT).
+    Call arguments:
+        input_ids, attention_mask, token_type_ids: int `(B, T)`; mask 1 = real token, None = all real.
+        inputs_embeds: float `(B, T, D)` in place of `input_ids`.
+        output_hidden_states, output_attentions: bool.
+    Returns: `TFBaseModelOutput`, with a pooler `TFBaseModelOutputWithPooling`.
+
+    >>> encoder = Encoder(30, 8, 16, 2, 2, 10)
+    >>> encoder(keras.ops.ones((3, 7), "int32")).last_hidden_state.shape
+    TensorShape([3, 7, 8])
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        intermediate_size: int,
+        num_hidden_layers: int,
+        num_attention_heads: int,
+        max_position_embeddings: int,
+        type_vocab_size: int = 0,
+        hidden_act: str = "gelu",
+        hidden_dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        attention_output_dropout: float = 0.0,
+        layer_norm_eps: float = 1e-12,
+        initializer_range: float = 0.02,
+        pooler: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._settings = {
+            name: value for name, value in locals().items() if name not in ("self", "kwargs", "__class__")
+        }
+        self.hidden_size = hidden_size
+        self.embeddings = Embeddings(
+            vocab_size,
+            hidden_size,
+            max_position_embeddings,
+            type_vocab_size,
+            layer_norm_eps,
+            hidden_dropout,
+            initializer_range,
+            dtype=self.dtype_policy,
+            name="embeddings",
+        )
+        self.blocks = Blocks(
+            num_hidden_layers,
+            hidden_size=hidden_size,
+            intermediate_size=intermediate_size,
+            num_attention_heads=num_attention_heads,
+            hidden_act=hidden_act,
+            hidden_dropout=hidden_dropout,
+            attention_dropout=attention_dropout,
+            attention_output_dropout=attention_output_dropout,
+            layer_norm_eps=layer_norm_eps,
+            initializer_range=initializer_range,
+            dtype=self.dtype_policy,
+        )
+        self.pooler = (
+            keras.layers.Dense(
+                hidden_size,
+                activation="tanh",
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
+                dtype=self.dtype_policy,
+                name="pooler",
+            )
+            if pooler
+            else None
+        )
+
+    @property
+    def transformer(self) -> Blocks:
+        """The stack of layers, by DistilBERT's name: `model.distilbert.transformer.layer[i]`."""
+        return self.blocks
+
+    @property
+    def encoder(self) -> Blocks:
+        """The stack of layers, by BERT's name: `model.bert.encoder.layer[i]`."""
+        return self.blocks
+
+    def build(self, input_shape=None):
+        self.embeddings.build()
+        self.blocks.build()
+        if self.pooler is not None:
+            self.pooler.build((None, self.hidden_size))
+        self.built = True
+
+    def call(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        inputs_embeds=None,
+        output_hidden_states=False,
+        output_attentions=False,
+        training=None,
+    ):
+        if token_type_ids is not None and self.embeddings.token_type_embeddings is None:
+            _say_once(self, "token_type_ids are ignored: this model has no token types.")
+        shape = ops.shape(input_ids if inputs_embeds is None else inputs_embeds)[:2]
+        if attention_mask is None:
+            attention_mask = ops.ones(shape, "int32")
+
+        def unflat(flat):  # (B * T, D) -> (B, T, D)
+            return ops.reshape(flat, (-1, shape[1], self.hidden_size))
+
+        flat = self.embeddings(input_ids, token_type_ids, inputs_embeds, training=training)
+        hidden_states, attentions = [flat], []
+        for layer in self.blocks.layer:
+            flat, probabilities = layer(flat, attention_mask, training=training)
+            hidden_states.append(flat)
+            attentions.append(probabilities)
+        last_hidden_state = unflat(flat)
+        outputs = {
+            "last_hidden_state": last_hidden_state,
+            "hidden_states": tuple(map(unflat, hidden_states)) if output_hidden_states else None,
+            "attentions": tuple(attentions) if output_attentions else None,
+        }
+        if self.pooler is None:
+            return TFBaseModelOutput(**outputs)
+        return TFBaseModelOutputWithPooling(**outputs, pooler_output=self.pooler(last_hidden_state[:, 0]))
+
+    def get_config(self):
+        return {**super().get_config(), **self._settings}
+
+
+def _say_once(layer, message: str) -> None:
+    if not getattr(layer, "_said", False):
+        object.__setattr__(layer, "_said", True)
+        log.warning(message)

@@ -1,0 +1,319 @@
+"""The whole job in one call: labelled texts and a checkpoint in, a fine-tuned classifier and its record out."""
+
+import hashlib
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bert_tf import checkpoint, report
+from bert_tf.backup import Backup
+from bert_tf.data import Examples, check_classes, read_examples
+from bert_tf.models import CLASSES
+from bert_tf.pipeline import batches, by_length, take
+from bert_tf.tokenizer import Tokens, check_max_length, load_tokenizer, tokenize
+
+# Learning rates that suit Adam: a fresh head on a frozen base, and pretrained layers that should move little.
+LEARNING_RATE_FROZEN = 1e-3
+LEARNING_RATE_UNFROZEN = 5e-5
+
+RUN = "run.json"  # a folder that holds one is a run; written first
+OUTPUTS = ("model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What `finetune` leaves.
+
+    Attributes:
+        model: the classifier, with the weights of its best epoch.
+        tokenizer: the checkpoint's.
+        history: dict, metric -> value of each epoch.
+        metrics: dict, what metrics.json holds.
+        output_dir: Path of the run.
+    """
+
+    model: Any
+    tokenizer: Any
+    history: dict[str, list[float]]
+    metrics: dict[str, Any]
+    output_dir: Path
+
+
+def finetune(
+    train: Any,
+    validation: Any = None,
+    *,
+    checkpoint: str | Path = checkpoint.MINILM,
+    output_dir: str | Path = "runs/finetune",
+    unfreeze: int | str = 0,
+    epochs: int = 3,
+    learning_rate: float | None = None,
+    batch_size: int = 32,
+    max_length: int = 256,
+    optimizer: str = "adam",
+    early_stopping: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    text_column: str | None = None,
+    label_column: str | None = None,
+    validation_share: float = 0.2,
+    new_head: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+    verbose: str | int = "auto",
+) -> Finetuned:
+    """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
+
+    The base is frozen unless `unfreeze` says otherwise: only the head learns. As with plain `model.fit`, and as in
+    transformers 4, dropout stays active in a frozen base while training.
+
+    Args:
+        train, validation: a source that `bert_tf.read_examples` reads (path, `"tfds:NAME@SPLIT"`, DataFrame, dict of
+            lists, pair). Without `validation`, `validation_share` of the training texts is held back, stratified.
+        checkpoint: folder or hub name; `"minilm"` is the embedded default.
+        output_dir: folder for model/ (Hugging Face folder with tokenizer), history.csv, metrics.json, curves.png,
+            tensorboard/. Nothing is written before the data and the checkpoint have been read and found good.
+        unfreeze: layers of the base to train: 0 = none, k = the top k, "all".
+        epochs: int, the most passes over the data.
+        learning_rate: float; None = 1e-3 with a frozen base, else 5e-5.
+        batch_size: int, texts a step.
+        max_length: int, tokens; longer texts are cut.
+        optimizer: str, the name of a Keras optimizer.
+        early_stopping: int, epochs without a lower validation loss after which to stop; None = never.
+        callbacks: Keras callbacks, beside those that keep the best weights, the history and the TensorBoard logs.
+        text_column, label_column: columns of the sources; None = found by their usual names.
+        new_head: bool, whether to replace the head a checkpoint already has.
+        seed: int, decides the split, the new head, the order of the texts and dropout.
+        overwrite, resume: bool, what to do where `output_dir` already holds a run: start anew, or go on after the last
+            finished epoch.
+        verbose: as in `keras.Model.fit`; "auto" = a progress bar on a terminal, else a line an epoch; 0 = silent.
+    Returns: `Finetuned`.
+    Raises: ValueError, FileNotFoundError or FileExistsError that says what was found and what to do.
+
+    >>> from bert_tf.data import demo_reviews
+    >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP
+    """
+    started = time.monotonic()
+    source, output_dir = str(checkpoint), Path(output_dir)
+    _check_numbers(epochs=epochs, batch_size=batch_size, early_stopping=early_stopping, learning_rate=learning_rate)
+    if learning_rate is None:
+        learning_rate = LEARNING_RATE_FROZEN if unfreeze == 0 else LEARNING_RATE_UNFROZEN
+    say = _say if verbose != 0 else (lambda *_: None)
+    _check_output_dir(output_dir, overwrite, resume)
+
+    train_examples, validation_examples = _read(
+        train, validation, text_column, label_column, validation_share, seed, say
+    )
+    keras.utils.set_random_seed(seed)
+    tokenizer = load_tokenizer(source)
+    model, train_examples = _classifier(source, train_examples, new_head)
+    validation_examples = validation_examples.relabel(train_examples.label_names)
+    check_max_length(max_length, model.config, source)
+    model.freeze(unfreeze)
+    say(f"\nFrom {source}, " + ("the base frozen:" if unfreeze == 0 else f"unfrozen: {unfreeze}:"))
+    say(report.parameter_table(model.parameter_table()) + "\n")
+
+    train_tokens = tokenize(train_examples.texts, tokenizer, max_length)
+    validation_tokens = tokenize(validation_examples.texts, tokenizer, max_length)
+    order = by_length(validation_tokens)
+    validation_data = batches(
+        take(validation_tokens, order), validation_examples.labels[order], batch_size=batch_size,
+        pad_token_id=tokenizer.pad_token_id or 0,
+    )  # fmt: skip
+
+    settings = {
+        "train": train_examples.source, "validation": validation_examples.source, "checkpoint": source,
+        "unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size,
+        "max_length": max_length, "optimizer": optimizer, "early_stopping": early_stopping, "seed": seed,
+        "data_fingerprint": _fingerprint((train_tokens, train_examples), (validation_tokens, validation_examples)),
+    }  # fmt: skip
+    model.compile(
+        keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}}),
+        metrics=["accuracy"],
+        jit_compile="auto" if keras.backend.backend() != "tensorflow" or _has_accelerator() else False,
+    )
+    _start(output_dir, settings, overwrite, resume)
+
+    backup = Backup(output_dir / "state", early_stopping=early_stopping)
+    first_epoch = backup.restore(model)
+    if first_epoch:
+        say(f"Resumed after epoch {first_epoch} of {epochs}.")
+    train_data = batches(
+        train_tokens, train_examples.labels, batch_size=batch_size, shuffle=True, seed=seed, first_epoch=first_epoch,
+        pad_token_id=tokenizer.pad_token_id or 0,
+    )  # fmt: skip
+    if first_epoch < epochs and not backup.should_stop:
+        model.fit(
+            train_data,
+            validation_data=validation_data,
+            epochs=epochs,
+            initial_epoch=first_epoch,
+            callbacks=[
+                backup,
+                _HistoryFile(backup, output_dir / "history.csv"),
+                keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
+                *callbacks,
+            ],
+            verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+        )
+
+    history = backup.history
+    best = backup.restore_best(model)
+    tokenizer.model_max_length = max_length
+    metrics = {
+        "best_epoch": best,
+        "epochs": backup.epochs_done,
+        **{name: values[best - 1] for name, values in history.items()},
+        "parameters": model.num_parameters(),
+        "trainable_parameters": model.num_parameters(only_trainable=True),
+        "train_examples": train_examples.counts(),
+        "validation_examples": validation_examples.counts(),
+        "seconds": round(time.monotonic() - started, 2),
+        "settings": settings,
+        "versions": {name: version(name) for name in ("bert-tf", "keras", "transformers")},
+    }
+    _finish(output_dir, model, tokenizer, history, metrics)
+    backup.remove()
+    say(
+        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {metrics['val_loss']:.4f}, "
+        f"validation accuracy {metrics['val_accuracy']:.4f}. {metrics['seconds']:.0f} s. In {output_dir}/:"
+    )
+    say("  " + ", ".join(name for name in OUTPUTS if (output_dir / name).exists()))
+    if not (output_dir / "curves.png").exists():
+        say("  (for curves.png: pip install 'bert-tf[plots]')")
+    return Finetuned(model, tokenizer, history, metrics, output_dir)
+
+
+# Data and model
+
+
+def _read(train, validation, text_column, label_column, share, seed, say) -> tuple[Examples, Examples]:
+    examples = read_examples(train, text_column, label_column)
+    check_classes(examples)
+    if validation is None:
+        examples, held_back = examples.split(share, seed)
+        say(
+            f"No validation data given: {len(held_back)} of {len(examples) + len(held_back)} texts are held back for it."
+        )
+    else:
+        held_back = read_examples(validation, text_column, label_column)
+    for name, part in (("Training", examples), ("Validation", held_back)):
+        counts = ", ".join(f"{count} {label}" for label, count in part.counts().items())
+        say(f"{name}: {len(part)} texts ({counts}), {part.source}")
+    return examples, held_back
+
+
+def _classifier(source: str, examples: Examples, new_head: bool) -> tuple[Any, Examples]:
+    """Loads the classifier for the classes of `examples`; a head that is there is kept only if it is for the same ones."""
+    folder = checkpoint.resolve(source)
+    names = examples.label_names
+    if checkpoint.has_head(folder) and not new_head:
+        id2label = checkpoint.read_config(folder).id2label
+        theirs = tuple(id2label[i] for i in sorted(id2label))
+        if set(theirs) == set(names):
+            examples = examples.relabel(theirs)
+        elif len(theirs) != len(names) or any(name != f"LABEL_{i}" for i, name in enumerate(theirs)):
+            raise ValueError(
+                f"{source} has a head for {len(theirs)} labels ({', '.join(theirs)}), the data has {len(names)} "
+                f"({', '.join(names)}). For a new head pass new_head=True (--new-head)."
+            )
+    config = checkpoint.read_config(folder, id2label=dict(enumerate(examples.label_names)))
+    model = CLASSES[config.model_type](config)
+    checkpoint.load_weights(model, folder, new_head=new_head)
+    model.name_or_path = source
+    return model, examples
+
+
+def _fingerprint(*parts: tuple[Tokens, Examples]) -> str:
+    digest = hashlib.sha256()
+    for tokens, examples in parts:
+        for array in (tokens.ids, tokens.ends, examples.labels):
+            digest.update(array.tobytes())
+        digest.update("\0".join(examples.label_names).encode())
+    return digest.hexdigest()[:16]
+
+
+def _check_numbers(**numbers) -> None:
+    for name, value in numbers.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value}")
+
+
+def _has_accelerator() -> bool:
+    return any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
+
+
+# The run's folder
+
+
+def _check_output_dir(output_dir: Path, overwrite: bool, resume: bool) -> None:
+    if overwrite and resume:
+        raise ValueError("`overwrite` and `resume` exclude each other.")
+    if output_dir.exists() and not output_dir.is_dir():
+        raise FileExistsError(f"{output_dir}: a file of that name is in the way. Choose another output_dir.")
+    is_run = (output_dir / RUN).is_file()
+    if is_run and not (overwrite or resume):
+        raise FileExistsError(
+            f"{output_dir}: holds another run. Start anew with overwrite=True (--overwrite), go on with it with "
+            "resume=True (--resume), or choose another output_dir."
+        )
+    if not is_run and output_dir.is_dir() and any(output_dir.iterdir()):
+        raise FileExistsError(f"{output_dir}: holds files that are no run of bert_tf. Choose another output_dir.")
+    if resume and (output_dir / "metrics.json").is_file():
+        raise FileExistsError(
+            f"{output_dir}: this run is finished. Choose another output_dir, or overwrite=True (--overwrite)."
+        )
+
+
+def _start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> None:
+    """Makes the folder a run; where it is one already, empties it or checks that it is the same run."""
+    if resume and (output_dir / RUN).is_file():
+        before = checkpoint.read_json(output_dir / RUN)
+        if changed := [
+            f"{name} ({before.get(name)!r} then, {value!r} now)"
+            for name, value in settings.items()
+            if before.get(name) != value
+        ]:
+            raise ValueError(
+                f"{output_dir}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "
+                "overwrite=True (--overwrite)."
+            )
+        return
+    if overwrite:
+        for name in OUTPUTS:
+            path = output_dir / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    report.write_json(output_dir / RUN, settings)
+
+
+def _finish(output_dir: Path, model, tokenizer, history, metrics) -> None:
+    with checkpoint.replacing_files(output_dir / "model") as scratch:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+    report.write_history(output_dir / "history.csv", history)
+    title = f"{Path(metrics['settings']['checkpoint']).name}, {metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
+    report.plot_curves(output_dir / "curves.png", history, title)
+    report.write_json(output_dir / "metrics.json", metrics)  # last: it says that the run is finished
+
+
+class _HistoryFile(keras.callbacks.Callback):
+    """Writes history.csv after each epoch, those before a restart included."""
+
+    def __init__(self, backup: Backup, file: Path):
+        super().__init__()
+        self.backup, self.file = backup, file
+
+    def on_epoch_end(self, epoch, logs=None):
+        report.write_history(self.file, self.backup.history)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

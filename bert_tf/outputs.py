@@ -1,0 +1,88 @@
+"""What the models return: fields read by attribute, by key and by position, as transformers 4 offered.
+
+An output is a named tuple of the fields that are there, so that every backend's tree functions (tf.nest, JAX, optree)
+and Keras' functional API take it as it is; asking for a field that is not there gives None.
+"""
+
+from collections import namedtuple
+from functools import cache
+
+
+class _ModelOutput:
+    """The common part: `Output(logits=...)` makes a named tuple of the fields that are not None."""
+
+    __slots__ = ()
+    FIELDS: tuple[str, ...] = ()
+
+    def __new__(cls, *values, **fields):
+        if issubclass(cls, tuple):  # made by `_with_fields`
+            return super().__new__(cls, *values, **fields)
+        fields = dict(zip(cls.FIELDS, values, strict=False)) | fields
+        if unknown := set(fields) - set(cls.FIELDS):
+            raise TypeError(f"{cls.__name__} has the fields {', '.join(cls.FIELDS)}. Received: {sorted(unknown)}")
+        present = {name: fields[name] for name in cls.FIELDS if fields.get(name) is not None}
+        return _with_fields(cls, tuple(present))(**present)
+
+    def __getattr__(self, name):  # only reached for what is not there
+        if name in self.FIELDS:
+            return None
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            if key not in self._fields:
+                raise KeyError(f"{key!r} is not in this output. It holds: {', '.join(self._fields)}")
+            return getattr(self, key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key) -> bool:
+        return isinstance(key, str) and key in self._fields
+
+    def __reduce__(self):
+        return (_make, (self.__class__.__bases__[0], dict(self.items())))
+
+    def keys(self) -> list[str]:
+        return list(self._fields)
+
+    def values(self) -> list:
+        return list(self.to_tuple())
+
+    def items(self) -> list[tuple]:
+        return list(zip(self._fields, self.to_tuple(), strict=True))
+
+    def get(self, key: str, default=None):
+        return self[key] if key in self._fields else default
+
+    def to_tuple(self) -> tuple:
+        """Returns the fields that are there, in order: the first is the loss if there is one."""
+        return tuple(self)
+
+
+@cache
+def _with_fields(kind: type, names: tuple[str, ...]) -> type:
+    return type(kind.__name__, (kind, namedtuple(kind.__name__, names)), {"__slots__": ()})
+
+
+def _make(kind: type, fields: dict):
+    return kind(**fields)
+
+
+class TFBaseModelOutput(_ModelOutput):
+    """`last_hidden_state` (B, T, D); `hidden_states`, layers + 1 of (B, T, D); `attentions`, layers of (B, H, T, T)."""
+
+    __slots__ = ()
+    FIELDS = ("last_hidden_state", "hidden_states", "attentions")
+
+
+class TFBaseModelOutputWithPooling(_ModelOutput):
+    """As `TFBaseModelOutput`, with `pooler_output` (B, D) behind the first."""
+
+    __slots__ = ()
+    FIELDS = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
+
+
+class TFSequenceClassifierOutput(_ModelOutput):
+    """`loss` (B,) where labels were given; `logits` float32 (B, num_labels); the rest as in `TFBaseModelOutput`."""
+
+    __slots__ = ()
+    FIELDS = ("loss", "logits", "hidden_states", "attentions")

