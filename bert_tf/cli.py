@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it remarks on every start that PyTorch is missing
     logging.basicConfig(format="%(message)s")
     logging.getLogger("bert_tf").setLevel(logging.INFO)
     try:
@@ -31,13 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _load_tensorflow() -> None:
-    """Imports TensorFlow without the notes on its own build that it writes past Python and its own log level."""
+    """Imports TensorFlow without the notes on its build and on missing GPUs that it writes past its own log level."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        import tensorflow  # noqa: F401
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
     finally:
         os.dup2(kept, 2)
         os.close(kept)
