@@ -11,18 +11,37 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
+    # models
+    "TFAutoModel": "models",
     "TFAutoModelForSequenceClassification": "models",
     "TFBertForSequenceClassification": "models",
+    "TFBertModel": "models",
     "TFDistilBertForSequenceClassification": "models",
+    "TFDistilBertModel": "models",
+    # the job, step by step and in one call
     "Examples": "data",
     "demo_reviews": "data",
     "read_examples": "data",
     "load_tokenizer": "tokenizer",
     "tokenize": "tokenizer",
     "batches": "pipeline",
-    "convert": "checkpoint",
+    "convert": "convert",
     "finetune": "finetune",
     "predict": "predict",
+    # what transformers 4 had beside them
+    "AutoConfig": "transformers4",
+    "AutoTokenizer": "transformers4",
+    "BertConfig": "transformers4",
+    "BertTokenizer": "transformers4",
+    "BertTokenizerFast": "transformers4",
+    "DataCollatorWithPadding": "transformers4",
+    "DistilBertConfig": "transformers4",
+    "DistilBertTokenizer": "transformers4",
+    "DistilBertTokenizerFast": "transformers4",
+    "KerasMetricCallback": "transformers4",
+    "PushToHubCallback": "transformers4",
+    "WarmUp": "transformers4",
+    "create_optimizer": "transformers4",
 }
 
 __all__ = sorted(_HOME)

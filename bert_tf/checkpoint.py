@@ -1,7 +1,6 @@
 """Hugging Face checkpoint folders, read and written: config.json, weights, tokenizer files.
 
-The only module that touches the hub. Every tensor of a file is used exactly once, or an error names it. Weights are read
-from safetensors only: a pickle can run code when it is opened.
+The only module that touches the hub. Every tensor of a file is used exactly once, or an error names it.
 """
 
 import json
@@ -9,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bert_tf.families import FAMILIES, TENSORS, Family, encoder_settings, family_of, part_names
+from bert_tf.weights import SAFETENSORS, read_json, read_tensors, remove_weights, tensor_names, write_tensors
 
 log = logging.getLogger("bert_tf")
 
@@ -28,8 +28,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 
 
 # Finding
@@ -56,32 +54,38 @@ def resolve(
         return folder / subfolder
     name = os.fspath(source)
     if folder.exists():
-        raise FileNotFoundError(f"{name}: a checkpoint is a folder with config.json and {WEIGHTS}; this is a file.")
+        raise FileNotFoundError(f"{name}: a checkpoint is a folder with config.json and {SAFETENSORS}; this is a file.")
     if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise FileNotFoundError(f"{name}: no such checkpoint folder.")
 
     from huggingface_hub import snapshot_download
 
-    try:
-        downloaded = snapshot_download(
+    prefix = f"{subfolder}/" if subfolder else ""
+
+    def download(*patterns: str) -> Path:
+        found = snapshot_download(
             name,
             revision=revision,
             cache_dir=cache_dir,
             force_download=force_download,
             local_files_only=local_files_only,
             token=token,
-            allow_patterns=[
-                f"{subfolder}/*" if subfolder else pattern for pattern in ("*.json", "*.txt", "*.safetensors")
-            ],
-            ignore_patterns=None if subfolder else ["*/*"],
+            allow_patterns=[prefix + pattern for pattern in patterns],
+            ignore_patterns=[prefix + "*/*"],
         )
+        return Path(found) / subfolder
+
+    try:
+        folder = download("*.json", "*.txt", "*.safetensors")
+        if not any(folder.glob("*.safetensors")):
+            folder = download("*.json", "*.txt", "*.h5")
+        return folder
     except Exception as error:  # the hub's errors have no common class: name, revision, token, network, disk
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FileNotFoundError(
             f"Unknown checkpoint {name!r}: there is no folder of that name here, and the Hugging Face hub could not "
             f"provide it ({reason}). Give a folder, a name such as {FAMILIES['distilbert'].example!r}, or {MINILM!r}."
         ) from error
-    return Path(downloaded) / subfolder
 
 
 def minilm() -> Path:
@@ -101,26 +105,28 @@ def minilm() -> Path:
 
     folder = Path(user_cache_dir("bert_tf")) / "minilm-l6-distilbert"
     if not (folder / "config.json").exists():  # written last
-        convert(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
+        rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
     return folder
 
 
 # Reading
 
 
-def read_config(folder: Path, **overrides):
+def read_config(folder: Path, given=None, **overrides):
     """Reads config.json into transformers' own config class.
 
     Args:
         folder: a checkpoint folder.
+        given: a config to use in place of the file's, which is then not read.
         **overrides: config keys that replace those of the file; with `num_labels` or `id2label` the other label keys follow.
     Returns: `transformers.PretrainedConfig`.
     Raises: FileNotFoundError without config.json; ValueError for a broken one, an unknown `model_type` or an unknown key.
     """
-    values = read_json(folder / "config.json")
-    family = family_of(values.get("model_type"), str(folder / "config.json"))
+    file = folder / "config.json"
+    values = read_json(file) if given is None else given.to_dict()
+    family = family_of(values.get("model_type"), str(file) if given is None else "config")
     if values.get("position_embedding_type", "absolute") != "absolute" or values.get("is_decoder"):
-        raise ValueError(f"{folder / 'config.json'}: only encoders with absolute positions are supported.")
+        raise ValueError(f"{file}: only encoders with absolute positions are supported.")
     import transformers
 
     config_class = getattr(transformers, family.config_class)
@@ -153,77 +159,14 @@ def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
     return id2label, {name: i for i, name in id2label.items()}
 
 
-def read_json(file: Path) -> dict:
-    """Reads a file that holds one JSON object; an error names it."""
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file. A checkpoint folder holds {file.name}.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: not valid JSON ({error}). Fetch or write the checkpoint again.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected a JSON object, found a {type(content).__name__}.")
-    return content
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Returns the safetensors files of a checkpoint folder, shards in order.
-
-    Raises: FileNotFoundError if there are none or a shard is missing, with the way out for a pickle.
-    """
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if (folder / INDEX).is_file():
-        files = [folder / name for name in sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))]
-        if missing := [str(file) for file in files if not file.is_file()]:
-            raise FileNotFoundError(f"{folder / INDEX} names shards that are not there: {', '.join(missing)}.")
-        return files
-    if (folder / "pytorch_model.bin").exists() or (folder / "pytorch_model.bin.index.json").exists():
-        raise FileNotFoundError(
-            f"{folder}: the weights are a pickle (pytorch_model.bin), which can run code when opened and is never "
-            "loaded. Save them as safetensors where PyTorch is installed: "
-            "`AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(...)`."
-        )
-    raise FileNotFoundError(f"{folder}: no weights here. Expected {WEIGHTS}, or {INDEX} and its shards.")
-
-
-def read_tensors(folder: Path) -> dict[str, np.ndarray]:
-    """Reads every tensor of a checkpoint folder, by the names in its files.
-
-    Raises: ValueError, with the file's name, for one that is cut short or no safetensors file.
-    """
-    tensors: dict[str, np.ndarray] = {}
-    for file in weight_files(folder):
-        with _opened(file) as opened:
-            tensors |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (not a dict)
-    return tensors
-
-
-def has_head(folder: Path) -> bool:
-    """Returns whether a checkpoint has a classification head. Raises what `read_tensors` raises."""
-    family = family_of(read_json(folder / "config.json").get("model_type"), str(folder / "config.json"))
-    head = {f"{part}.weight" for part in family.head.values()}
-    names: set[str] = set()
-    for file in weight_files(folder):
-        with _opened(file) as opened:
-            names |= set(opened.keys())
-    return bool(head & names)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy") as opened:
-            yield opened
-    except SafetensorError as error:
-        raise ValueError(
-            f"{file}: damaged or not a safetensors file ({error}). Fetch or write the checkpoint again."
-        ) from error
-
-
 # Names in files: theirs -> arrays, brought to the form of a file with a head
+
+
+def has_head(folder: Path, **options) -> bool:
+    """Returns whether a checkpoint has a classification head. Raises what `read_tensors` raises."""
+    file = folder / "config.json"
+    family = family_of(read_json(file).get("model_type"), str(file))
+    return bool({f"{part}.weight" for part in family.head.values()} & tensor_names(folder, **options))
 
 
 def _standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -237,11 +180,7 @@ def _standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dic
             left.append(name)
             continue
         if name.endswith((".gamma", ".beta")):
-            name = (
-                name.removesuffix(".gamma") + ".weight"
-                if name.endswith(".gamma")
-                else name.removesuffix(".beta") + ".bias"
-            )
+            name = name.removesuffix("gamma").removesuffix("beta") + ("weight" if name.endswith("gamma") else "bias")
         if base_only and not name.startswith(heads):
             name = prefix + name
         standard[name] = value
@@ -263,7 +202,11 @@ def _variables(model) -> dict[str, tuple]:
 
 
 def load_weights(
-    model, folder: Path, ignore_mismatched_sizes: bool = False, new_head: bool = False
+    model,
+    folder: Path,
+    ignore_mismatched_sizes: bool = False,
+    new_head: bool = False,
+    **options,
 ) -> dict[str, list[str]]:
     """Fills a model from a checkpoint folder; every tensor is used exactly once.
 
@@ -273,11 +216,12 @@ def load_weights(
     Args:
         model: one of `bert_tf.models`, built.
         folder: a checkpoint folder of the same family.
+        **options: those of `bert_tf.weights.weight_files`.
     Returns: dict with `missing_keys`, `unexpected_keys`, `mismatched_keys`, `error_msgs`: what stayed new or unread.
     Raises: ValueError that names every missing, unexpected and mis-shaped tensor.
     """
     family = family_of(model.config.model_type)
-    tensors, left = _standard_names(read_tensors(folder), family)
+    tensors, left = _standard_names(read_tensors(folder, **options), family)
     variables = _variables(model)
     shapes = {
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
@@ -349,25 +293,6 @@ def replacing_files(folder: Path):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: int | str = "5GB") -> None:
-    """Writes model.safetensors, or shards and their index where it would be larger than `max_shard_size`."""
-    from huggingface_hub import split_state_dict_into_shards_factory
-    from safetensors.numpy import save_file
-
-    plan = split_state_dict_into_shards_factory(
-        tensors,
-        get_storage_size=lambda tensor: tensor.nbytes,
-        filename_pattern="model{suffix}.safetensors",
-        max_shard_size=max_shard_size,
-    )
-    for file, names in plan.filename_to_tensors.items():
-        shard = {name: np.ascontiguousarray(tensors[name]) for name in names}
-        save_file(shard, folder / file, metadata={"format": "pt"})
-    if plan.is_sharded:
-        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
-        (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
 def model_tensors(model) -> dict[str, np.ndarray]:
     """Returns a model's weights by their names in a Hugging Face file; a base alone goes without the prefix."""
     from keras import ops
@@ -390,53 +315,29 @@ def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") ->
     with replacing_files(folder) as scratch:
         write_tensors(scratch, model_tensors(model), max_shard_size)
         config.save_pretrained(scratch)
-        _remove_weights(folder, keep={file.name for file in scratch.iterdir()})
-
-
-def _remove_weights(folder: Path, keep: Iterable[str]) -> None:
-    """Removes the weights an earlier save left, so that shards of one model are never read with those of another."""
-    for pattern in ("model*.safetensors", INDEX):
-        for file in folder.glob(pattern):
-            if file.name not in keep:
-                file.unlink()
+        remove_weights(folder, keep={file.name for file in scratch.iterdir()})
 
 
 # Converting
 
 
-def convert(source: str | os.PathLike, destination: str | os.PathLike, to: str | None = None) -> Path:
-    """Rewrites a readable checkpoint in the standard form, its tokenizer beside it.
+def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle: bool = False) -> tuple[int, int]:
+    """Writes a checkpoint folder in the standard form; see `bert_tf.convert.convert`, which checks it first.
 
-    With `to="distilbert"` a BERT is folded into a DistilBERT: same block, same epsilon; the embedding of token type 0,
-    which every token of a single text gets, is added to each position's. Exact to rounding. The pooler and a head
-    that stands on it are left out, and that is said.
-
-    Args:
-        source: folder or hub name.
-        destination: folder; created, or its checkpoint files replaced.
-        to: None or "distilbert".
-    Returns: the folder.
-    Raises: ValueError if the checkpoint is damaged or cannot be folded.
+    Returns: numbers of tensors read and written.
     """
-    if to not in (None, "distilbert"):
-        raise ValueError(f"`to` must be None or 'distilbert'. Received: to={to!r}")
-    folder, destination = resolve(source), Path(destination)
     config = read_config(folder)
     family = family_of(config.model_type)
-    tensors, left = _standard_names(read_tensors(folder), family)
-    parts = part_names(family, encoder_settings(config)["num_hidden_layers"], head=True)
-    heads = tuple(f"{part}." for part in family.head.values())
-    head = [name for name in tensors if name.startswith(heads)]
-    _check_names(folder, tensors, parts, family, with_head=bool(head))
+    found = read_tensors(folder, allow_pickle=allow_pickle)
+    tensors, left = _standard_names(found, family)
+    head = any(name.startswith(tuple(f"{part}." for part in family.head.values())) for name in tensors)
     if to == "distilbert" and config.model_type != "distilbert":
         config, tensors, dropped = _fold(folder, config, tensors)
-        left, head = [*left, *dropped], []
-        family = FAMILIES["distilbert"]
-    if head:
-        config.architectures = [f"{type(config).__name__.removesuffix('Config')}ForSequenceClassification"]
-    else:  # a base alone goes without the prefix
+        family, left, head = FAMILIES["distilbert"], [*left, *dropped], False
+    kind = type(config).__name__.removesuffix("Config")
+    config.architectures = [f"{kind}ForSequenceClassification" if head else f"{kind}Model"]
+    if not head:  # a base alone goes without the prefix
         tensors = {name.removeprefix(f"{family.prefix}."): value for name, value in tensors.items()}
-        config.architectures = [f"{type(config).__name__.removesuffix('Config')}Model"]
     if left:
         log.info("%s: left out: %s.", folder, _part_list(left))
     with replacing_files(destination) as scratch:
@@ -447,19 +348,8 @@ def convert(source: str | os.PathLike, destination: str | os.PathLike, to: str |
                 shutil.copyfile(folder / name, scratch / name)
         if family is FAMILIES["distilbert"]:
             _without_token_types(scratch / "tokenizer_config.json")
-        _remove_weights(destination, keep={file.name for file in scratch.iterdir()})
-    return destination
-
-
-def _check_names(folder: Path, tensors: dict, parts: dict[str, str], family: Family, with_head: bool) -> None:
-    """Raises ValueError if a part of the family is missing from `tensors`, or a tensor belongs to no part."""
-    may_miss = tuple(f"{family.prefix}.{family.base[part]}" for part in family.optional) if not with_head else ()
-    must = [part for part in parts.values() if (with_head or part not in family.head.values()) and part not in may_miss]
-    missing = [f"{part}.weight" for part in must if f"{part}.weight" not in tensors]
-    known = {f"{part}.{suffix}" for part in parts.values() for suffix in ("weight", "bias")}
-    unexpected = sorted(set(tensors) - known)
-    if missing or unexpected:
-        raise ValueError(_misfit(folder, missing, unexpected, [], tensors, {}, set()))
+        remove_weights(destination, keep={file.name for file in scratch.iterdir()})
+    return len(found), len(tensors)
 
 
 def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:

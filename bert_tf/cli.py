@@ -201,6 +201,11 @@ def _add_convert(commands) -> None:
     command.add_argument("--to", choices=["distilbert"], help="fold a BERT into a DistilBERT: the same numbers for single "
                          "texts, without token types and pooler")  # fmt: skip
     command.add_argument("--overwrite", action="store_true", help="replace the checkpoint that DST holds")
+    command.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="read pytorch_model.bin where there is nothing else: its tensors alone, which needs PyTorch",
+    )
     command.set_defaults(run=_convert)
 
 
@@ -208,10 +213,14 @@ def _convert(options) -> None:
     destination = Path(options.destination)
     if destination.is_dir() and any(destination.iterdir()) and not options.overwrite:
         raise FileExistsError(f"{destination}: is not empty. Choose another folder, or --overwrite.")
-    from bert_tf.checkpoint import convert
+    _load_tensorflow()
+    from bert_tf.convert import convert
 
-    convert(options.source, destination, to=options.to)
-    print(f"Written: {destination}")
+    done = convert(options.source, destination, to=options.to, allow_pickle=options.allow_pickle)
+    print(
+        f"{done.tensors_read} tensors read, {done.tensors_written} written; {done.compared} of a probe text before and "
+        f"after differ by at most {done.difference:.1e}. Written: {destination}"
+    )
 
 
 if __name__ == "__main__":

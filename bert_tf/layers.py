@@ -71,15 +71,9 @@ class Embeddings(keras.layers.Layer):
             "dropout": dropout,
             "initializer_range": initializer_range,
         }
-
-        def table(rows: int, name: str) -> keras.layers.Embedding:
-            return keras.layers.Embedding(
-                rows, hidden_size, _initializer(initializer_range), dtype=self.dtype_policy, name=name
-            )
-
-        self.word_embeddings = table(vocab_size, "word_embeddings")
-        self.position_embeddings = table(max_position_embeddings, "position_embeddings")
-        self.token_type_embeddings = table(type_vocab_size, "token_type_embeddings") if type_vocab_size else None
+        self.word_embeddings = self._table(vocab_size, "word_embeddings")
+        self.position_embeddings = self._table(max_position_embeddings, "position_embeddings")
+        self.token_type_embeddings = self._table(type_vocab_size, "token_type_embeddings") if type_vocab_size else None
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_eps, dtype=self.dtype_policy, name="layer_norm"
         )
@@ -92,6 +86,24 @@ class Embeddings(keras.layers.Layer):
             self.token_type_embeddings.build()
         self.layer_norm.build((None, self.hidden_size))
         self.built = True
+
+    def resize(self, vocab_size: int) -> None:
+        """Gives the word embeddings another number of rows: the first are kept, new ones drawn at random."""
+        old = ops.convert_to_numpy(self.word_embeddings.embeddings)
+        self._tracker.unlock()  # as Keras' own layers do where they change their variables after building
+        del self.word_embeddings
+        self.word_embeddings = self._table(vocab_size, "word_embeddings")
+        self._tracker.lock()
+        self.word_embeddings.build()
+        rows = ops.convert_to_numpy(self.word_embeddings.embeddings).copy()
+        kept = min(len(old), vocab_size)
+        rows[:kept] = old[:kept]
+        self.word_embeddings.embeddings.assign(rows)
+        self._settings["vocab_size"] = vocab_size
+
+    def _table(self, rows: int, name: str) -> keras.layers.Embedding:
+        initializer = _initializer(self._settings["initializer_range"])
+        return keras.layers.Embedding(rows, self.hidden_size, initializer, dtype=self.dtype_policy, name=name)
 
     def call(self, input_ids=None, token_type_ids=None, inputs_embeds=None, training=None):
         words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds

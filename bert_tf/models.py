@@ -1,4 +1,4 @@
-"""Text classifiers with the names they had in transformers 4, as native Keras 3 models.
+"""Models with the names they had in transformers 4, as native Keras 3.
 
     model = TFDistilBertForSequenceClassification.from_pretrained("distilbert-base-uncased", num_labels=2)
     model.distilbert.trainable = False
@@ -6,27 +6,30 @@
     model.fit(train, validation_data=validation, epochs=3)
     model.save_pretrained("my-model")
 
-A model is an encoder and a head. Logits are float32 under every dtype policy.
+A model is an encoder, and for a classifier a head. Logits are float32 under every dtype policy.
 """
 
 import os
+from typing import Any
 
 import keras
 from keras import ops
 
-from bert_tf import checkpoint
+from bert_tf import checkpoint, hub
 from bert_tf.encoder import CallForms, Encoder
 from bert_tf.families import FAMILIES, encoder_settings, family_of
 from bert_tf.outputs import TFSequenceClassifierOutput
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
+LABEL_KEYS = ("labels", "label", "label_ids")
+OWN_LOSS = ("auto", "auto_with_warning", "passthrough")  # names transformers 4 had for a model's own loss
 
 
-class _SequenceClassification(CallForms, keras.Model):
-    """What the classifiers of all families share; a family adds its head. Documented at the families' classes."""
+class _Pretrained(CallForms, keras.Model):
+    """What all models share: an encoder made from a config, files, names. Documented at the families' classes."""
 
     model_type: str
-    has_head = True
+    has_head: bool
     main_input_name = "input_ids"
 
     def __init__(self, config, **kwargs):
@@ -44,17 +47,8 @@ class _SequenceClassification(CallForms, keras.Model):
         encoder.build()
         self.built = True
 
-    def _dense(self, units: int, inputs: int, name: str, **options) -> keras.layers.Dense:
-        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-        dense = keras.layers.Dense(units, kernel_initializer=initializer, name=name, **options)
-        dense.build((None, inputs))
-        return dense
-
     def _add_head(self, hidden_size: int) -> None:
-        raise NotImplementedError
-
-    def _head(self, base, training):
-        raise NotImplementedError
+        """Makes the layers above the encoder, if there are any."""
 
     # Names
 
@@ -63,19 +57,226 @@ class _SequenceClassification(CallForms, keras.Model):
         return FAMILIES[self.model_type].prefix
 
     @property
+    def config_class(self) -> type:
+        return type(self.config)
+
+    @property
     def encoder(self) -> Encoder:
         """The base, whatever the family calls it."""
         return getattr(self, self.base_model_prefix)
 
     @property
-    def num_labels(self) -> int:
-        return self.config.num_labels
+    def dummy_inputs(self) -> dict:
+        """A small input of the right form, int32 `(3, 5)`."""
+        return {"input_ids": ops.array([[7, 6, 0, 0, 1], [1, 2, 3, 0, 0], [0, 0, 0, 4, 5]], "int32")}
 
     def num_parameters(self, only_trainable: bool = False) -> int:
         """Returns the number of weights, or of those that training changes."""
         return sum(int(ops.size(v)) for v in (self.trainable_weights if only_trainable else self.weights))
 
-    # Call
+    def get_input_embeddings(self) -> keras.layers.Embedding:
+        """Returns the layer that turns token ids into vectors."""
+        return self.encoder.embeddings.word_embeddings
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None) -> keras.layers.Embedding:
+        """Gives the vocabulary another size, for tokens added to a tokenizer. Compile the model again afterwards.
+
+        Args:
+            new_num_tokens: int; what is cut off is lost, what is new is drawn at random. None = no change.
+        Returns: the layer that turns token ids into vectors.
+        """
+        if new_num_tokens is not None and new_num_tokens != self.config.vocab_size:
+            self.encoder.embeddings.resize(new_num_tokens)
+            self.config.vocab_size = new_num_tokens
+        return self.get_input_embeddings()
+
+    def _asked(self, argument, name: str) -> bool:
+        """An argument of a call, or where it is not given what the config says."""
+        return bool(getattr(self.config, name, name == "return_dict") if argument is None else argument)
+
+    def _encode(self, input_ids, attention_mask, token_type_ids, inputs_embeds, attentions, hidden_states, training):
+        return self.encoder(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds=inputs_embeds,
+            output_attentions=self._asked(attentions, "output_attentions"),
+            output_hidden_states=self._asked(hidden_states, "output_hidden_states"),
+            training=training,
+        )
+
+    # Files
+
+    def prepare_tf_dataset(self, dataset, *args, **kwargs):
+        """Makes batches for `fit` from rows of tokenized texts: see `bert_tf.transformers4.prepare_tf_dataset`."""
+        from bert_tf.transformers4 import prepare_tf_dataset
+
+        return prepare_tf_dataset(self, dataset, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike,
+        *,
+        config=None,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        use_safetensors: bool | None = None,
+        **kwargs,
+    ) -> Any:
+        """Builds a model from a Hugging Face folder or hub name.
+
+        Reads model.safetensors, whole or in shards, with PyTorch's names or those that transformers 4 wrote from
+        TensorFlow, and tf_model.h5.
+
+        Args:
+            source: folder, hub name, or `"minilm"` for the embedded default.
+            config: a config in place of the checkpoint's; None = the checkpoint's.
+            ignore_mismatched_sizes: bool, whether a head with another number of labels is replaced by a new one.
+            output_loading_info: bool, whether to return `(model, info)`, where info names what stayed new or unread.
+            use_safetensors: True = read nothing else, False = read tf_model.h5, None = whichever is there.
+            **kwargs: `revision`, `cache_dir`, `force_download`, `local_files_only`, `token`, `subfolder` for the hub;
+                `name` and `dtype` of the Keras model; anything else replaces a key of the config: `num_labels=3`,
+                `id2label={...}`, `dropout=0.2`.
+        Returns: the model, its weights loaded. A head that the checkpoint lacks is new, and said so.
+        Raises: FileNotFoundError for an unknown checkpoint; ValueError for one of another family or damaged.
+        """
+        kwargs.pop("from_pt", None)  # transformers 4 had to be told; here the file says
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        keras_options = {name: kwargs.pop(name) for name in ("name", "dtype") if name in kwargs}
+        folder = checkpoint.resolve(source, **{name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
+        config = checkpoint.read_config(folder, given=config, **kwargs)
+        if config.model_type != cls.model_type:
+            raise ValueError(
+                f"{folder} holds a {config.model_type!r} model, {cls.__name__} reads {cls.model_type!r}. Use "
+                f"{(CLASSES if cls.has_head else BASES)[config.model_type].__name__}, or `bert-tf convert --to "
+                "distilbert` to fold a BERT."
+            )
+        model = cls(config, **keras_options)
+        info = checkpoint.load_weights(model, folder, ignore_mismatched_sizes, use_safetensors=use_safetensors)
+        model.name_or_path = os.fspath(source)
+        return (model, info) if output_loading_info else model
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike,
+        max_shard_size: int | str = "5GB",
+        push_to_hub: bool = False,
+        safe_serialization: bool = True,
+        **kwargs,
+    ) -> None:
+        """Writes config.json and model.safetensors, as `transformers.AutoModel...` reads them.
+
+        Args:
+            folder: made if it is not there. Files appear in it only when all are written.
+            max_shard_size: bytes, or a string such as "500MB"; larger weights go into several files.
+            push_to_hub: bool, whether to upload the folder as well; `kwargs` are those of `push_to_hub`.
+            safe_serialization: must be True: nothing else is written.
+        """
+        if not safe_serialization:
+            raise ValueError("Weights are only written as safetensors. Received: safe_serialization=False")
+        checkpoint.save(self, folder, max_shard_size)
+        if push_to_hub:
+            hub.upload(folder, kwargs.pop("repo_id", None) or os.path.basename(os.path.abspath(folder)), **kwargs)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        commit_message: str = "Upload model",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        max_shard_size: int | str = "5GB",
+    ) -> str:
+        """Uploads the model to the Hugging Face hub; returns the address of the commit.
+
+        Args:
+            repo_id: "name" or "organisation/name"; made if it is not there.
+            token: None = the one `hf auth login` has kept.
+        """
+        return hub.push(
+            lambda folder: self.save_pretrained(folder, max_shard_size), repo_id, commit_message, private, token
+        )
+
+    def create_model_card(self, output_dir: str | os.PathLike, model_name: str | None = None, **metadata) -> None:
+        """Writes README.md, the Hugging Face model card: where the model comes from, how it was trained, its results.
+
+        Args:
+            output_dir: folder of the model.
+            model_name: None = the folder's name.
+            **metadata: `language`, `license`, `tags`, `finetuned_from`, `tasks`, `dataset` go into the card's header.
+        """
+        history = getattr(getattr(self, "history", None), "history", {})
+        optimizer = self.optimizer.get_config() if getattr(self, "optimizer", None) else {}
+        metadata.setdefault("finetuned_from", self.name_or_path or None)
+        hub.write_model_card(output_dir, model_name, history, optimizer, **metadata)
+
+    def get_config(self):
+        dtype = keras.saving.serialize_keras_object(self.dtype_policy)
+        return {"config": self.config.to_dict(), "name": self.name, "dtype": dtype}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        if not isinstance(config, dict):  # transformers 4: from_config(config)
+            return cls(config)
+        import transformers
+
+        config_class = getattr(transformers, family_of(config["config"].get("model_type")).config_class)
+        dtype = keras.saving.deserialize_keras_object(config["dtype"])
+        return cls(config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
+
+
+class _BaseModel(_Pretrained):
+    """An encoder alone, as a model."""
+
+    has_head = False
+
+    def call(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        inputs_embeds=None,
+        output_attentions=None,
+        output_hidden_states=None,
+        return_dict=None,
+        training=None,
+    ):
+        output = self._encode(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            training,
+        )
+        return output if self._asked(return_dict, "return_dict") else output.to_tuple()
+
+
+class _SequenceClassification(_Pretrained):
+    """An encoder and a classification head; a family adds the head."""
+
+    has_head = True
+
+    def _dense(self, units: int, inputs: int, name: str, **options) -> keras.layers.Dense:
+        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
+        dense = keras.layers.Dense(units, kernel_initializer=initializer, name=name, **options)
+        dense.build((None, inputs))
+        return dense
+
+    def _head(self, base, training):
+        raise NotImplementedError
+
+    @property
+    def num_labels(self) -> int:
+        return self.config.num_labels
+
+    @property
+    def problem_type(self) -> str:
+        """ "regression", "single_label_classification" or "multi_label_classification": the config's, or by its labels."""
+        if self.config.problem_type:
+            return self.config.problem_type
+        return "regression" if self.num_labels == 1 else "single_label_classification"
 
     def call(
         self,
@@ -89,29 +290,33 @@ class _SequenceClassification(CallForms, keras.Model):
         return_dict=None,
         training=None,
     ):
-        base = self.encoder(
+        base = self._encode(
             input_ids,
             attention_mask,
             token_type_ids,
-            inputs_embeds=inputs_embeds,
-            output_hidden_states=_asked(output_hidden_states, self.config.output_hidden_states),
-            output_attentions=_asked(output_attentions, self.config.output_attentions),
-            training=training,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            training,
         )
         logits = self._head(base, training)
-        loss = None if labels is None else self.hf_compute_loss(labels, logits)
         output = TFSequenceClassifierOutput(
-            loss=loss, logits=logits, hidden_states=base.hidden_states, attentions=base.attentions
+            loss=None if labels is None else self.hf_compute_loss(labels, logits),
+            logits=logits,
+            hidden_states=base.hidden_states,
+            attentions=base.attentions,
         )
-        return output if _asked(return_dict, getattr(self.config, "return_dict", True)) else output.to_tuple()
+        return output if self._asked(return_dict, "return_dict") else output.to_tuple()
 
     def hf_compute_loss(self, labels, logits):
         """Returns the loss of each example, float32 `(B,)`: what `compile(loss="auto")` takes the mean of."""
-        return self._default_loss(reduction="none")(labels, logits)
+        return self._own_loss(reduction="none")(labels, logits)
 
-    def _default_loss(self, **options) -> keras.losses.Loss:
-        if self.num_labels == 1:
+    def _own_loss(self, **options) -> keras.losses.Loss:
+        if self.problem_type == "regression":
             return keras.losses.MeanSquaredError(**options)
+        if self.problem_type == "multi_label_classification":
+            return keras.losses.BinaryCrossentropy(from_logits=True, **options)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
 
     # Training
@@ -152,9 +357,16 @@ class _SequenceClassification(CallForms, keras.Model):
         return [*rows, ("head", total, trainable)]
 
     def compile(self, optimizer="rmsprop", loss="auto", metrics=None, **kwargs):
-        """As `keras.Model.compile`; `loss="auto"` is the model's own (cross-entropy on the logits)."""
-        if isinstance(loss, str) and loss in ("auto", "auto_with_warning", "passthrough"):
-            loss = self._default_loss()
+        """As `keras.Model.compile`; `loss="auto"` is the model's own, by its `problem_type`, on the logits.
+
+        "accuracy" counts, for multi-label models, logits above 0 as yes.
+        """
+        if isinstance(loss, str) and loss in OWN_LOSS:
+            loss = self._own_loss()
+        if self.problem_type == "multi_label_classification" and isinstance(metrics, (list, tuple)):
+            metrics = [
+                keras.metrics.BinaryAccuracy(name=m, threshold=0.0) if m in ("accuracy", "acc") else m for m in metrics
+            ]
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     # Keras wants these beside an overridden `compile`, to compile a loaded .keras file.
@@ -164,77 +376,100 @@ class _SequenceClassification(CallForms, keras.Model):
     def compile_from_config(self, config):
         super().compile_from_config(config)
 
-    def fit(self, x=None, *args, **kwargs):
-        """As `keras.Model.fit`. A dataset shuffles itself; arrays are shuffled unless `shuffle=False`."""
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`; labels stand in `y`, or under "labels", "label" or "label_ids" inside `x`.
+
+        A dataset shuffles itself; arrays are shuffled unless `shuffle=False`.
+        """
+        x, y = labels_to_y(x, y)
         if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
             kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
+        if (validation := kwargs.get("validation_data")) is not None:
+            held_x, held_y, *weights = (
+                (*validation, None)[:3] if isinstance(validation, (tuple, list)) else (validation, None)
+            )
+            held_x, held_y = labels_to_y(held_x, held_y)
+            weights = [weight for weight in weights if weight is not None]
+            kwargs["validation_data"] = held_x if held_y is None else (held_x, held_y, *weights)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; labels stand in `y`, or inside `x` as for `fit`."""
+        return super().evaluate(*labels_to_y(x, y), *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; returns a `TFSequenceClassifierOutput` of NumPy arrays. Labels in `x` are not used."""
+        return super().predict(labels_to_y(x, None)[0], *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
+        return super().compute_loss(x, _labels(x, y), _logits(y_pred), sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, y, _logits(y_pred), sample_weight)
-
-    # Files
-
-    @classmethod
-    def from_pretrained(cls, source: str | os.PathLike, *, ignore_mismatched_sizes: bool = False, **kwargs):
-        """Builds a model from a Hugging Face folder or hub name.
-
-        Args:
-            source: folder, hub name, or `"minilm"` for the embedded default.
-            ignore_mismatched_sizes: bool, whether a head with another number of labels is replaced by a new one.
-            **kwargs: `revision`, `cache_dir`, `force_download`, `local_files_only`, `token`, `subfolder` for the hub;
-                anything else replaces a key of the config: `num_labels=3`, `id2label={...}`, `dropout=0.2`.
-        Returns: the model, its weights loaded. A head that the checkpoint lacks is new, and said so.
-        Raises: FileNotFoundError for an unknown checkpoint; ValueError for one of another family or damaged.
-        """
-        hub = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
-        folder = checkpoint.resolve(source, **hub)
-        config = checkpoint.read_config(folder, **kwargs)
-        if config.model_type != cls.model_type:
-            raise ValueError(
-                f"{folder} holds a {config.model_type!r} model, {cls.__name__} reads {cls.model_type!r}. Use "
-                f"{CLASSES[config.model_type].__name__}, or `bert-tf convert --to distilbert` to fold a BERT."
-            )
-        model = cls(config)
-        checkpoint.load_weights(model, folder, ignore_mismatched_sizes)
-        model.name_or_path = os.fspath(source)
-        return model
-
-    def save_pretrained(self, folder: str | os.PathLike, max_shard_size: int | str = "5GB") -> None:
-        """Writes config.json and model.safetensors, as `transformers.AutoModelForSequenceClassification` reads them.
-
-        Args:
-            folder: made if it is not there. Files appear in it only when all are written.
-            max_shard_size: bytes, or a string such as "500MB"; larger weights go into several files.
-        """
-        checkpoint.save(self, folder, max_shard_size)
-
-    def get_config(self):
-        return {
-            "config": self.config.to_dict(),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        import transformers
-
-        config = dict(config)
-        config_class = getattr(transformers, family_of(config["config"].get("model_type")).config_class)
-        dtype = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
+        return super().compute_metrics(x, _labels(x, y), _logits(y_pred), sample_weight)
 
 
-def _asked(argument, default: bool) -> bool:
-    return bool(default if argument is None else argument)
+def labels_to_y(x, y=None) -> tuple:
+    """Takes labels out of inputs: transformers' way to pass them, where Keras wants them in `y` for its weights.
+
+    Args:
+        x: dict or `BatchEncoding` of arrays, or a `tf.data.Dataset`; anything else is left as it is.
+        y: labels; where they are given, those inside `x` are dropped.
+    Returns: `(x, y)`.
+    """
+    if hasattr(x, "element_spec"):
+        spec = x.element_spec
+        parts = spec if isinstance(spec, tuple) else (spec,)
+        if isinstance(parts[0], dict) and any(key in parts[0] for key in LABEL_KEYS):
+            x = x.map(lambda *batch: _regrouped(*batch))
+    elif hasattr(x, "keys"):
+        x = dict(x)
+        inside = [x.pop(key) for key in LABEL_KEYS if key in x]
+        y = inside[0] if y is None and inside else y
+    return x, y
+
+
+def _regrouped(x, y=None, *weights):
+    x, y = labels_to_y(x, y)
+    return (x, y, *weights)
+
+
+def _labels(x, y):
+    """Labels of a batch, from `y` or from inside `x`, for whatever gives batches without `labels_to_y`."""
+    if y is None and isinstance(x, dict):
+        return next((x[key] for key in LABEL_KEYS if key in x), None)
+    return y
 
 
 def _logits(outputs):
     return outputs.logits if hasattr(outputs, "logits") else outputs
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class TFDistilBertModel(_BaseModel):
+    """DistilBERT (Sanh et al. 2019, https://arxiv.org/abs/1910.01108) without a head: text features.
+
+    Args:
+        config: `transformers.DistilBertConfig`. To load a checkpoint use `from_pretrained`.
+    Call arguments: as of `TFDistilBertForSequenceClassification`, without `labels`.
+    Returns: `TFBaseModelOutput`: `last_hidden_state` `(B, T, D)`, and where asked for `hidden_states`, `attentions`.
+
+    >>> model = TFDistilBertModel.from_pretrained("minilm")
+    >>> model({"input_ids": keras.ops.ones((3, 7), "int32")}).last_hidden_state.shape
+    TensorShape([3, 7, 384])
+    """
+
+    model_type = "distilbert"
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class TFBertModel(_BaseModel):
+    """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) without a head: text features.
+
+    As `TFDistilBertModel`, from a `transformers.BertConfig`, with `token_type_ids`; returns
+    `TFBaseModelOutputWithPooling`, which has `pooler_output` `(B, D)` as well.
+    """
+
+    model_type = "bert"
 
 
 @keras.saving.register_keras_serializable("bert_tf")
@@ -247,7 +482,8 @@ class TFDistilBertForSequenceClassification(_SequenceClassification):
         config: `transformers.DistilBertConfig`. To load a checkpoint use `from_pretrained`.
     Call arguments:  (B = batch, T = tokens, D = hidden_size, H = heads)
         inputs: `input_ids`, or a dict, `BatchEncoding` or list of inputs. `input_ids`, `attention_mask` (1 = real
-            token, None = all real): int `(B, T)`; `inputs_embeds`: float `(B, T, D)`; `labels`: int `(B,)`.
+            token, None = all real): int `(B, T)`; `inputs_embeds`: float `(B, T, D)`; `labels`: int `(B,)`, for
+            regression float `(B,)`, for multi-label models float `(B, num_labels)`.
         output_attentions, output_hidden_states, return_dict: bool, None = as the config says.
         training: bool, whether dropout is active.
     Returns: `TFSequenceClassifierOutput`: `logits` float32 `(B, num_labels)`, and where asked for `loss` `(B,)`,
@@ -294,18 +530,39 @@ class TFBertForSequenceClassification(_SequenceClassification):
         return self.classifier(self.dropout(base.pooler_output, training=training))
 
 
-CLASSES = {
+CLASSES: dict[str, type] = {
     "distilbert": TFDistilBertForSequenceClassification,
     "bert": TFBertForSequenceClassification,
 }
+BASES: dict[str, type] = {"distilbert": TFDistilBertModel, "bert": TFBertModel}
 
 
-class TFAutoModelForSequenceClassification:
-    """The classifier of whichever family a checkpoint belongs to: `from_pretrained(folder_or_name, num_labels=2)`."""
+class _Auto:
+    """Chooses the class by a checkpoint's `model_type`."""
+
+    classes: dict[str, type]
 
     @classmethod
-    def from_pretrained(cls, source: str | os.PathLike, **kwargs) -> _SequenceClassification:
+    def from_pretrained(cls, source: str | os.PathLike, **kwargs) -> Any:
         """Reads the checkpoint's `model_type` and calls `from_pretrained` of the class for it, which see."""
-        hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
-        config = checkpoint.read_config(checkpoint.resolve(source, **hub))
-        return CLASSES[config.model_type].from_pretrained(source, **kwargs)
+        options = {name: kwargs[name] for name in HUB_OPTIONS if kwargs.get(name) is not None}
+        config = kwargs.get("config") or checkpoint.read_config(checkpoint.resolve(source, **options))
+        return cls.classes[config.model_type].from_pretrained(source, **kwargs)
+
+    @classmethod
+    def from_config(cls, config) -> Any:
+        """Builds a model with fresh weights from a transformers config."""
+        family_of(config.model_type, "config")
+        return cls.classes[config.model_type](config)
+
+
+class TFAutoModelForSequenceClassification(_Auto):
+    """The classifier of whichever family a checkpoint belongs to: `from_pretrained(folder_or_name, num_labels=2)`."""
+
+    classes = CLASSES
+
+
+class TFAutoModel(_Auto):
+    """The model without a head of whichever family a checkpoint belongs to: `from_pretrained(folder_or_name)`."""
+
+    classes = BASES

@@ -60,20 +60,19 @@ def tiny(minilm, tmp_path_factory) -> Path:
     from transformers import DistilBertConfig
 
     import bert_tf
-    from bert_tf import checkpoint
+    from bert_tf import weights
 
     folder = tmp_path_factory.mktemp("tiny")
     config = DistilBertConfig(
         vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=60
     )
     bert_tf.TFDistilBertForSequenceClassification(config).save_pretrained(folder / "headed")
-    checkpoint.convert(folder / "headed", folder / "headed")
-    tensors = checkpoint.read_tensors(folder / "headed")
+    tensors = weights.read_tensors(folder / "headed")
     base = {
         name.removeprefix("distilbert."): array for name, array in tensors.items() if name.startswith("distilbert.")
     }
     (folder / "base").mkdir()
-    checkpoint.write_tensors(folder / "base", base)
+    weights.write_tensors(folder / "base", base)
     (folder / "base" / "config.json").write_text((folder / "headed" / "config.json").read_text())
     bert_tf.load_tokenizer(minilm).save_pretrained(folder / "base")
     return folder / "base"

@@ -148,7 +148,7 @@ def test_config_overrides(copy):
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-50]), ValueError, "model.safetensors: damaged"),
         (lambda f: (f / "model.safetensors").write_bytes(b"not a model"), ValueError, "model.safetensors: damaged"),
         (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "no weights here"),
-        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), FileNotFoundError, "never loaded"),
+        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), FileNotFoundError, "which can run code when opened"),
         (lambda f: (f / "config.json").unlink(), FileNotFoundError, "config.json: no such file"),
         (lambda f: (f / "config.json").write_text("{"), ValueError, "config.json: not valid JSON"),
         (lambda f: (f / "config.json").write_text('{"model_type": "t5"}'), ValueError, "'t5'.*Known: bert, distilbert"),
@@ -168,7 +168,7 @@ def test_unknown_checkpoints(name):
 
 def test_folding_is_exact_to_rounding(tmp_path, caplog):
     caplog.set_level("INFO")
-    checkpoint.convert(GOLDEN / "bert_tiny", tmp_path / "folded", to="distilbert")
+    bert_tf.convert(GOLDEN / "bert_tiny", tmp_path / "folded", to="distilbert")
     assert "left out" in caplog.text
     assert "pooler" in caplog.text
     bert, folded = load(GOLDEN / "bert_tiny"), load(tmp_path / "folded")
@@ -188,17 +188,17 @@ def test_folding_another_epsilon_is_refused(copy, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-5}))
     with pytest.raises(ValueError, match="layer_norm_eps is 1e-05"):
-        checkpoint.convert(copy, tmp_path / "folded", to="distilbert")
+        bert_tf.convert(copy, tmp_path / "folded", to="distilbert")
     assert not (tmp_path / "folded").exists()
 
 
 def test_converting_keeps_the_head_and_leaves_nothing_half_written(copy, tmp_path):
-    checkpoint.convert(copy, tmp_path / "same")
+    bert_tf.convert(copy, tmp_path / "same")
     ids = np.ones((2, 3), "int32")
     np.testing.assert_array_equal(load(tmp_path / "same")(ids).logits, load(copy)(ids).logits)
     change(copy, lambda tensors: tensors.pop("classifier.weight"))
     with pytest.raises(ValueError, match="Missing: classifier.weight"):
-        checkpoint.convert(copy, tmp_path / "broken")
+        bert_tf.convert(copy, tmp_path / "broken")
     assert [file.name for file in tmp_path.iterdir() if "broken" in file.name] == []
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bert_tf
-from bert_tf import checkpoint, report
+from bert_tf import report, weights
 from bert_tf.backup import Backup
 
 
@@ -178,7 +178,7 @@ def test_a_head_is_kept_for_the_same_labels_and_refused_for_others(tiny, reviews
     trained = tmp_path / "first/model"
     again = bert_tf.finetune(reviews, reviews, **settings(trained, tmp_path / "second", epochs=1, learning_rate=1e-9))
     np.testing.assert_allclose(
-        again.model.classifier.kernel, checkpoint.read_tensors(trained)["classifier.weight"].T, atol=1e-6
+        again.model.classifier.kernel, weights.read_tensors(trained)["classifier.weight"].T, atol=1e-6
     )
     other = {"text": reviews["text"], "label": (["a", "b", "c"] * 8)}
     with pytest.raises(ValueError, match=r"head for 2 labels \(negative, positive\), the data has 3.*--new-head"):
