@@ -166,14 +166,17 @@ def has_head(folder: Path, **options) -> bool:
     """Returns whether a checkpoint has a classification head. Raises what `read_tensors` raises."""
     file = folder / "config.json"
     family = family_of(read_json(file).get("model_type"), str(file))
-    return bool({f"{part}.weight" for part in family.head.values()} & tensor_names(folder, **options))
+    return any(_in_head(name, family) for name in tensor_names(folder, **options))
+
+
+def _in_head(name: str, family: Family) -> bool:
+    return name.startswith(tuple(f"{part}." for part in family.head.values()))
 
 
 def _standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
     """Adds the base's prefix where it is missing, renames what old files call gamma and beta, sets other heads apart."""
     prefix = family.prefix + "."
     base_only = not any(name.startswith(prefix) for name in tensors)
-    heads = tuple(f"{part}." for part in family.head.values())
     standard, left = {}, []
     for name, value in tensors.items():
         if name.startswith(family.other_heads):
@@ -181,7 +184,7 @@ def _standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dic
             continue
         if name.endswith((".gamma", ".beta")):
             name = name.removesuffix("gamma").removesuffix("beta") + ("weight" if name.endswith("gamma") else "bias")
-        if base_only and not name.startswith(heads):
+        if base_only and not _in_head(name, family):
             name = prefix + name
         standard[name] = value
     return standard, left
@@ -196,7 +199,8 @@ def _variables(model) -> dict[str, tuple]:
         part = model
         for step in ours.split("."):
             part = part[int(step)] if step.isdigit() else getattr(part, step)
-        for attribute, (suffix, transposed) in TENSORS[type(part).__name__].items():
+        kind = next(kind.__name__ for kind in type(part).__mro__ if kind.__name__ in TENSORS)
+        for attribute, (suffix, transposed) in TENSORS[kind].items():
             variables[f"{theirs}.{suffix}"] = (getattr(part, attribute), transposed)
     return variables
 
@@ -227,17 +231,16 @@ def load_weights(
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
         for name, (variable, transposed) in variables.items()
     }
-    head = tuple(f"{part}." for part in family.head.values())
-    in_head = {name for name in variables if name.startswith(head)}
+    in_head = {name for name in variables if _in_head(name, family)}
     if new_head:
-        tensors = {name: value for name, value in tensors.items() if not name.startswith(head)}
+        tensors = {name: value for name, value in tensors.items() if not _in_head(name, family)}
     new_head = not in_head & set(tensors)
     optional = tuple(f"{family.prefix}.{family.base[part]}." for part in family.optional)
     may_miss = in_head | {name for name in variables if name.startswith(optional)} if new_head and optional else in_head
     missing = sorted(set(variables) - set(tensors) - (may_miss if new_head else set()))
     unexpected = sorted(set(tensors) - set(variables))
     if not model.has_head:  # a base read from a file with a head
-        left += [name for name in unexpected if name.startswith(head)]
+        left += [name for name in unexpected if _in_head(name, family)]
         unexpected = [name for name in unexpected if name not in left]
     misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
     renewed = [name for name in misshapen if name in in_head] if ignore_mismatched_sizes else []
@@ -330,7 +333,7 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
     family = family_of(config.model_type)
     found = read_tensors(folder, allow_pickle=allow_pickle)
     tensors, left = _standard_names(found, family)
-    head = any(name.startswith(tuple(f"{part}." for part in family.head.values())) for name in tensors)
+    head = any(_in_head(name, family) for name in tensors)
     if to == "distilbert" and config.model_type != "distilbert":
         config, tensors, dropped = _fold(folder, config, tensors)
         family, left, head = FAMILIES["distilbert"], [*left, *dropped], False

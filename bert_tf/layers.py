@@ -12,6 +12,7 @@ Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762).
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 ACTIVATIONS = {
@@ -26,6 +27,20 @@ ACTIVATIONS = {
 
 def _initializer(stddev: float) -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=stddev)
+
+
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` with a gradient in which an id that comes twice counts as one.
+
+    TensorFlow's gradient of a look-up lists repeated ids apart, and Keras 3's Adam squares what it lists, so that the
+    second moment of every repeated word comes out wrong (measured: weights 0.008 off after one step at a learning rate
+    of 0.01, against transformers 4). The factor 1 makes the gradient dense; forwards it is optimized away.
+    """
+
+    def call(self, inputs):
+        if not self.trainable:
+            return super().call(inputs)
+        return ops.cast(ops.take(ops.multiply(self.embeddings, 1.0), inputs, axis=0), self.compute_dtype)
 
 
 class Embeddings(keras.layers.Layer):
@@ -89,21 +104,22 @@ class Embeddings(keras.layers.Layer):
 
     def resize(self, vocab_size: int) -> None:
         """Gives the word embeddings another number of rows: the first are kept, new ones drawn at random."""
-        old = ops.convert_to_numpy(self.word_embeddings.embeddings)
-        self._tracker.unlock()  # as Keras' own layers do where they change their variables after building
-        del self.word_embeddings
-        self.word_embeddings = self._table(vocab_size, "word_embeddings")
-        self._tracker.lock()
-        self.word_embeddings.build()
-        rows = ops.convert_to_numpy(self.word_embeddings.embeddings).copy()
+        words = self.word_embeddings
+        old = ops.convert_to_numpy(words.embeddings)
+        words._tracker.unlock()  # as Keras' own layers do where they change their variables after building
+        words._untrack_variable(words._embeddings)
+        words.input_dim, words.built = vocab_size, False
+        words.build()
+        words._tracker.lock()
+        rows = np.array(ops.convert_to_numpy(words.embeddings))
         kept = min(len(old), vocab_size)
         rows[:kept] = old[:kept]
-        self.word_embeddings.embeddings.assign(rows)
+        words.embeddings.assign(rows)
         self._settings["vocab_size"] = vocab_size
 
-    def _table(self, rows: int, name: str) -> keras.layers.Embedding:
+    def _table(self, rows: int, name: str) -> "Embedding":
         initializer = _initializer(self._settings["initializer_range"])
-        return keras.layers.Embedding(rows, self.hidden_size, initializer, dtype=self.dtype_policy, name=name)
+        return Embedding(rows, self.hidden_size, initializer, dtype=self.dtype_policy, name=name)
 
     def call(self, input_ids=None, token_type_ids=None, inputs_embeds=None, training=None):
         words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds

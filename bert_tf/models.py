@@ -212,7 +212,8 @@ class _Pretrained(CallForms, keras.Model):
 
     def get_config(self):
         dtype = keras.saving.serialize_keras_object(self.dtype_policy)
-        return {"config": self.config.to_dict(), "name": self.name, "dtype": dtype}
+        frozen = [i for i, layer in enumerate(self._flatten_layers(include_self=False)) if not layer.trainable]
+        return {"config": self.config.to_dict(), "name": self.name, "dtype": dtype, "frozen": frozen}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -222,7 +223,11 @@ class _Pretrained(CallForms, keras.Model):
 
         config_class = getattr(transformers, family_of(config["config"].get("model_type")).config_class)
         dtype = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
+        model = cls(config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
+        layers = list(model._flatten_layers(include_self=False))
+        for i in config["frozen"]:
+            layers[i].trainable = False
+        return model
 
 
 class _BaseModel(_Pretrained):
@@ -374,7 +379,8 @@ class _SequenceClassification(_Pretrained):
         return super().get_compile_config()
 
     def compile_from_config(self, config):
-        super().compile_from_config(config)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`; labels stand in `y`, or under "labels", "label" or "label_ids" inside `x`.
@@ -530,17 +536,17 @@ class TFBertForSequenceClassification(_SequenceClassification):
         return self.classifier(self.dropout(base.pooler_output, training=training))
 
 
-CLASSES: dict[str, type] = {
+CLASSES: dict[str, Any] = {
     "distilbert": TFDistilBertForSequenceClassification,
     "bert": TFBertForSequenceClassification,
 }
-BASES: dict[str, type] = {"distilbert": TFDistilBertModel, "bert": TFBertModel}
+BASES: dict[str, Any] = {"distilbert": TFDistilBertModel, "bert": TFBertModel}
 
 
 class _Auto:
     """Chooses the class by a checkpoint's `model_type`."""
 
-    classes: dict[str, type]
+    classes: dict[str, Any]
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **kwargs) -> Any:

@@ -4,7 +4,6 @@ Tokenizers and a collator that give tensors for `return_tensors="tf"`, `prepare_
 `WarmUp`, and two callbacks. Same names, same arguments; each docstring says where it differs.
 """
 
-import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +38,7 @@ def _tensors(method: Callable, return_tensors: str | None, *args, **kwargs):
     found = method(*args, return_tensors="np" if return_tensors == "tf" else return_tensors, **kwargs)
     if return_tensors != "tf":
         return found
-    if not isinstance(found, Mapping) and not hasattr(found, "data"):
+    if not hasattr(found, "items"):
         return _tensor(found)
     for name, array in found.items():
         found[name] = _tensor(array)
@@ -51,8 +50,7 @@ def _tensor(array) -> tf.Tensor:
     return tf.constant(array.astype("int32") if array.dtype.kind == "i" else array)
 
 
-@functools.cache
-def _with_tensors(kind: type) -> type:
+def _with_tensors(kind: type) -> Any:
     return type(kind.__name__, (_TensorFlowTensors, kind), {})
 
 
@@ -266,7 +264,9 @@ def create_optimizer(
     if not weight_decay_rate:
         return keras.optimizers.Adam(**adam), schedule
     optimizer = keras.optimizers.AdamW(weight_decay=weight_decay_rate, **adam)
-    spared = [f"^{name}$" for name in ("bias", "gamma", "beta") if name not in (include_in_weight_decay or ())]
+    # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
+    names = [name for name in ("bias", "gamma", "beta") if name not in (include_in_weight_decay or ())]
+    spared = [rf"(^|/){name}(:0)?$" for name in names]
     optimizer.exclude_from_weight_decay(var_names=spared)
     return optimizer, schedule
 
@@ -295,8 +295,7 @@ class KerasMetricCallback(keras.callbacks.Callback):
         self.label_cols = [label_cols] if isinstance(label_cols, str) else list(label_cols or LABEL_KEYS)
 
     def on_epoch_end(self, epoch, logs=None):
-        predictions: list = []
-        labels: list = []
+        predictions, labels = [], []
         for batch in self.eval_dataset:
             inputs, target = (batch[0], batch[1]) if isinstance(batch, (tuple, list)) else (dict(batch), None)
             if target is None:

@@ -118,3 +118,15 @@ def test_running_the_layers_in_two_cuts_is_running_them_at_once():
 def test_wrong_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_adam_counts_a_repeated_word_once():
+    """One step of Adam moves every touched row by the learning rate, however often its word stands in the text."""
+    table = layers.Embedding(5, 3)
+    model = keras.Sequential([keras.Input((6,), dtype="int32"), table])
+    model.compile(keras.optimizers.Adam(0.1), loss=lambda target, found: ops.mean(ops.square(found - 1.0)))
+    before = np.array(table.embeddings)
+    model.fit(np.array([[1, 1, 1, 1, 1, 2]]), np.zeros((1, 1)), verbose=0)
+    moved = np.abs(np.array(table.embeddings) - before)
+    np.testing.assert_allclose(moved[1:3], 0.1, rtol=1e-3)
+    np.testing.assert_array_equal(moved[[0, 3, 4]], 0)
