@@ -70,7 +70,7 @@ def write_model_card(
         datasets=_several(dataset) or None,
         base_model=finetuned_from if finetuned_from and not Path(finetuned_from).exists() else None,
     )
-    lines = ["---", header.to_yaml(), "---", "", f"# {name}", ""]
+    lines = ["---", header.to_yaml(), "---", "", f"# {_cell(name)}", ""]
     lines.append(
         f"Fine-tuned from {_cell(finetuned_from)} with bert_tf." if finetuned_from else "Trained with bert_tf."
     )

@@ -40,6 +40,8 @@ class Embedding(keras.layers.Embedding):
     def call(self, inputs):
         if not self.trainable:
             return super().call(inputs)
+        if not keras.backend.is_int_dtype(inputs.dtype):  # Keras averages a batch where it builds under a strategy
+            inputs = ops.cast(inputs, "int32")
         return ops.cast(ops.take(ops.multiply(self.embeddings, 1.0), inputs, axis=0), self.compute_dtype)
 
 
