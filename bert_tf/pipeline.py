@@ -38,16 +38,16 @@ def batches(
             False: the given order.
         seed: int; the order of epoch k is decided by `seed` and k alone.
         first_epoch: int, number of the epoch that the first iteration stands for (a resumed run).
-        lengths: int, ascending, the lengths a batch may have; a batch longer than all of them has its own.
+        lengths: int, the lengths a batch may have, beside that of the longest text.
         pad_token_id: int, what fills up `input_ids`.
     Returns: `tf.data.Dataset` of `({"input_ids", "attention_mask"}, labels)`, int32 `(B, T)`, with known cardinality.
     Raises: ValueError if the sizes do not fit.
 
     >>> from bert_tf.tokenizer import Tokens
     >>> two = Tokens(np.array([101, 7, 102, 101, 102], "int32"), np.array([3, 5]))
-    >>> next(iter(batches(two, np.array([1, 0])))) [0]["attention_mask"].numpy()[:, :4]
-    array([[1, 1, 1, 0],
-           [1, 1, 0, 0]], dtype=int32)
+    >>> next(iter(batches(two, np.array([1, 0])))[0]["attention_mask"].numpy()
+    array([[1, 1, 1],
+           [1, 1, 0]], dtype=int32)
     """
     if labels is not None and len(labels) != len(tokens):
         raise ValueError(f"One label for each text is needed. Received: {len(tokens)} texts, {len(labels)} labels")
@@ -64,14 +64,14 @@ def batches(
     starts = tf.constant(tokens.ends - tokens.lengths)
     sizes = tf.constant(tokens.lengths)
     ids = tf.constant(tokens.ids)
-    allowed = tf.constant(lengths, "int64")
+    # The longest text of all is the widest a batch gets: a model may have no positions beyond it.
+    widest = int(tokens.lengths.max(initial=0))
+    allowed = tf.constant([length for length in sorted(lengths) if length < widest] + [widest], "int64")
     targets = None if labels is None else tf.constant(labels)
 
     def gather(chosen):
         size = tf.gather(sizes, chosen)
-        longest = tf.reduce_max(size)
-        fitting = tf.searchsorted(allowed, [longest])[0]
-        width = tf.cond(fitting < len(allowed), lambda: allowed[tf.minimum(fitting, len(allowed) - 1)], lambda: longest)
+        width = allowed[tf.searchsorted(allowed, [tf.reduce_max(size)])[0]]
         positions = tf.range(width)[None, :]  # (1, T)
         real = positions < size[:, None]  # (B, T)
         where = tf.where(real, tf.gather(starts, chosen)[:, None] + positions, 0)

@@ -51,7 +51,8 @@ def _tensor(array) -> tf.Tensor:
 
 
 def _with_tensors(kind: type) -> Any:
-    return type(kind.__name__, (_TensorFlowTensors, kind), {})
+    documentation = f'`transformers.{kind.__name__}`, which also takes `return_tensors="tf"`.'
+    return type(kind.__name__, (_TensorFlowTensors, kind), {"__doc__": documentation})
 
 
 class AutoTokenizer:

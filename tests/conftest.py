@@ -64,7 +64,7 @@ def tiny(minilm, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("tiny")
     config = DistilBertConfig(
-        vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=60
+        vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=256
     )
     bert_tf.TFDistilBertForSequenceClassification(config).save_pretrained(folder / "headed")
     tensors = weights.read_tensors(folder / "headed")

@@ -47,7 +47,7 @@ def test_it_leaves_what_it_promises(tiny, reviews, tmp_path):
     assert metrics["validation_examples"] == {"negative": 2, "positive": 2}
 
 
-@pytest.mark.parametrize("unfreeze", [0, 1, "all"])
+@pytest.mark.parametrize("unfreeze", [0, "all"])
 def test_the_saved_model_is_that_of_the_best_epoch(tiny, reviews, tmp_path, unfreeze):
     options = settings(tiny, tmp_path / "run", epochs=4, learning_rate=0.05, unfreeze=unfreeze)
     done = bert_tf.finetune(reviews, reviews, **options)
@@ -101,28 +101,25 @@ class Kill(keras.callbacks.Callback):
         if self.epoch == 4 and batch == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-train, tiny, out, unfreeze = sys.argv[1:]
+train, tiny, out = sys.argv[1:]
 bert_tf.finetune(train, checkpoint=tiny, output_dir=out, epochs=10, batch_size=4, max_length=24, learning_rate=0.01,
-                 unfreeze=int(unfreeze), callbacks=[Kill()], verbose=0)
+                 unfreeze=1, callbacks=[Kill()], verbose=0)
 """
 
 
-@pytest.mark.parametrize("unfreeze", [0, 2])
-def test_killed_and_resumed_is_as_never_killed(tiny, reviews, tmp_path, unfreeze):
-    """SIGKILL in the middle of epoch 5 of 10, dropout on."""
+def test_killed_and_resumed_is_as_never_killed(tiny, reviews, tmp_path):
+    """SIGKILL in the middle of epoch 5 of 10, with dropout in frozen and in trained layers."""
     train = tmp_path / "train.csv"
     with train.open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *zip(reviews["text"], reviews["label"], strict=True)])
     options = {
-        "epochs": 10, "batch_size": 4, "max_length": 24, "learning_rate": 0.01, "unfreeze": unfreeze, "verbose": 0,
+        "epochs": 10, "batch_size": 4, "max_length": 24, "learning_rate": 0.01, "unfreeze": 1, "verbose": 0,
         "checkpoint": str(tiny),
     }  # fmt: skip
     straight = bert_tf.finetune(str(train), output_dir=tmp_path / "straight", **options)
 
     killed = tmp_path / "killed"
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, str(train), str(tiny), str(killed), str(unfreeze)], check=False
-    )
+    process = subprocess.run([sys.executable, "-c", KILLED, str(train), str(tiny), str(killed)], check=False)
     assert process.returncode == -signal.SIGKILL
     assert not (killed / "metrics.json").exists()
     assert len((killed / "history.csv").read_text().splitlines()) == 5  # the header and four epochs
@@ -166,7 +163,7 @@ def test_early_stopping_and_callbacks(tiny, reviews, tmp_path):
 
 def test_the_same_seed_gives_the_same_run(tiny, reviews, tmp_path):
     first, again, other = (
-        bert_tf.finetune(reviews, **settings(tiny, tmp_path / f"{i}", seed=seed)).history
+        bert_tf.finetune(reviews, **settings(tiny, tmp_path / f"{i}", seed=seed, epochs=1)).history
         for i, seed in enumerate((3, 3, 4))
     )
     assert first == again
@@ -191,7 +188,7 @@ def test_a_head_is_kept_for_the_same_labels_and_refused_for_others(tiny, reviews
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"max_length": 61}, "between 3 and 60"),
+        ({"max_length": 257}, "between 3 and 256"),
         ({"unfreeze": 4}, "0 to 3"),
         ({"epochs": 0}, "epochs=0"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),

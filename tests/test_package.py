@@ -1,8 +1,8 @@
 """The package as a whole: what importing costs, which module may know which, that the examples and the README run."""
 
 import ast
-import os
 import re
+import runpy
 import subprocess
 import sys
 
@@ -65,31 +65,28 @@ def test_every_public_name_is_there_and_documented():
         bert_tf.nothing  # noqa: B018
 
 
-def run(code: str, folder, *arguments: str) -> str:
-    environment = {**os.environ, "MPLBACKEND": "agg"}
-    done = subprocess.run(
-        [sys.executable, *([code] if code.endswith(".py") else ["-c", code]), *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("name", ["finetune_reviews.py", "unfreeze_top_layers.py"])
-def test_examples_run(name, tmp_path):
+def test_examples_run(name, tiny, tmp_path, monkeypatch, capsys):
     example = ROOT / "examples" / name
     assert len(example.read_text().splitlines()) < 60
-    assert "accuracy" in run(str(example), tmp_path, "--epochs", "1", "--texts", "48")
+    monkeypatch.chdir(tmp_path)
+    texts = ["--epochs", "1", "--texts", "24", "--checkpoint", str(tiny)]
+    monkeypatch.setattr(sys, "argv", [name, *texts])
+    runpy.run_path(str(example), run_name="__main__")
+    assert "accuracy" in capsys.readouterr().out
 
 
-def test_readme_snippets_run(tmp_path):
+def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text()
     snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert snippets
+    assert len(snippets) == 2
+    monkeypatch.chdir(tmp_path)
+    small = [part.take(range(0, len(part), 20)) for part in bert_tf.demo_reviews()]
+    monkeypatch.setattr(bert_tf.data, "demo_reviews", lambda: small)
+    monkeypatch.setitem(vars(bert_tf), "demo_reviews", lambda: small)
     for snippet in snippets:
-        shorter = snippet.replace("epochs=3", "epochs=1").replace("bert_tf.demo_reviews()", "SMALL")
-        prelude = "import bert_tf\nSMALL = [part.take(range(24)) for part in bert_tf.demo_reviews()]\n"
-        run(prelude + shorter, tmp_path)
+        shorter = snippet.replace('"minilm"', repr(str(tiny))).replace("epochs=3", "epochs=1")
+        exec(shorter.replace("unfreeze=1,", f"unfreeze=1, checkpoint={str(tiny)!r},"), {})
 
 
 def test_readme_commands_are_those_of_the_command_line():

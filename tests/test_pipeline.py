@@ -44,7 +44,7 @@ def test_every_text_comes_once_with_its_label(batch_size, shuffle):
     for inputs, targets in dataset:
         ids, mask = inputs["input_ids"].numpy(), inputs["attention_mask"].numpy()
         assert ids.shape == mask.shape
-        assert ids.shape[1] in LENGTHS
+        assert ids.shape[1] in {*LENGTHS, lengths.max()}
         for row, real, target in zip(ids, mask, targets.numpy(), strict=True):
             i = target // 10
             assert row[: lengths[i]].tolist() == [i + 1] * lengths[i]
@@ -94,6 +94,12 @@ def test_shuffled_batches_mix_texts():
     first, second = (shuffled_batches(lengths, 10, 0, epoch) for epoch in (0, 1))
     together = {frozenset(batch.tolist()) for batch in first} & {frozenset(batch.tolist()) for batch in second}
     assert not together
+
+
+def test_no_batch_is_wider_than_the_longest_text():
+    """A model with 60 positions takes texts of 60 tokens; the next of the usual lengths is 64."""
+    widths = [batch["input_ids"].shape[1] for batch in bert_tf.batches(made([60, 57, 3, 9]), batch_size=1)]
+    assert widths == [60, 60, 8, 16]
 
 
 def test_take_keeps_the_order_asked_for():

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from conftest import GOLDEN
 from keras import ops
+from transformers import BatchEncoding
 
 import bert_tf
 from bert_tf.cli import main
-from bert_tf.models import BASES, CLASSES
+from bert_tf.models import BASES, CLASSES, labels_to_y
 
 V4 = GOLDEN / "v4"
 SCRIPTS = sorted((V4 / "scripts").glob("*.py"))
@@ -240,14 +241,13 @@ def texts():
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}, np.arange(13) % 2
 
 
-@pytest.mark.parametrize("key", ["labels", "label", "label_ids"])
-def test_labels_inside_and_outside_are_the_same(model, texts, key):
+def test_labels_inside_and_outside_are_the_same(model, texts):
     import tensorflow as tf
 
     inputs, labels = texts
     model.compile(keras.optimizers.SGD(0.0), metrics=["accuracy"])
     weights = {"class_weight": {0: 1.0, 1: 3.0}}
-    inside = {**inputs, key: labels}
+    inside = {**inputs, "labels": labels}
     outside = model.fit(inputs, labels, batch_size=5, shuffle=False, verbose=0, **weights).history
     for x in (inside, tf.data.Dataset.from_tensor_slices(inside).batch(5)):
         options = {} if hasattr(x, "batch") else {"batch_size": 5, "shuffle": False}
@@ -264,6 +264,18 @@ def test_labels_inside_and_outside_are_the_same(model, texts, key):
     assert one == pytest.approx(two, abs=1e-6)
     unweighted = model.fit(inside, batch_size=13, verbose=0).history["loss"]
     assert abs(one[0] - unweighted[0]) > 1e-4  # the weights did something
+
+
+@pytest.mark.parametrize("key", ["labels", "label", "label_ids"])
+def test_labels_are_found_under_every_usual_name(texts, key):
+    inputs, labels = texts
+    for given in ({**inputs, key: labels}, BatchEncoding({**inputs, key: labels})):
+        x, y = labels_to_y(given)
+        assert x.keys() == inputs.keys()
+        assert y is labels
+    x, y = labels_to_y({**inputs, key: labels}, labels + 1)
+    assert y.tolist() == (labels + 1).tolist()
+    assert key not in x
 
 
 def test_problem_types_have_their_losses(texts):
@@ -337,7 +349,7 @@ def test_resize_token_embeddings(model, texts, size, tmp_path):
     assert model.num_parameters() == parameters + 12 * (size - 37)
     np.testing.assert_allclose(model(inputs).logits, before, atol=1e-6)
     model.compile("adam")
-    model.fit({**inputs, "input_ids": inputs["input_ids"] + size - 20}, labels, verbose=0)
+    model.train_on_batch({**inputs, "input_ids": inputs["input_ids"] + size - 20}, labels)
     model.save_pretrained(tmp_path / "resized")
     np.testing.assert_allclose(load(tmp_path / "resized")(inputs).logits, model(inputs).logits, atol=1e-6)
 
