@@ -41,10 +41,15 @@ class Backup(keras.callbacks.Callback):
 
     @property
     def should_stop(self) -> bool:
-        """Whether early stopping has ended the run."""
-        if self.early_stopping is None or not self.history:
+        """Whether early stopping or divergence has ended the run."""
+        if not self.history:
             return False
-        return self.epochs_done - report.best_epoch(self.history, self.monitor) >= self.early_stopping
+        if not np.isfinite(self.history[self.monitor]).any():  # nothing but NaN: no later epoch will be better
+            return True
+        return (
+            self.early_stopping is not None
+            and self.epochs_done - report.best_epoch(self.history, self.monitor) >= self.early_stopping
+        )
 
     def restore(self, model) -> int:
         """Puts a compiled model into the state after the last finished epoch; returns the number of epochs done."""
@@ -65,7 +70,7 @@ class Backup(keras.callbacks.Callback):
         if not diverged and report.best_epoch(self.history, self.monitor) == self.epochs_done:
             _save(self.folder / "best.safetensors", self.model.trainable_variables, {})
         _save(self.folder / "last.safetensors", _state(self.model), {"history": json.dumps(self.history)})
-        if self.epochs_done and not diverged and self.should_stop:
+        if self.should_stop:
             self.model.stop_training = True
 
     def restore_best(self, model) -> int:

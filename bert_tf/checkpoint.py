@@ -21,6 +21,7 @@ from bert_tf.weights import SAFETENSORS, read_json, read_tensors, remove_weights
 log = logging.getLogger("bert_tf")
 
 MINILM = "minilm"  # the embedded default, by this name wherever a checkpoint is asked for
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -49,6 +50,8 @@ def resolve(
     """
     if source == MINILM:
         return minilm()
+    if not os.fspath(source):
+        raise FileNotFoundError("A checkpoint is a folder or a hub name. Received an empty name.")
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder / subfolder
@@ -105,7 +108,13 @@ def minilm() -> Path:
 
     folder = Path(user_cache_dir("bert_tf")) / "minilm-l6-distilbert"
     if not (folder / "config.json").exists():  # written last
-        rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
+        try:
+            rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
+        except OSError as error:
+            raise OSError(
+                f"{folder}: cannot write the embedded checkpoint there ({error}). Set XDG_CACHE_HOME to a folder that "
+                "can be written."
+            ) from error
     return folder
 
 
@@ -137,13 +146,20 @@ def read_config(folder: Path, given=None, **overrides):
         raise ValueError(
             f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."
         )
-    return config_class.from_dict(values | overrides)
+    values |= overrides
+    if values.get("problem_type") not in (None, *PROBLEM_TYPES):
+        raise ValueError(
+            f"`problem_type` must be one of {', '.join(PROBLEM_TYPES)}. Received: {values['problem_type']!r}"
+        )
+    return config_class.from_dict(values)
 
 
 def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
     """Takes the label keys out of `overrides`; returns `id2label`, `label2id` that agree."""
     id2label, label2id = overrides.pop("id2label", None), overrides.pop("label2id", None)
     num_labels = overrides.pop("num_labels", None)
+    if num_labels is not None and num_labels < 1:
+        raise ValueError(f"`num_labels` must be at least 1. Received: num_labels={num_labels}")
     if id2label is None and label2id is not None:
         id2label = {i: name for name, i in label2id.items()}
     if id2label is None:
@@ -156,6 +172,8 @@ def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
             f"`id2label` must name the labels 0 to {(num_labels or len(id2label)) - 1}. "
             f"Received: id2label={id2label}, num_labels={num_labels}"
         )
+    if len(set(id2label.values())) < len(id2label):
+        raise ValueError(f"`id2label` must give each label a name of its own. Received: id2label={id2label}")
     return id2label, {name: i for i, name in id2label.items()}
 
 
@@ -274,7 +292,7 @@ def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head) ->
         named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
         lines.append(f"Mis-shaped: {'; '.join(named)}.")
     if misshapen and set(misshapen) <= in_head:
-        lines.append("For a new head with another number of labels pass ignore_mismatched_sizes=True (--new-head).")
+        lines.append("For a new head pass ignore_mismatched_sizes=True (bert-tf finetune: --new-head).")
     return " ".join(lines)
 
 
@@ -282,18 +300,39 @@ def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head) ->
 
 
 @contextmanager
-def replacing_files(folder: Path):
-    """Yields a scratch folder beside `folder`; its files move there when the block ends well, and only then."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+def replacing_files(folder: Path, stale: Iterable[str] = ()):
+    """Yields a scratch folder; its files move into `folder` when the block ends well, and only then.
+
+    While they move, `folder` has no config.json: one that has is complete. Weights of an earlier save, and files of
+    the names in `stale`, go last.
+    """
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))  # inside: moves never cross file systems
+    mode = 0o666 & ~_umask()
     try:
         yield scratch
-        folder.mkdir(exist_ok=True)
-        # config.json last: a folder that has one is complete.
-        for file in sorted(scratch.iterdir(), key=lambda file: file.name == "config.json"):
+        files = sorted(scratch.iterdir(), key=lambda file: file.name == "config.json")
+        names = {file.name for file in files}
+        if "config.json" in names:
+            (folder / "config.json").unlink(missing_ok=True)
+        for file in files:
+            file.chmod(mode)
             os.replace(file, folder / file.name)
+        if "config.json" in names:
+            remove_weights(folder, keep=names)
+        for name in set(stale) - names:
+            (folder / name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def model_tensors(model) -> dict[str, np.ndarray]:
@@ -303,7 +342,7 @@ def model_tensors(model) -> dict[str, np.ndarray]:
     prefix = "" if model.has_head else family_of(model.config.model_type).prefix + "."
     arrays = {}
     for name, (variable, transposed) in _variables(model).items():
-        value = ops.convert_to_numpy(variable)
+        value = ops.convert_to_numpy(variable).astype("float32")
         arrays[name.removeprefix(prefix)] = value.T if transposed else value
     return arrays
 
@@ -313,12 +352,11 @@ def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") ->
     folder = Path(folder)
     if folder.is_file():
         raise FileExistsError(f"{folder}: a file of that name is in the way; a checkpoint is saved as a folder.")
-    config = type(model.config).from_dict(model.config.to_dict())
+    config = type(model.config).from_dict(model.config.to_dict() | {"dtype": "float32"})
     config.architectures = [type(model).__name__.removeprefix("TF")]
     with replacing_files(folder) as scratch:
         write_tensors(scratch, model_tensors(model), max_shard_size)
         config.save_pretrained(scratch)
-        remove_weights(folder, keep={file.name for file in scratch.iterdir()})
 
 
 # Converting
@@ -334,24 +372,25 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
     found = read_tensors(folder, allow_pickle=allow_pickle)
     tensors, left = _standard_names(found, family)
     head = any(_in_head(name, family) for name in tensors)
-    if to == "distilbert" and config.model_type != "distilbert":
+    folded = to == "distilbert" and config.model_type != "distilbert"
+    if folded:
         config, tensors, dropped = _fold(folder, config, tensors)
         family, left, head = FAMILIES["distilbert"], [*left, *dropped], False
     kind = type(config).__name__.removesuffix("Config")
+    config.dtype = "float32"
     config.architectures = [f"{kind}ForSequenceClassification" if head else f"{kind}Model"]
     if not head:  # a base alone goes without the prefix
         tensors = {name.removeprefix(f"{family.prefix}."): value for name, value in tensors.items()}
     if left:
         log.info("%s: left out: %s.", folder, _part_list(left))
-    with replacing_files(destination) as scratch:
-        write_tensors(scratch, tensors)
+    with replacing_files(destination, stale=TOKENIZER_FILES) as scratch:
+        write_tensors(scratch, {name: value.astype("float32") for name, value in tensors.items()})
         config.save_pretrained(scratch)
         for name in TOKENIZER_FILES:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, scratch / name)
-        if family is FAMILIES["distilbert"]:
+        if folded:
             _without_token_types(scratch / "tokenizer_config.json")
-        remove_weights(destination, keep={file.name for file in scratch.iterdir()})
     return len(found), len(tensors)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bert_tf import __version__
 
-USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError)
+USER_ERRORS = (ValueError, OSError, ImportError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. A fine-tuning run goes on where it was with --resume.", file=sys.stderr)
+        resume = " The run goes on where it was with --resume." if options.command == "finetune" else ""
+        print(f"\nStopped.{resume}", file=sys.stderr)
         return 130
     return 0
 
@@ -79,7 +80,12 @@ def _add_finetune(commands) -> None:
                       "the training texts is held back")  # fmt: skip
     data.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
     data.add_argument("--label-column", metavar="NAME", help="column with the class; if left out, found by its name")
-    data.add_argument("--max-length", type=int, default=256, metavar="N", help="tokens; longer texts are cut")
+    data.add_argument(
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="tokens; longer texts are cut; if left out 256, or fewer where the model takes fewer",
+    )
     model = command.add_argument_group("model")
     model.add_argument("--checkpoint", default="minilm", metavar="NAME", help="what to start from: a folder, a name on the "
                        "Hugging Face hub such as distilbert-base-uncased, or minilm")  # fmt: skip
@@ -115,8 +121,9 @@ def _finetune(options) -> None:
     train, validation = settings.pop("train"), settings.pop("validation")
     columns = (settings.pop("text_column"), settings.pop("label_column"))
     if train == "demo":
-        train, demo_validation = demo_reviews()
-        validation = validation or demo_validation
+        train, validation = demo_reviews()[0], validation or "demo"
+    if validation == "demo":
+        validation = demo_reviews()[1]
     # Read here, so that a wrong file is said before TensorFlow has been loaded, which takes seconds.
     train = read_examples(train, *columns)
     if validation is not None:
@@ -155,6 +162,8 @@ def _predict(options) -> None:
 
     if options.output and Path(options.output).suffix not in (".csv", ".json"):
         raise ValueError(f"--output: expected a file that ends in .csv or .json. Received: {options.output}")
+    if options.output and not Path(options.output).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--output: there is no folder {Path(options.output).parent}.")
     texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
     _load_tensorflow()
     from bert_tf import report

@@ -53,6 +53,8 @@ def convert(
     if to not in (None, "distilbert"):
         raise ValueError(f"`to` must be None or 'distilbert'. Received: to={to!r}")
     folder, destination = checkpoint.resolve(source), Path(destination)
+    if to and folder.resolve() == destination.resolve():
+        raise ValueError(f"{destination}: folding replaces a checkpoint by another model. Choose another destination.")
     before = _probe(folder, allow_pickle=allow_pickle)
     read, written = checkpoint.rewrite(folder, destination, to, allow_pickle)
     after = _probe(destination)

@@ -1,12 +1,13 @@
 """The encoder: embeddings and a stack of layers, from token ids to hidden states.
 
-`embed`, then any run of layers, on flat `(B * T, D)` hidden states: whoever wants only the frozen lower part, or only
-the part above the freeze boundary, calls these with the same layer objects, so that training one trains the other.
+`embeddings`, then `blocks.layer[i]` one after the other, on flat `(B * T, D)` hidden states: whoever wants only the frozen
+lower part, or only the part above, calls these same layer objects, so that training one trains the other.
 """
 
 import logging
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert_tf.layers import Embeddings, EncoderLayer
@@ -32,8 +33,15 @@ class CallForms:
             named = {} if inputs is None else {"input_ids": inputs}
         named |= dict(zip(INPUT_NAMES[1:], args, strict=False))
         named |= {name: value for name, value in kwargs.items() if value is not None or name not in named}
-        if named.pop("head_mask", None) is not None:
-            raise NotImplementedError("`head_mask` is not supported: prune heads by zeroing rows of attention.dense.")
+        for key in ("label", "label_ids"):
+            if key in named:
+                named.setdefault("labels", named.pop(key))
+        for key in ("head_mask", "position_ids"):
+            if named.pop(key, None) is not None:
+                raise NotImplementedError(
+                    f"`{key}` is not supported. Heads are pruned by zeroing rows of attention.dense."
+                )
+        named = {name: np.asarray(value) if isinstance(value, list) else value for name, value in named.items()}
         if named.get("input_ids") is None and named.get("inputs_embeds") is None:
             raise ValueError(f"A model needs `input_ids` or `inputs_embeds`. Received: {sorted(named) or 'nothing'}")
         return super().__call__(**named)
@@ -57,11 +65,6 @@ class Blocks(keras.layers.Layer):
         for layer in self.layer:
             layer.build()
         self.built = True
-
-    def call(self, hidden_states, attention_mask, training=None):
-        for layer in self.layer:
-            hidden_states, _ = layer(hidden_states, attention_mask, training=training)
-        return hidden_states
 
 
 @keras.saving.register_keras_serializable("bert_tf")
@@ -154,6 +157,11 @@ class Encoder(CallForms, keras.layers.Layer):
     def encoder(self) -> Blocks:
         """The stack of layers, by BERT's name: `model.bert.encoder.layer[i]`."""
         return self.blocks
+
+    def resize(self, vocab_size: int) -> None:
+        """Gives the vocabulary another size; see `Embeddings.resize`."""
+        self.embeddings.resize(vocab_size)
+        self._settings["vocab_size"] = vocab_size
 
     def build(self, input_shape=None):
         self.embeddings.build()

@@ -1,6 +1,7 @@
 """The whole job in one call: labelled texts and a checkpoint in, a fine-tuned classifier and its record out."""
 
 import hashlib
+import operator
 import shutil
 import sys
 import time
@@ -17,7 +18,7 @@ from bert_tf.backup import Backup
 from bert_tf.data import Examples, check_classes, read_examples
 from bert_tf.models import CLASSES
 from bert_tf.pipeline import batches, by_length, take
-from bert_tf.tokenizer import Tokens, check_max_length, load_tokenizer, tokenize
+from bert_tf.tokenizer import check_max_length, load_tokenizer, tokenize
 
 # Learning rates that suit Adam: a fresh head on a frozen base, and pretrained layers that should move little.
 LEARNING_RATE_FROZEN = 1e-3
@@ -56,7 +57,7 @@ def finetune(
     epochs: int = 3,
     learning_rate: float | None = None,
     batch_size: int = 32,
-    max_length: int = 256,
+    max_length: int | None = None,
     optimizer: str = "adam",
     early_stopping: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -84,10 +85,11 @@ def finetune(
         epochs: int, the most passes over the data.
         learning_rate: float; None = 1e-3 with a frozen base, else 5e-5.
         batch_size: int, texts a step.
-        max_length: int, tokens; longer texts are cut.
+        max_length: int, tokens; longer texts are cut. None = 256, or as many as the model has positions.
         optimizer: str, the name of a Keras optimizer.
         early_stopping: int, epochs without a lower validation loss after which to stop; None = never.
-        callbacks: Keras callbacks, beside those that keep the best weights, the history and the TensorBoard logs.
+        callbacks: Keras callbacks, beside those that keep the best weights, the history and the TensorBoard logs. What
+            they add to the logs goes into the history; a state of their own is not part of what `resume` restores.
         text_column, label_column: columns of the sources; None = found by their usual names.
         new_head: bool, whether to replace the head a checkpoint already has.
         seed: int, decides the split, the new head, the order of the texts and dropout.
@@ -101,20 +103,25 @@ def finetune(
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP
     """
     started = time.monotonic()
-    source, output_dir = str(checkpoint), Path(output_dir)
+    source, output_dir = str(checkpoint), Path(output_dir).expanduser()
+    epochs, batch_size, seed = map(operator.index, (epochs, batch_size, seed))
+    unfreeze = unfreeze if isinstance(unfreeze, str) else operator.index(unfreeze)
     _check_numbers(epochs=epochs, batch_size=batch_size, early_stopping=early_stopping, learning_rate=learning_rate)
     if learning_rate is None:
         learning_rate = LEARNING_RATE_FROZEN if unfreeze == 0 else LEARNING_RATE_UNFROZEN
     say = _say if verbose != 0 else (lambda *_: None)
-    _check_output_dir(output_dir, overwrite, resume)
+    learning_rate = float(learning_rate)
+    _check_output_dir(output_dir, overwrite, resume, sources=(source, train, validation))
 
     train_examples, validation_examples = _read(
         train, validation, text_column, label_column, validation_share, seed, say
     )
     keras.utils.set_random_seed(seed)
     tokenizer = load_tokenizer(source)
-    model, train_examples = _classifier(source, train_examples, new_head)
+    model, train_examples = _classifier(source, train_examples, new_head, unfreeze)
     validation_examples = validation_examples.relabel(train_examples.label_names)
+    positions = model.config.max_position_embeddings
+    max_length = min(256, positions) if max_length is None else operator.index(max_length)
     check_max_length(max_length, model.config, source)
     model.freeze(unfreeze)
     say(f"\nFrom {source}, " + ("the base frozen:" if unfreeze == 0 else f"unfrozen: {unfreeze}:"))
@@ -122,6 +129,12 @@ def finetune(
 
     train_tokens = tokenize(train_examples.texts, tokenizer, max_length)
     validation_tokens = tokenize(validation_examples.texts, tokenizer, max_length)
+    highest = max(int(tokens.ids.max()) for tokens in (train_tokens, validation_tokens))
+    if highest >= model.config.vocab_size:
+        raise ValueError(
+            f"{source}: its tokenizer gives ids up to {highest}, its model knows {model.config.vocab_size} tokens. The two "
+            "do not belong together."
+        )
     order = by_length(validation_tokens)
     validation_data = batches(
         take(validation_tokens, order), validation_examples.labels[order], batch_size=batch_size,
@@ -132,7 +145,11 @@ def finetune(
         "train": train_examples.source, "validation": validation_examples.source, "checkpoint": source,
         "unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size,
         "max_length": max_length, "optimizer": optimizer, "early_stopping": early_stopping, "seed": seed,
-        "data_fingerprint": _fingerprint((train_tokens, train_examples), (validation_tokens, validation_examples)),
+        "data_fingerprint": _fingerprint(
+            *(a for t in (train_tokens, validation_tokens) for a in (t.ids, t.ends)),
+            train_examples.labels, validation_examples.labels, train_examples.label_names,
+        ),
+        "checkpoint_fingerprint": _fingerprint(*map(keras.ops.convert_to_numpy, model.encoder.weights)),
     }  # fmt: skip
     model.compile(
         keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}}),
@@ -156,10 +173,10 @@ def finetune(
             epochs=epochs,
             initial_epoch=first_epoch,
             callbacks=[
+                *callbacks,
                 backup,
                 _HistoryFile(backup, output_dir / "history.csv"),
                 keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
-                *callbacks,
             ],
             verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
         )
@@ -210,7 +227,7 @@ def _read(train, validation, text_column, label_column, share, seed, say) -> tup
     return examples, held_back
 
 
-def _classifier(source: str, examples: Examples, new_head: bool) -> tuple[Any, Examples]:
+def _classifier(source: str, examples: Examples, new_head: bool, unfreeze: int | str) -> tuple[Any, Examples]:
     """Loads the classifier for the classes of `examples`; a head that is there is kept only if it is for the same ones."""
     folder = checkpoint.resolve(source)
     names = examples.label_names
@@ -224,19 +241,24 @@ def _classifier(source: str, examples: Examples, new_head: bool) -> tuple[Any, E
                 f"{source} has a head for {len(theirs)} labels ({', '.join(theirs)}), the data has {len(names)} "
                 f"({', '.join(names)}). For a new head pass new_head=True (--new-head)."
             )
-    config = checkpoint.read_config(folder, id2label=dict(enumerate(examples.label_names)))
+    config = checkpoint.read_config(
+        folder, id2label=dict(enumerate(examples.label_names)), problem_type="single_label_classification"
+    )
     model = CLASSES[config.model_type](config)
-    checkpoint.load_weights(model, folder, new_head=new_head)
+    info = checkpoint.load_weights(model, folder, new_head=new_head)
+    if unfreeze == 0 and any("pooler" in name for name in info["missing_keys"]):
+        raise ValueError(
+            f"{source} has no pooler, and a frozen base would keep a random one. Train it with unfreeze=1 "
+            "(--unfreeze 1), or fold the checkpoint: bert-tf convert --to distilbert."
+        )
     model.name_or_path = source
     return model, examples
 
 
-def _fingerprint(*parts: tuple[Tokens, Examples]) -> str:
+def _fingerprint(*parts: Any) -> str:
     digest = hashlib.sha256()
-    for tokens, examples in parts:
-        for array in (tokens.ids, tokens.ends, examples.labels):
-            digest.update(array.tobytes())
-        digest.update("\0".join(examples.label_names).encode())
+    for part in parts:
+        digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
     return digest.hexdigest()[:16]
 
 
@@ -253,11 +275,15 @@ def _has_accelerator() -> bool:
 # The run's folder
 
 
-def _check_output_dir(output_dir: Path, overwrite: bool, resume: bool) -> None:
+def _check_output_dir(output_dir: Path, overwrite: bool, resume: bool, sources: Sequence[Any]) -> None:
     if overwrite and resume:
         raise ValueError("`overwrite` and `resume` exclude each other.")
     if output_dir.exists() and not output_dir.is_dir():
         raise FileExistsError(f"{output_dir}: a file of that name is in the way. Choose another output_dir.")
+    named = [source if isinstance(source, (str, Path)) else getattr(source, "source", "") for source in sources]
+    for source in filter(None, named) if overwrite else ():
+        if output_dir.resolve() in Path(source).resolve().parents:
+            raise ValueError(f"{source}: lies in the run that overwrite would remove. Choose another output_dir.")
     is_run = (output_dir / RUN).is_file()
     if is_run and not (overwrite or resume):
         raise FileExistsError(
@@ -276,10 +302,11 @@ def _start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> N
     """Makes the folder a run; where it is one already, empties it or checks that it is the same run."""
     if resume and (output_dir / RUN).is_file():
         before = checkpoint.read_json(output_dir / RUN)
+        same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what they hold
         if changed := [
             f"{name} ({before.get(name)!r} then, {value!r} now)"
             for name, value in settings.items()
-            if before.get(name) != value
+            if before.get(name) != value and name not in same_by_content
         ]:
             raise ValueError(
                 f"{output_dir}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "

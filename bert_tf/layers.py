@@ -131,7 +131,9 @@ class Embeddings(keras.layers.Layer):
                 f"The model has positions for {self.max_position_embeddings} tokens. Received a batch of {tokens} "
                 f"tokens. Truncate the texts: max_length={self.max_position_embeddings} or less."
             )
-        hidden_states = ops.add(words, self.position_embeddings(ops.arange(tokens)))  # (B, T, D) + (T, D)
+        # A slice and no look-up: past the last position the shapes disagree, where XLA's look-up would go on in silence.
+        positions = ops.cast(self.position_embeddings.embeddings[:tokens], self.compute_dtype)
+        hidden_states = ops.add(words, positions)  # (B, T, D) + (T, D)
         if self.token_type_embeddings is not None:
             types = ops.zeros((1, 1), "int32") if token_type_ids is None else token_type_ids
             hidden_states = ops.add(hidden_states, self.token_type_embeddings(types))

@@ -9,10 +9,12 @@
 A model is an encoder, and for a classifier a head. Logits are float32 under every dtype policy.
 """
 
+import operator
 import os
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert_tf import checkpoint, hub
@@ -23,6 +25,29 @@ from bert_tf.outputs import TFSequenceClassifierOutput
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 LABEL_KEYS = ("labels", "label", "label_ids")
 OWN_LOSS = ("auto", "auto_with_warning", "passthrough")  # names transformers 4 had for a model's own loss
+
+
+# Arguments of from_pretrained in transformers 4 that have nothing left to decide.
+OBSOLETE = (
+    "from_pt",
+    "from_tf",
+    "trust_remote_code",
+    "resume_download",
+    "proxies",
+    "mirror",
+    "torch_dtype",
+    "use_auth_token",
+)
+
+
+class _of_class:  # noqa: N801  (used as a decorator)
+    """A property that the class has as well as its instances."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def __get__(self, instance, owner):
+        return self.method(owner)
 
 
 class _Pretrained(CallForms, keras.Model):
@@ -52,13 +77,15 @@ class _Pretrained(CallForms, keras.Model):
 
     # Names
 
-    @property
-    def base_model_prefix(self) -> str:
-        return FAMILIES[self.model_type].prefix
+    @_of_class
+    def base_model_prefix(cls) -> str:  # noqa: N805
+        return FAMILIES[cls.model_type].prefix
 
-    @property
-    def config_class(self) -> type:
-        return type(self.config)
+    @_of_class
+    def config_class(cls) -> type:  # noqa: N805
+        import transformers
+
+        return getattr(transformers, FAMILIES[cls.model_type].config_class)
 
     @property
     def encoder(self) -> Encoder:
@@ -85,8 +112,10 @@ class _Pretrained(CallForms, keras.Model):
             new_num_tokens: int; what is cut off is lost, what is new is drawn at random. None = no change.
         Returns: the layer that turns token ids into vectors.
         """
+        if new_num_tokens is not None and new_num_tokens < 1:
+            raise ValueError(f"`new_num_tokens` must be at least 1. Received: new_num_tokens={new_num_tokens}")
         if new_num_tokens is not None and new_num_tokens != self.config.vocab_size:
-            self.encoder.embeddings.resize(new_num_tokens)
+            self.encoder.resize(new_num_tokens)
             self.config.vocab_size = new_num_tokens
         return self.get_input_embeddings()
 
@@ -141,8 +170,9 @@ class _Pretrained(CallForms, keras.Model):
         Returns: the model, its weights loaded. A head that the checkpoint lacks is new, and said so.
         Raises: FileNotFoundError for an unknown checkpoint; ValueError for one of another family or damaged.
         """
-        kwargs.pop("from_pt", None)  # transformers 4 had to be told; here the file says
-        kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        kwargs = {name: value for name, value in kwargs.items() if value is not None and name not in OBSOLETE}
+        if isinstance(config, (str, os.PathLike)):
+            config = checkpoint.read_config(checkpoint.resolve(config))
         keras_options = {name: kwargs.pop(name) for name in ("name", "dtype") if name in kwargs}
         folder = checkpoint.resolve(source, **{name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
         config = checkpoint.read_config(folder, given=config, **kwargs)
@@ -173,6 +203,10 @@ class _Pretrained(CallForms, keras.Model):
             push_to_hub: bool, whether to upload the folder as well; `kwargs` are those of `push_to_hub`.
             safe_serialization: must be True: nothing else is written.
         """
+        if kwargs and not push_to_hub:
+            raise TypeError(
+                f"save_pretrained has no argument {', '.join(kwargs)}. For a SavedModel: model.export(folder)."
+            )
         if not safe_serialization:
             raise ValueError("Weights are only written as safetensors. Received: safe_serialization=False")
         checkpoint.save(self, folder, max_shard_size)
@@ -334,7 +368,9 @@ class _SequenceClassification(_Pretrained):
         Raises: ValueError if `unfreeze` is none of these, or more than the model has layers.
         """
         layers = self.encoder.blocks.layer
-        if unfreeze != "all" and (isinstance(unfreeze, bool) or unfreeze not in range(len(layers) + 1)):
+        if hasattr(unfreeze, "__index__") and not isinstance(unfreeze, bool):
+            unfreeze = operator.index(unfreeze)  # NumPy's integers too
+        if unfreeze != "all" and (type(unfreeze) is not int or unfreeze not in range(len(layers) + 1)):
             raise ValueError(
                 f"`unfreeze` must be 0 to {len(layers)} (layers) or 'all'. Received: unfreeze={unfreeze!r}"
             )
@@ -387,6 +423,12 @@ class _SequenceClassification(_Pretrained):
 
         A dataset shuffles itself; arrays are shuffled unless `shuffle=False`.
         """
+        if kwargs.get("class_weight") and isinstance(x, keras.utils.PyDataset) and isinstance(x[0], (dict, tuple)):
+            batch = x[0] if isinstance(x[0], tuple) else (x[0],)
+            if len(batch) == 1:
+                raise ValueError(
+                    "`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs alone."
+                )
         x, y = labels_to_y(x, y)
         if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
             kwargs.setdefault("shuffle", False)
@@ -408,7 +450,10 @@ class _SequenceClassification(_Pretrained):
         return super().predict(labels_to_y(x, None)[0], *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return super().compute_loss(x, _labels(x, y), _logits(y_pred), sample_weight, training)
+        y = _labels(x, y)
+        if y is None:
+            raise ValueError(f"There are no labels: neither in `y` nor under {', '.join(LABEL_KEYS)} in `x`.")
+        return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, _labels(x, y), _logits(y_pred), sample_weight)
@@ -422,16 +467,16 @@ def labels_to_y(x, y=None) -> tuple:
         y: labels; where they are given, those inside `x` are dropped.
     Returns: `(x, y)`.
     """
-    if hasattr(x, "element_spec"):
+    if hasattr(x, "element_spec") and hasattr(x, "map"):
         spec = x.element_spec
         parts = spec if isinstance(spec, tuple) else (spec,)
         if isinstance(parts[0], dict) and any(key in parts[0] for key in LABEL_KEYS):
             x = x.map(lambda *batch: _regrouped(*batch))
     elif hasattr(x, "keys"):
-        x = dict(x)
+        x = {name: np.asarray(value) if isinstance(value, list) else value for name, value in dict(x).items()}
         inside = [x.pop(key) for key in LABEL_KEYS if key in x]
         y = inside[0] if y is None and inside else y
-    return x, y
+    return x, np.asarray(y) if isinstance(y, list) else y
 
 
 def _regrouped(x, y=None, *weights):
@@ -447,7 +492,11 @@ def _labels(x, y):
 
 
 def _logits(outputs):
-    return outputs.logits if hasattr(outputs, "logits") else outputs
+    if hasattr(outputs, "logits"):
+        return outputs.logits
+    if isinstance(outputs, tuple):  # return_dict=False: a loss of one dimension comes first, if there is one
+        return outputs[1] if len(outputs[0].shape) == 1 else outputs[0]
+    return outputs
 
 
 @keras.saving.register_keras_serializable("bert_tf")
@@ -552,7 +601,10 @@ class _Auto:
     def from_pretrained(cls, source: str | os.PathLike, **kwargs) -> Any:
         """Reads the checkpoint's `model_type` and calls `from_pretrained` of the class for it, which see."""
         options = {name: kwargs[name] for name in HUB_OPTIONS if kwargs.get(name) is not None}
-        config = kwargs.get("config") or checkpoint.read_config(checkpoint.resolve(source, **options))
+        config = kwargs.get("config")
+        if config is None or isinstance(config, (str, os.PathLike)):
+            config = checkpoint.read_config(checkpoint.resolve(config or source, **options))
+        family_of(config.model_type, "config")
         return cls.classes[config.model_type].from_pretrained(source, **kwargs)
 
     @classmethod

@@ -19,7 +19,7 @@ class Predictions:
     """What a classifier says of N texts.
 
     Attributes:
-        probabilities: float32 `(N, num_labels)`, rows sum to 1.
+        probabilities: float32 `(N, num_labels)`; rows sum to 1, but not for a multi-label model, whose labels stand alone.
         label_names: str, the classes, in the columns' order.
     """
 
@@ -59,7 +59,14 @@ def predict(
             raise ValueError(f"{model}: has no classification head yet. Fine-tune it first: bert-tf finetune.")
         tokenizer = tokenizer or load_tokenizer(folder)
         model = TFAutoModelForSequenceClassification.from_pretrained(model)
+    if tokenizer is None and not model.name_or_path:
+        raise ValueError("The model was not loaded from a folder: pass its tokenizer as well.")
     tokenizer = tokenizer or load_tokenizer(model.name_or_path)
+    if model.problem_type == "regression":
+        raise ValueError("A regression model has no classes to predict; its numbers are model.predict(...).logits.")
+    texts = list(texts)
+    if wrong := [type(text).__name__ for text in texts if not isinstance(text, str)]:
+        raise TypeError(f"`texts` must be strings. Received among them: {wrong[0]}")
     if max_length is None:
         max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     check_max_length(max_length, model.config, "the model")
@@ -72,4 +79,5 @@ def predict(
     sorted_batches = batches(take(tokens, order), batch_size=batch_size, pad_token_id=pad)
     logits = np.empty((len(tokens), model.num_labels), "float32")
     logits[order] = model.predict(sorted_batches, verbose=0).logits
-    return Predictions(ops.convert_to_numpy(ops.softmax(logits, axis=-1)), label_names)
+    squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
+    return Predictions(ops.convert_to_numpy(squash(logits)), label_names)

@@ -101,7 +101,7 @@ def plot_curves(file: Path, history: History, title: str) -> bool:
     best = best_epoch(history)
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle(title.replace("$", r"\$"))
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for name, label, color in ((metric, "training", "tab:blue"), (f"val_{metric}", "validation", "tab:orange")):
             axes.plot(epochs, history[name], marker="o", markersize=3, color=color, label=label)

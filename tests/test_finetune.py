@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,11 @@ def test_killed_and_resumed_is_as_never_killed(tiny, reviews, tmp_path):
         bert_tf.finetune(str(train), output_dir=killed, **options)
     with pytest.raises(ValueError, match=r"learning_rate \(0.01 then, 0.02 now\)"):
         bert_tf.finetune(str(train), output_dir=killed, resume=True, **{**options, "learning_rate": 0.02})
+    other = shutil.copytree(tiny, tmp_path / "other")
+    changed = weights.read_tensors(other)
+    weights.write_tensors(other, {name: array + 1 for name, array in changed.items()})
+    with pytest.raises(ValueError, match="checkpoint_fingerprint"):
+        bert_tf.finetune(str(train), output_dir=killed, resume=True, **{**options, "checkpoint": str(other)})
     resumed = bert_tf.finetune(str(train), output_dir=killed, resume=True, **options)
     assert resumed.history.keys() == straight.history.keys()
     for name, values in straight.history.items():
@@ -225,3 +231,43 @@ def test_the_best_epoch_is_the_earlier_of_equals():
     assert report.best_epoch({"val_loss": [0.5, 0.3, 0.3]}) == 2
     assert report.best_epoch({"val_accuracy": [0.5, 0.7, 0.7]}, "val_accuracy") == 2
     assert report.best_epoch({"val_loss": [float("nan"), 0.4]}) == 2
+
+
+def test_a_hopeless_run_stops_at_once(tmp_path):
+    backup = Backup(tmp_path)
+    backup.history = {"val_loss": [float("nan")]}
+    assert backup.should_stop
+    backup.history = {"val_loss": [0.5, float("nan")]}
+    assert not backup.should_stop
+    backup.early_stopping = 1
+    assert backup.should_stop
+
+
+def test_overwrite_does_not_remove_what_it_starts_from(tiny, reviews, tmp_path):
+    bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", epochs=1))
+    with pytest.raises(ValueError, match="lies in the run that overwrite would remove"):
+        bert_tf.finetune(reviews, **settings(tmp_path / "run/model", tmp_path / "run", overwrite=True))
+    assert (tmp_path / "run/model/model.safetensors").exists()
+
+
+def test_a_frozen_base_without_its_pooler_is_refused(minilm_bert, reviews, tmp_path):
+    folder = tmp_path / "no-pooler"
+    tensors = {
+        name: array for name, array in weights.read_tensors(minilm_bert).items() if not name.startswith("pooler")
+    }
+    folder.mkdir()
+    weights.write_tensors(folder, tensors)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((minilm_bert / name).read_bytes())
+    with pytest.raises(ValueError, match="has no pooler"):
+        bert_tf.finetune(reviews, **settings(folder, tmp_path / "run"))
+
+
+def test_metrics_of_callbacks_are_kept(tiny, reviews, tmp_path):
+    class Extra(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["extra"] = epoch * 2.0
+
+    done = bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", callbacks=[Extra()]))
+    assert done.history["extra"] == [0.0, 2.0]
+    assert "extra" in (tmp_path / "run/history.csv").read_text().splitlines()[0]

@@ -154,3 +154,48 @@ def test_another_config_is_refused():
 def test_another_family_is_refused():
     with pytest.raises(ValueError, match="TFBertForSequenceClassification, or `bert-tf convert --to distilbert`"):
         bert_tf.TFDistilBertForSequenceClassification.from_pretrained(GOLDEN / "bert_tiny")
+
+
+def test_unfreezing_takes_numpys_integers(model):
+    model.freeze(np.int64(1))
+    assert [bool(layer.trainable_weights) for layer in model.encoder.blocks.layer] == [False, False, True]
+    with pytest.raises(ValueError, match=r"unfreeze=1\.0"):
+        model.freeze(1.0)
+
+
+def test_a_text_beyond_the_last_position_is_an_error_under_xla_too(model):
+    ids = np.ones((4, 12), "int32")  # 11 positions
+    for jit_compile in (False, True):
+        model.compile("adam", jit_compile=jit_compile)
+        with pytest.raises(Exception, match="12|11"):
+            model.fit(ids, np.zeros(4, "int32"), verbose=0)
+
+
+def test_class_names_and_label_keys_of_transformers_4(model, given):
+    assert type(model).base_model_prefix == "distilbert"
+    assert type(model).config_class is DistilBertConfig
+    loss = model(given, labels=np.zeros(13, "int32")).loss
+    np.testing.assert_array_equal(model({**given, "label_ids": np.zeros(13, "int32")}).loss, loss)
+    np.testing.assert_array_equal(model({**given, "label": [0] * 13}).loss, loss)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="There are no labels"):
+        model.fit(given, verbose=0)
+
+
+def test_predict_follows_the_problem_type():
+    tokenizer = bert_tf.load_tokenizer(GOLDEN / "v4/distilbert_h5")
+    folder = GOLDEN / "v4/distilbert_h5"
+    many = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(
+        folder, problem_type="multi_label_classification"
+    )
+    found = bert_tf.predict(many, ["great value", ""], tokenizer).probabilities
+    logits = many(tokenizer(["great value"], return_tensors="np")).logits
+    np.testing.assert_allclose(found[:1], 1 / (1 + np.exp(-np.array(logits))), atol=1e-6)
+    assert bert_tf.predict(many, [], tokenizer).labels == []
+    one = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(
+        folder, num_labels=1, ignore_mismatched_sizes=True
+    )
+    with pytest.raises(ValueError, match="regression model"):
+        bert_tf.predict(one, ["great"], tokenizer)
+    with pytest.raises(TypeError, match="NoneType"):
+        bert_tf.predict(many, ["great", None], tokenizer)
