@@ -244,6 +244,14 @@ class _Pretrained(CallForms, keras.Model):
         metadata.setdefault("finetuned_from", self.name_or_path or None)
         hub.write_model_card(output_dir, model_name, history, optimizer, **metadata)
 
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """As `keras.Model.export`; without `input_signature` the exported model takes a dict of int32 `input_ids` and
+        `attention_mask` `(B, T)`, of any B and T."""
+        if input_signature is None:
+            names = ("input_ids", "attention_mask")
+            input_signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in names}]
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
     def get_config(self):
         dtype = keras.saving.serialize_keras_object(self.dtype_policy)
         frozen = [i for i, layer in enumerate(self._flatten_layers(include_self=False)) if not layer.trainable]

@@ -54,6 +54,17 @@ def test_config_round_trip_and_clone(family, texts):
     assert keras.models.clone_model(base).num_parameters() == base.num_parameters()
 
 
+def test_export_serves_any_batch_and_length(texts, tmp_path):
+    import tensorflow as tf
+
+    model = load()
+    model.export(tmp_path / "served", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "served")
+    for length in (7, 4):
+        given = {name: array[:, :length] for name, array in texts[0].items()}
+        np.testing.assert_allclose(loaded.serve(given).logits, model(given).logits, atol=1e-5)
+
+
 def test_summary_shows_the_parts(capsys):
     load().summary()
     printed = capsys.readouterr().out
