@@ -16,6 +16,7 @@ from bert_tf.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
 log = logging.getLogger("bert_tf")
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+LABEL_KEYS = ("labels", "label", "label_ids")  # what transformers calls labels among the inputs
 
 
 class CallForms:
@@ -33,7 +34,7 @@ class CallForms:
             named = {} if inputs is None else {"input_ids": inputs}
         named |= dict(zip(INPUT_NAMES[1:], args, strict=False))
         named |= {name: value for name, value in kwargs.items() if value is not None or name not in named}
-        for key in ("label", "label_ids"):
+        for key in LABEL_KEYS[1:]:
             if key in named:
                 named.setdefault("labels", named.pop(key))
         for key in ("head_mask", "position_ids"):

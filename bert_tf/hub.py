@@ -75,9 +75,7 @@ def write_model_card(
         f"Fine-tuned from {_cell(finetuned_from)} with bert_tf." if finetuned_from else "Trained with bert_tf."
     )
     lines += ["", "## Training", ""]
-    settings = {
-        key: value for key, value in optimizer.items() if isinstance(value, (str, int, float)) and value is not None
-    }
+    settings = {key: value for key, value in optimizer.items() if isinstance(value, (str, int, float))}
     lines += [f"- {_cell(key)}: {_cell(value)}" for key, value in settings.items()]
     if history:
         lines += ["", "| epoch | " + " | ".join(map(_cell, history)) + " |", "|---" * (len(history) + 1) + "|"]

@@ -18,12 +18,11 @@ import numpy as np
 from keras import ops
 
 from bert_tf import checkpoint, hub
-from bert_tf.encoder import CallForms, Encoder
+from bert_tf.encoder import LABEL_KEYS, CallForms, Encoder
 from bert_tf.families import FAMILIES, encoder_settings, family_of
 from bert_tf.outputs import TFSequenceClassifierOutput
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
-LABEL_KEYS = ("labels", "label", "label_ids")
 OWN_LOSS = ("auto", "auto_with_warning", "passthrough")  # names transformers 4 had for a model's own loss
 
 

@@ -16,8 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from bert_tf import checkpoint, hub
-
-LABEL_KEYS = ("labels", "label", "label_ids")
+from bert_tf.encoder import LABEL_KEYS
 
 # Tokenizers
 
