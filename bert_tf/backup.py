@@ -56,7 +56,18 @@ class Backup(keras.callbacks.Callback):
         if (self.folder / "last.safetensors").is_file():
             metadata = _load(self.folder / "last.safetensors", _state(model))
             self.history = json.loads(metadata["history"])
+            steps = model.optimizer.variables[0]  # those of the optimizer, which counts micro-batches
+            steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
         return self.epochs_done
+
+    def on_train_begin(self, logs=None):
+        if not self.epochs_done:  # an epoch that breaks off is begun again from here
+            self._save_state()
+
+    def _save_state(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        metadata = {"history": json.dumps(self.history), "micro_batches": str(_micro_batches(self.model))}
+        _save(self.folder / "last.safetensors", _state(self.model), metadata)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
@@ -69,7 +80,7 @@ class Backup(keras.callbacks.Callback):
         # The best first: killed between the two, the run repeats this epoch and writes the same best again.
         if not diverged and report.best_epoch(self.history, self.monitor) == self.epochs_done:
             _save(self.folder / "best.safetensors", self.model.trainable_variables, {})
-        _save(self.folder / "last.safetensors", _state(self.model), {"history": json.dumps(self.history)})
+        self._save_state()
         if self.should_stop:
             self.model.stop_training = True
 
@@ -89,7 +100,13 @@ def _state(model) -> list:
         model.optimizer.build(model.trainable_variables)
     weights = {id(variable) for variable in model.weights}
     generators = [variable for variable in model.variables if id(variable) not in weights]
-    return [*model.trainable_variables, *generators, *model.optimizer.variables]
+    # Gradients of micro-batches are summed up within a step, and nought after each.
+    optimizer = [variable for variable in model.optimizer.variables if "gradient_accumulator" not in variable.path]
+    return [*model.trainable_variables, *generators, *optimizer]
+
+
+def _micro_batches(model) -> int:
+    return model.optimizer.gradient_accumulation_steps or 1
 
 
 def _save(file: Path, variables: list, metadata: dict[str, str]) -> None:

@@ -4,7 +4,9 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
+import time
 from pathlib import Path
 
 from bert_tf import __version__
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_finetune(commands)
     _add_predict(commands)
     _add_convert(commands)
+    _add_cache(commands)
     return parser
 
 
@@ -100,6 +103,14 @@ def _add_finetune(commands) -> None:
     training.add_argument("--optimizer", default="adam", metavar="NAME", help="a Keras optimizer")
     training.add_argument("--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower "
                           "validation loss")  # fmt: skip
+    training.add_argument("--micro-batch-size", type=int, metavar="N", help="texts at once, where memory does not suffice for "
+                          "a whole batch; if left out, found when it does not")  # fmt: skip
+    training.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="what is computed in; "
+                          "auto = bfloat16 where the machine does it natively")  # fmt: skip
+    training.add_argument("--no-cache", action="store_false", dest="cache", help="run the frozen layers anew in every epoch, "
+                          "with their dropout, as Keras' fit does by itself")  # fmt: skip
+    training.add_argument("--cache-dir", metavar="DIR", help="where to keep what the frozen layers give, for all epochs and "
+                          "later runs; if left out, the user's cache folder")  # fmt: skip
     training.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random")
     output = command.add_argument_group("output")
     output.add_argument("--output-dir", default="runs/finetune", metavar="DIR", help="folder for the results")
@@ -230,6 +241,60 @@ def _convert(options) -> None:
         f"{done.tensors_read} tensors read, {done.tensors_written} written; {done.compared} of a probe text before and "
         f"after differ by at most {done.difference:.1e}. Written: {destination}"
     )
+
+
+# cache
+
+
+def _add_cache(commands) -> None:
+    command = commands.add_parser(
+        "cache",
+        help="show or clear what is kept of frozen layers",
+        description="What frozen layers give is kept, for all epochs and later runs. Here it can be looked at and removed.",
+    )
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    shown = actions.add_parser("list", help="show what is kept, the one used last first")
+    shown.set_defaults(run=_cache_list)
+    pruned = actions.add_parser("prune", help="remove what was longest unused")
+    pruned.add_argument("--max-size", type=_size, default=0, metavar="SIZE", help="what may stay, such as 500MB or 5GB "
+                        "(default: 0, remove all)")  # fmt: skip
+    pruned.set_defaults(run=_cache_prune)
+    for action in (shown, pruned):
+        action.add_argument("--cache-dir", metavar="DIR", help="folder of the cache; if left out, the user's")
+
+
+def _size(value: str) -> int:
+    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]B)?", value.strip().upper())
+    if not found:
+        raise argparse.ArgumentTypeError(f"a size such as 500MB or 5GB. Received: {value!r}")
+    return int(float(found[1]) * units[found[2] or ""])
+
+
+def _cache_list(options) -> None:
+    from bert_tf import cache, report
+
+    found = cache.spaces(options.cache_dir)
+    rows = [
+        (
+            f"{space.size / 10**6:,.1f} MB",
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used)),
+            str(space.description.get("checkpoint", "?")),
+            f"{space.description.get('layers', '?')}, {space.description.get('pooling', '?')}",
+            str(space.description.get("kept", "?")),
+            space.folder.name,
+        )
+        for space in found
+    ]
+    print(report.table(("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows))
+    print(f"\n{sum(space.size for space in found) / 10**6:,.1f} MB in {options.cache_dir or cache.default_dir()}")
+
+
+def _cache_prune(options) -> None:
+    from bert_tf import cache
+
+    removed = cache.prune(options.cache_dir, options.max_size)
+    print(f"Removed: {len(removed)} of the cache's folders, {sum(space.size for space in removed) / 10**6:,.1f} MB.")
 
 
 if __name__ == "__main__":

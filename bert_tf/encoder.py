@@ -1,7 +1,8 @@
 """The encoder: embeddings and a stack of layers, from token ids to hidden states.
 
-`embeddings`, then `blocks.layer[i]` one after the other, on flat `(B * T, D)` hidden states: whoever wants only the frozen
-lower part, or only the part above, calls these same layer objects, so that training one trains the other.
+`embeddings`, then `blocks.layer[i]` one after the other, on flat `(B * T, D)` hidden states. At its freeze boundary an
+encoder can be cut in two: `features` runs what is frozen, and a call with `features=` goes on from there, through the same
+layer objects.
 """
 
 import logging
@@ -43,7 +44,7 @@ class CallForms:
                     f"`{key}` is not supported. Heads are pruned by zeroing rows of attention.dense."
                 )
         named = {name: np.asarray(value) if isinstance(value, list) else value for name, value in named.items()}
-        if named.get("input_ids") is None and named.get("inputs_embeds") is None:
+        if all(named.get(key) is None for key in ("input_ids", "inputs_embeds", "features")):
             raise ValueError(f"A model needs `input_ids` or `inputs_embeds`. Received: {sorted(named) or 'nothing'}")
         return super().__call__(**named)
 
@@ -82,7 +83,10 @@ class Encoder(CallForms, keras.layers.Layer):
     Call arguments:
         input_ids, attention_mask, token_type_ids: int `(B, T)`; mask 1 = real token, None = all real.
         inputs_embeds: float `(B, T, D)` in place of `input_ids`.
+        features: in place of `input_ids`, what the method `features` gave: the frozen layers are not run again.
+            float `(B, T, D)`, or `(B, D)` where every layer is frozen.
         output_hidden_states, output_attentions: bool.
+        first_token: bool, whether of the last layer only the first token is wanted: `last_hidden_state` is `(B, 1, D)`.
     Returns: `TFBaseModelOutput`, with a pooler `TFBaseModelOutputWithPooling`.
 
     >>> encoder = Encoder(30, 8, 16, 2, 2, 10)
@@ -171,32 +175,70 @@ class Encoder(CallForms, keras.layers.Layer):
             self.pooler.build((None, self.hidden_size))
         self.built = True
 
+    @property
+    def boundary(self) -> int:
+        """Number of layers below the freeze boundary: frozen, and with nothing that is trained beneath them.
+
+        0 also where only the embeddings are frozen: to look them up costs no more than to keep what they give.
+        """
+        if self.embeddings.trainable_variables:
+            return 0
+        return next(
+            (i for i, layer in enumerate(self.blocks.layer) if layer.trainable_variables), len(self.blocks.layer)
+        )
+
+    def features(self, input_ids, attention_mask):
+        """Runs what lies below the freeze boundary, without dropout.
+
+        Args:
+            input_ids, attention_mask: int `(B, T)`.
+        Returns: hidden states that enter the first trained layer, float `(B * T, D)`; with every layer frozen those of
+            the first token, `(B, D)`, which is all a classifier looks at.
+        """
+        below = self.blocks.layer[: self.boundary]
+        flat = self.embeddings(input_ids, training=False)
+        for layer in below:
+            only_first = layer is self.blocks.layer[-1]
+            flat, _ = layer(flat, attention_mask, first_token=only_first, training=False)
+        return flat
+
     def call(
         self,
         input_ids=None,
         attention_mask=None,
         token_type_ids=None,
         inputs_embeds=None,
+        features=None,
         output_hidden_states=False,
         output_attentions=False,
+        first_token=False,
         training=None,
     ):
         if token_type_ids is not None and self.embeddings.token_type_embeddings is None:
             _say_once(self, "token_type_ids are ignored: this model has no token types.")
-        shape = ops.shape(input_ids if inputs_embeds is None else inputs_embeds)[:2]
+        if features is not None:
+            above = self.blocks.layer[self.boundary :]
+            features = ops.cast(features, self.compute_dtype)
+            features = features if above else features[:, None]  # (B, D) -> (B, 1, D)
+            shape = ops.shape(features)[:2]
+            flat = ops.reshape(features, (-1, self.hidden_size))
+        else:
+            above = self.blocks.layer
+            shape = ops.shape(input_ids if inputs_embeds is None else inputs_embeds)[:2]
+            flat = self.embeddings(input_ids, token_type_ids, inputs_embeds, training=training)
         if attention_mask is None:
             attention_mask = ops.ones(shape, "int32")
 
         def unflat(flat):  # (B * T, D) -> (B, T, D)
             return ops.reshape(flat, (-1, shape[1], self.hidden_size))
 
-        flat = self.embeddings(input_ids, token_type_ids, inputs_embeds, training=training)
         hidden_states, attentions = [flat], []
-        for layer in self.blocks.layer:
-            flat, probabilities = layer(flat, attention_mask, training=training)
+        for layer in above:
+            only_first = first_token and layer is above[-1]
+            flat, probabilities = layer(flat, attention_mask, first_token=only_first, training=training)
             hidden_states.append(flat)
             attentions.append(probabilities)
-        last_hidden_state = unflat(flat)
+        last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
         outputs = {
             "last_hidden_state": last_hidden_state,
             "hidden_states": tuple(map(unflat, hidden_states)) if output_hidden_states else None,

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from bert_tf import checkpoint, report
+from bert_tf import checkpoint, hardware, report
 from bert_tf.backup import Backup
+from bert_tf.cache import default_dir
 from bert_tf.data import Examples, check_classes, read_examples
+from bert_tf.features import Features, extract
 from bert_tf.models import CLASSES
-from bert_tf.pipeline import batches, by_length, take
-from bert_tf.tokenizer import check_max_length, load_tokenizer, tokenize
+from bert_tf.pipeline import batches, by_length
+from bert_tf.tokenizer import Tokens, check_max_length, join, load_tokenizer, tokenize
 
 # Learning rates that suit Adam: a fresh head on a frozen base, and pretrained layers that should move little.
 LEARNING_RATE_FROZEN = 1e-3
@@ -65,6 +68,10 @@ def finetune(
     label_column: str | None = None,
     validation_share: float = 0.2,
     new_head: bool = False,
+    cache: bool | str = True,
+    cache_dir: str | Path | None = None,
+    precision: str = "auto",
+    micro_batch_size: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
@@ -72,8 +79,9 @@ def finetune(
 ) -> Finetuned:
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
 
-    The base is frozen unless `unfreeze` says otherwise: only the head learns. As with plain `model.fit`, and as in
-    transformers 4, dropout stays active in a frozen base while training.
+    The base is frozen unless `unfreeze` says otherwise: only the head learns. What is frozen is run once for each text,
+    and kept for all epochs and later runs; it then drops nothing out. With `cache=False` it is run in every epoch, as by
+    plain `model.fit` and in transformers 4, dropout included.
 
     Args:
         train, validation: a source that `bert_tf.read_examples` reads (path, `"tfds:NAME@SPLIT"`, DataFrame, dict of
@@ -92,6 +100,12 @@ def finetune(
             they add to the logs goes into the history; a state of their own is not part of what `resume` restores.
         text_column, label_column: columns of the sources; None = found by their usual names.
         new_head: bool, whether to replace the head a checkpoint already has.
+        cache: True = keep what the frozen layers give on disk, "memory" = for this run only, False = do not keep it.
+        cache_dir: folder for it; None = the user's cache folder.
+        precision: "float32" or "bfloat16", what is computed in: trained weights are float32 under both. "auto" =
+            bfloat16 where the hardware has it, else float32 with the hidden states on disk in half precision.
+        micro_batch_size: int, texts whose gradients are computed at once; `batch_size` of them make a step. None =
+            `batch_size`, and less as soon as memory does not suffice.
         seed: int, decides the split, the new head, the order of the texts and dropout.
         overwrite, resume: bool, what to do where `output_dir` already holds a run: start anew, or go on after the last
             finished epoch.
@@ -106,7 +120,13 @@ def finetune(
     source, output_dir = str(checkpoint), Path(output_dir).expanduser()
     epochs, batch_size, seed = map(operator.index, (epochs, batch_size, seed))
     unfreeze = unfreeze if isinstance(unfreeze, str) else operator.index(unfreeze)
-    _check_numbers(epochs=epochs, batch_size=batch_size, early_stopping=early_stopping, learning_rate=learning_rate)
+    _check_numbers(
+        epochs=epochs, batch_size=batch_size, early_stopping=early_stopping, learning_rate=learning_rate,
+        micro_batch_size=micro_batch_size,
+    )  # fmt: skip
+    if cache not in (True, False, "disk", "memory"):
+        raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={cache!r}")
+    computed_in = hardware.resolve_precision(precision)
     if learning_rate is None:
         learning_rate = LEARNING_RATE_FROZEN if unfreeze == 0 else LEARNING_RATE_UNFROZEN
     say = _say if verbose != 0 else (lambda *_: None)
@@ -118,7 +138,7 @@ def finetune(
     )
     keras.utils.set_random_seed(seed)
     tokenizer = load_tokenizer(source)
-    model, train_examples = _classifier(source, train_examples, new_head, unfreeze)
+    model, train_examples = _classifier(source, train_examples, new_head, unfreeze, hardware.policy(computed_in))
     validation_examples = validation_examples.relabel(train_examples.label_names)
     positions = model.config.max_position_embeddings
     max_length = min(256, positions) if max_length is None else operator.index(max_length)
@@ -126,6 +146,7 @@ def finetune(
     model.freeze(unfreeze)
     say(f"\nFrom {source}, " + ("the base frozen:" if unfreeze == 0 else f"unfrozen: {unfreeze}:"))
     say(report.parameter_table(model.parameter_table()) + "\n")
+    say(_precision_line(precision, computed_in))
 
     train_tokens = tokenize(train_examples.texts, tokenizer, max_length)
     validation_tokens = tokenize(validation_examples.texts, tokenizer, max_length)
@@ -135,51 +156,79 @@ def finetune(
             f"{source}: its tokenizer gives ids up to {highest}, its model knows {model.config.vocab_size} tokens. The two "
             "do not belong together."
         )
-    order = by_length(validation_tokens)
-    validation_data = batches(
-        take(validation_tokens, order), validation_examples.labels[order], batch_size=batch_size,
-        pad_token_id=tokenizer.pad_token_id or 0,
-    )  # fmt: skip
-
     settings = {
         "train": train_examples.source, "validation": validation_examples.source, "checkpoint": source,
         "unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size,
         "max_length": max_length, "optimizer": optimizer, "early_stopping": early_stopping, "seed": seed,
+        "cache": bool(cache), "precision": computed_in,
         "data_fingerprint": _fingerprint(
             *(a for t in (train_tokens, validation_tokens) for a in (t.ids, t.ends)),
             train_examples.labels, validation_examples.labels, train_examples.label_names,
         ),
         "checkpoint_fingerprint": _fingerprint(*map(keras.ops.convert_to_numpy, model.encoder.weights)),
     }  # fmt: skip
-    model.compile(
-        keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}}),
-        metrics=["accuracy"],
-        jit_compile="auto" if keras.backend.backend() != "tensorflow" or _has_accelerator() else False,
+    _compile(model, optimizer, learning_rate)  # a wrong optimizer is to be known before the long work
+    _check_resumable(output_dir, settings, resume)
+    tokens = join(train_tokens, validation_tokens)
+    inputs: Tokens | Features = tokens
+    if cache and model.encoder.boundary:
+        inputs = extract(
+            model.encoder,
+            tokens,
+            cache="memory" if cache == "memory" else "disk",
+            cache_dir=cache_dir,
+            keep="float16" if precision == "auto" and computed_in == "float32" and unfreeze else None,
+            checkpoint=source,
+            progress=verbose != 0,
+        )
+        say(_features_line(inputs, cache, cache_dir, time.monotonic() - started))
+    train_inputs = inputs.take(np.arange(len(train_tokens)))
+    order = by_length(validation_tokens)
+    pad = tokenizer.pad_token_id or 0
+    validation_data = batches(
+        inputs.take(len(train_tokens) + order),
+        validation_examples.labels[order],
+        batch_size=batch_size,
+        pad_token_id=pad,
     )
     _start(output_dir, settings, overwrite, resume)
 
     backup = Backup(output_dir / "state", early_stopping=early_stopping)
-    first_epoch = backup.restore(model)
-    if first_epoch:
-        say(f"Resumed after epoch {first_epoch} of {epochs}.")
-    train_data = batches(
-        train_tokens, train_examples.labels, batch_size=batch_size, shuffle=True, seed=seed, first_epoch=first_epoch,
-        pad_token_id=tokenizer.pad_token_id or 0,
-    )  # fmt: skip
-    if first_epoch < epochs and not backup.should_stop:
-        model.fit(
-            train_data,
-            validation_data=validation_data,
-            epochs=epochs,
-            initial_epoch=first_epoch,
-            callbacks=[
-                *callbacks,
-                backup,
-                _HistoryFile(backup, output_dir / "history.csv"),
-                keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
-            ],
-            verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
-        )
+    micro_batches = -(-batch_size // min(micro_batch_size or batch_size, batch_size))
+    while True:
+        _compile(model, optimizer, learning_rate, micro_batches)
+        first_epoch = backup.restore(model)
+        if first_epoch:
+            say(f"Resumed after epoch {first_epoch} of {epochs}.")
+        if first_epoch >= epochs or backup.should_stop:
+            break
+        train_data = batches(
+            train_inputs, train_examples.labels, batch_size=batch_size, micro_batches=micro_batches, shuffle=True,
+            seed=seed, first_epoch=first_epoch, pad_token_id=pad,
+        )  # fmt: skip
+        try:
+            model.fit(
+                train_data,
+                validation_data=validation_data,
+                epochs=epochs,
+                initial_epoch=first_epoch,
+                callbacks=[
+                    *callbacks,
+                    backup,
+                    _HistoryFile(backup, output_dir / "history.csv"),
+                    keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
+                ],
+                verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+            )
+            break
+        except Exception as error:
+            if not hardware.is_out_of_memory(error) or micro_batches >= batch_size:
+                raise
+            micro_batches = min(2 * micro_batches, batch_size)
+            say(
+                f"Memory did not suffice: going on with {-(-batch_size // micro_batches)} texts at once. A step is still of "
+                f"{batch_size} texts."
+            )
 
     history = backup.history
     best = backup.restore_best(model)
@@ -227,7 +276,9 @@ def _read(train, validation, text_column, label_column, share, seed, say) -> tup
     return examples, held_back
 
 
-def _classifier(source: str, examples: Examples, new_head: bool, unfreeze: int | str) -> tuple[Any, Examples]:
+def _classifier(
+    source: str, examples: Examples, new_head: bool, unfreeze: int | str, dtype: str
+) -> tuple[Any, Examples]:
     """Loads the classifier for the classes of `examples`; a head that is there is kept only if it is for the same ones."""
     folder = checkpoint.resolve(source)
     names = examples.label_names
@@ -244,7 +295,7 @@ def _classifier(source: str, examples: Examples, new_head: bool, unfreeze: int |
     config = checkpoint.read_config(
         folder, id2label=dict(enumerate(examples.label_names)), problem_type="single_label_classification"
     )
-    model = CLASSES[config.model_type](config)
+    model = CLASSES[config.model_type](config, dtype=dtype)
     info = checkpoint.load_weights(model, folder, new_head=new_head)
     if unfreeze == 0 and any("pooler" in name for name in info["missing_keys"]):
         raise ValueError(
@@ -268,8 +319,31 @@ def _check_numbers(**numbers) -> None:
             raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value}")
 
 
-def _has_accelerator() -> bool:
-    return any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
+def _precision_line(asked: str, computed_in: str) -> str:
+    if asked != "auto":
+        return f"Computing in {computed_in}, as asked."
+    if computed_in == "bfloat16":
+        return "Computing in bfloat16, which this machine does natively; trained weights stay float32."
+    return "Computing in float32: this machine does no native bfloat16."
+
+
+def _features_line(features: Features, cache: bool | str, cache_dir: str | Path | None, seconds: float) -> str:
+    where = "in memory" if cache == "memory" else f"in {cache_dir or default_dir()}"
+    return (
+        f"Features of the frozen layers: {features.computed:,} texts computed, the other {len(features) - features.computed:,} "
+        f"known; kept {where}. {seconds:.0f} s so far."
+    )
+
+
+def _compile(model, optimizer: str, learning_rate: float, micro_batches: int = 1) -> None:
+    config = {"learning_rate": learning_rate}
+    if micro_batches > 1:
+        config["gradient_accumulation_steps"] = micro_batches
+    model.compile(
+        keras.optimizers.get({"class_name": optimizer, "config": config}),
+        metrics=["accuracy"],
+        jit_compile=hardware.jit_compile(),
+    )
 
 
 # The run's folder
@@ -298,8 +372,8 @@ def _check_output_dir(output_dir: Path, overwrite: bool, resume: bool, sources: 
         )
 
 
-def _start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> None:
-    """Makes the folder a run; where it is one already, empties it or checks that it is the same run."""
+def _check_resumable(output_dir: Path, settings: dict, resume: bool) -> None:
+    """Raises ValueError if the folder holds a run with other settings than those it is to go on with."""
     if resume and (output_dir / RUN).is_file():
         before = checkpoint.read_json(output_dir / RUN)
         same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what they hold
@@ -312,6 +386,11 @@ def _start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> N
                 f"{output_dir}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "
                 "overwrite=True (--overwrite)."
             )
+
+
+def _start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> None:
+    """Makes the folder a run, empty but for what is to be resumed."""
+    if resume and (output_dir / RUN).is_file():
         return
     if overwrite:
         for name in OUTPUTS:

@@ -157,10 +157,11 @@ class SelfAttention(keras.layers.Layer):
         dropout: float in [0, 1), on the attention probabilities, only with `training=True`.
         initializer_range: float, standard deviation of fresh weights.
     Call arguments:
-        hidden_states: float `(B * T, D)`, compute dtype.
+        hidden_states: float `(B * T, D)`, compute dtype: what is attended to.
         attention_mask: int or bool `(B, T)`, 1 = real token.
-    Returns: `(context, probabilities)`: float `(B * T, D)`, where rows at padding are finite and
-        meaningless, and float32 `(B, H, T, T)`.
+        queries: float `(B * Q, D)`, those of the states that attend; None = all, Q = T.
+    Returns: `(context, probabilities)`: float `(B * Q, D)`, where rows at padding are finite and
+        meaningless, and float32 `(B, H, Q, T)`.
     Raises: ValueError if `hidden_size` is not a multiple of `num_heads`.
     """
 
@@ -189,22 +190,26 @@ class SelfAttention(keras.layers.Layer):
             dense.build((None, self.hidden_size))
         self.built = True
 
-    def call(self, hidden_states, attention_mask, training=None):
-        tokens = ops.shape(attention_mask)[1]
+    def call(self, hidden_states, attention_mask, queries=None, training=None):
+        batch, tokens = ops.shape(attention_mask)
         head_size = self.hidden_size // self.num_heads
 
-        def heads(x):  # (B * T, D) -> (B, H, T, S)
-            return ops.transpose(ops.reshape(x, (-1, tokens, self.num_heads, head_size)), (0, 2, 1, 3))
+        def heads(x, batch, tokens):  # (B * T, D) -> (B, H, T, S); one of batch and tokens is -1
+            return ops.transpose(ops.reshape(x, (batch, tokens, self.num_heads, head_size)), (0, 2, 1, 3))
 
-        query, key, value = heads(self.query(hidden_states)), heads(self.key(hidden_states)), self.value(hidden_states)
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, H, T, T)
+        if queries is None:
+            query = heads(self.query(hidden_states), -1, tokens)
+        else:
+            query = heads(self.query(queries), batch, -1)
+        key, value = (heads(dense(hidden_states), -1, tokens) for dense in (self.key, self.value))
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, H, Q, T)
         scores = ops.cast(scores, "float32") / math.sqrt(head_size)
         if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
             probabilities = ops.ones_like(scores)
         else:
             probabilities = ops.softmax(scores + attention_bias(attention_mask), axis=-1)
         dropped = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
-        context = ops.transpose(ops.matmul(dropped, heads(value)), (0, 2, 1, 3))  # (B, T, H, S)
+        context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))  # (B, Q, H, S)
         return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
 
     def get_config(self):
@@ -299,7 +304,9 @@ class EncoderLayer(keras.layers.Layer):
     Call arguments:
         hidden_states: float `(B * T, D)`.
         attention_mask: int or bool `(B, T)`, 1 = real token.
-    Returns: `(hidden_states, probabilities)`, `(B * T, D)` and float32 `(B, H, T, T)`.
+        first_token: bool, whether only the first token's state is wanted: all attended to as ever, the rest of the
+            work, five sixths of the layer, done for one token of each text.
+    Returns: `(hidden_states, probabilities)`, `(B * Q, D)` and float32 `(B, H, Q, T)`; Q = 1 with `first_token`, else T.
     """
 
     def __init__(
@@ -356,8 +363,13 @@ class EncoderLayer(keras.layers.Layer):
         self.feed_forward_norm.build((None, self.hidden_size))
         self.built = True
 
-    def call(self, hidden_states, attention_mask, training=None):
-        attended, probabilities = self.attention(hidden_states, attention_mask, training=training)
+    def call(self, hidden_states, attention_mask, first_token=False, training=None):
+        queries = None
+        if first_token:
+            hidden = ops.reshape(hidden_states, (-1, ops.shape(attention_mask)[1], self.hidden_size))
+            queries = hidden[:, 0]  # (B, D)
+        attended, probabilities = self.attention(hidden_states, attention_mask, queries, training=training)
+        hidden_states = hidden_states if queries is None else queries
         attended = self.attention_dropout(attended, training=training)
         hidden_states = self.attention_norm(ops.add(attended, hidden_states))
         fed = self.feed_forward(hidden_states, training=training)

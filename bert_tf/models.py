@@ -122,15 +122,15 @@ class _Pretrained(CallForms, keras.Model):
         """An argument of a call, or where it is not given what the config says."""
         return bool(getattr(self.config, name, name == "return_dict") if argument is None else argument)
 
-    def _encode(self, input_ids, attention_mask, token_type_ids, inputs_embeds, attentions, hidden_states, training):
+    def _encode(self, attentions: bool | None, hidden_states: bool | None, first_token: bool = False, **inputs):
+        """Calls the encoder; `first_token` says that a head looks at nothing else of the last layer."""
+        attentions = self._asked(attentions, "output_attentions")
+        hidden_states = self._asked(hidden_states, "output_hidden_states")
         return self.encoder(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            inputs_embeds=inputs_embeds,
-            output_attentions=self._asked(attentions, "output_attentions"),
-            output_hidden_states=self._asked(hidden_states, "output_hidden_states"),
-            training=training,
+            **inputs,
+            output_attentions=attentions,
+            output_hidden_states=hidden_states,
+            first_token=first_token and not attentions and not hidden_states,
         )
 
     # Files
@@ -288,13 +288,13 @@ class _BaseModel(_Pretrained):
         training=None,
     ):
         output = self._encode(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            inputs_embeds,
             output_attentions,
             output_hidden_states,
-            training,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+            training=training,
         )
         return output if self._asked(return_dict, "return_dict") else output.to_tuple()
 
@@ -330,6 +330,7 @@ class _SequenceClassification(_Pretrained):
         attention_mask=None,
         token_type_ids=None,
         inputs_embeds=None,
+        features=None,
         labels=None,
         output_attentions=None,
         output_hidden_states=None,
@@ -337,13 +338,15 @@ class _SequenceClassification(_Pretrained):
         training=None,
     ):
         base = self._encode(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            inputs_embeds,
             output_attentions,
             output_hidden_states,
-            training,
+            first_token=True,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+            features=features,
+            training=training,
         )
         logits = self._head(base, training)
         output = TFSequenceClassifierOutput(
@@ -544,8 +547,9 @@ class TFDistilBertForSequenceClassification(_SequenceClassification):
         config: `transformers.DistilBertConfig`. To load a checkpoint use `from_pretrained`.
     Call arguments:  (B = batch, T = tokens, D = hidden_size, H = heads)
         inputs: `input_ids`, or a dict, `BatchEncoding` or list of inputs. `input_ids`, `attention_mask` (1 = real
-            token, None = all real): int `(B, T)`; `inputs_embeds`: float `(B, T, D)`; `labels`: int `(B,)`, for
-            regression float `(B,)`, for multi-label models float `(B, num_labels)`.
+            token, None = all real): int `(B, T)`; `inputs_embeds`: float `(B, T, D)`; `features`: what a frozen lower
+            part gave, see `bert_tf.features`; `labels`: int `(B,)`, for regression float `(B,)`, for multi-label models
+            float `(B, num_labels)`.
         output_attentions, output_hidden_states, return_dict: bool, None = as the config says.
         training: bool, whether dropout is active.
     Returns: `TFSequenceClassifierOutput`: `logits` float32 `(B, num_labels)`, and where asked for `loss` `(B,)`,

@@ -1,11 +1,12 @@
-"""Tokens to batches: a `tf.data.Dataset` of padded, length-bucketed batches.
+"""Tokens, or the features kept of them, to batches: a `tf.data.Dataset` of padded, length-bucketed batches.
 
 Reviews differ much in length; padding all to the longest doubles or triples the work. Here texts of like length share a
 batch, and a batch is padded to the next of a small fixed set of lengths, so that compiled backends see few shapes.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,30 +18,36 @@ LENGTHS = (*range(8, 129, 8), *range(144, 257, 16), *range(288, 513, 32))
 WINDOW = 50  # batches that are sorted by length together: large enough for even lengths, small enough to stay random
 
 
+def padded(length: int, widest: int) -> int:
+    """Returns the length that a batch gets whose longest text has `length` tokens, and the longest of all `widest`."""
+    return min(next((step for step in LENGTHS if step >= length), length), widest)
+
+
 def batches(
-    tokens: Tokens,
+    source: Any,
     labels: np.ndarray | None = None,
     *,
     batch_size: int = 32,
+    micro_batches: int = 1,
     shuffle: bool = False,
     seed: int = 0,
     first_epoch: int = 0,
-    lengths: Sequence[int] = LENGTHS,
     pad_token_id: int = 0,
 ) -> tf.data.Dataset:
     """Makes the dataset that `fit`, `evaluate` and `predict` take.
 
-    Args:  (N = texts, B = batch, T = one of `lengths`)
-        tokens: `Tokens` of N texts.
+    Args:  (N = texts, B = batch, T = tokens, one of `LENGTHS` or the length of the longest text)
+        source: `Tokens` of N texts, or their `Features`.
         labels: `(N,)`; None = a dataset of inputs alone, for `predict`.
         batch_size: int; the last batch may be smaller.
+        micro_batches: int, into how many parts each batch is cut, for `gradient_accumulation_steps` of an optimizer.
         shuffle: bool. True: another order each epoch, of batches and in them, texts of like length together.
             False: the given order.
         seed: int; the order of epoch k is decided by `seed` and k alone.
         first_epoch: int, number of the epoch that the first iteration stands for (a resumed run).
-        lengths: int, the lengths a batch may have, beside that of the longest text.
         pad_token_id: int, what fills up `input_ids`.
-    Returns: `tf.data.Dataset` of `({"input_ids", "attention_mask"}, labels)`, int32 `(B, T)`, with known cardinality.
+    Returns: `tf.data.Dataset` of `(inputs, labels)` with known cardinality. The inputs are int32 `(B, T)` `input_ids` and
+        `attention_mask`, or in place of the ids `features`: `(B, T, D)`, and `(B, D)` without a mask if they are pooled.
     Raises: ValueError if the sizes do not fit.
 
     >>> from bert_tf.tokenizer import Tokens
@@ -49,24 +56,50 @@ def batches(
     array([[1, 1, 1],
            [1, 1, 0]], dtype=int32)
     """
-    if labels is not None and len(labels) != len(tokens):
-        raise ValueError(f"One label for each text is needed. Received: {len(tokens)} texts, {len(labels)} labels")
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+    if labels is not None and len(labels) != len(source):
+        raise ValueError(f"One label for each text is needed. Received: {len(source)} texts, {len(labels)} labels")
+    if not 1 <= micro_batches <= batch_size:
+        raise ValueError(
+            f"`micro_batches` must lie between 1 and `batch_size`. Received: {micro_batches}, batch_size={batch_size}"
+        )
     epochs = itertools.count(first_epoch)
 
     def orders() -> Iterator[np.ndarray]:
         if shuffle:
-            yield from shuffled_batches(tokens.lengths, batch_size, seed, next(epochs))
+            whole = shuffled_batches(source.lengths, batch_size, seed, next(epochs))
         else:
-            yield from np.split(np.arange(len(tokens)), range(batch_size, len(tokens), batch_size))
+            whole = np.split(np.arange(len(source)), range(batch_size, len(source), batch_size))
+        yield from _parts(whole, micro_batches) if micro_batches > 1 else whole
 
+    from_orders = _token_batches if isinstance(source, Tokens) else _feature_batches
+    steps = -(-len(source) // batch_size)
+    if micro_batches > 1 and 0 < len(source) % batch_size < micro_batches and steps > 1:
+        steps -= 1
+    return (
+        from_orders(source, labels, orders, pad_token_id)
+        .apply(tf.data.experimental.assert_cardinality(min(steps * micro_batches, len(source))))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _parts(whole: list[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """Cuts each batch into `count` parts; one too small for that goes along with the batch before it."""
+    small = [i for i, batch in enumerate(whole) if len(batch) < count]
+    if small and len(whole) > 1:
+        (i,) = small
+        left = whole.pop(i)
+        whole[i - 1] = np.concatenate([whole[i - 1], left])
+    for batch in whole:
+        yield from (part for part in np.array_split(batch, count) if len(part))
+
+
+def _token_batches(tokens: Tokens, labels, orders, pad_token_id: int) -> tf.data.Dataset:
     starts = tf.constant(tokens.ends - tokens.lengths)
     sizes = tf.constant(tokens.lengths)
     ids = tf.constant(tokens.ids)
     # The longest text of all is the widest a batch gets: a model may have no positions beyond it.
     widest = int(tokens.lengths.max(initial=0))
-    allowed = tf.constant([length for length in sorted(lengths) if length < widest] + [widest], "int64")
+    allowed = tf.constant([length for length in LENGTHS if length < widest] + [widest], "int64")
     targets = None if labels is None else tf.constant(labels)
 
     def gather(chosen):
@@ -82,10 +115,30 @@ def batches(
         return inputs if targets is None else (inputs, tf.gather(targets, chosen))
 
     dataset = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec([None], "int64"))
-    dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.apply(tf.data.experimental.assert_cardinality(-(-len(tokens) // batch_size))).prefetch(
-        tf.data.AUTOTUNE
-    )
+    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _feature_batches(features, labels, orders, _) -> tf.data.Dataset:
+    dtype, width = tf.as_dtype(features.dtype), features.width
+    widest = int(features.lengths.max(initial=0))
+
+    def gathered() -> Iterator[Any]:
+        for chosen in orders():
+            if features.pooled:
+                inputs = {"features": np.stack([features[i] for i in chosen])}
+            else:
+                lengths = features.lengths[chosen]
+                mask = np.arange(padded(int(lengths.max()), widest)) < lengths[:, None]  # (B, T)
+                rows = np.zeros((*mask.shape, width), features.dtype)
+                rows[mask] = np.concatenate([features[i] for i in chosen])
+                inputs = {"features": rows, "attention_mask": mask.astype("int32")}
+            yield inputs if labels is None else (inputs, labels[chosen])
+
+    inputs = {"features": tf.TensorSpec([None, width] if features.pooled else [None, None, width], dtype)}
+    if not features.pooled:
+        inputs["attention_mask"] = tf.TensorSpec([None, None], "int32")
+    signature = inputs if labels is None else (inputs, tf.TensorSpec([None, *labels.shape[1:]], labels.dtype))
+    return tf.data.Dataset.from_generator(gathered, output_signature=signature)
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -110,9 +163,3 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int
 def by_length(tokens: Tokens) -> np.ndarray:
     """Returns the indices of the texts from short to long, int64 `(N,)`: evaluated in this order, padding is least."""
     return np.argsort(tokens.lengths, kind="stable")
-
-
-def take(tokens: Tokens, indices: np.ndarray) -> Tokens:
-    """Returns the tokens of the texts at `indices`, in that order."""
-    chosen = [tokens[i] for i in indices]
-    return Tokens(np.concatenate(chosen) if chosen else tokens.ids[:0], np.cumsum(tokens.lengths[indices]))

@@ -10,7 +10,7 @@ from keras import ops
 
 from bert_tf import checkpoint
 from bert_tf.models import TFAutoModelForSequenceClassification
-from bert_tf.pipeline import batches, by_length, take
+from bert_tf.pipeline import batches, by_length
 from bert_tf.tokenizer import check_max_length, load_tokenizer, tokenize
 
 
@@ -76,7 +76,7 @@ def predict(
     tokens = tokenize(texts, tokenizer, max_length)
     order = by_length(tokens)
     pad = tokenizer.pad_token_id or 0
-    sorted_batches = batches(take(tokens, order), batch_size=batch_size, pad_token_id=pad)
+    sorted_batches = batches(tokens.take(order), batch_size=batch_size, pad_token_id=pad)
     logits = np.empty((len(tokens), model.num_labels), "float32")
     logits[order] = model.predict(sorted_batches, verbose=0).logits
     squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,9 +16,14 @@ History = Mapping[str, Sequence[float]]  # metric -> value of each epoch, as Ker
 
 def write_text(file: Path, text: str) -> None:
     """Writes a file whole or not at all."""
-    scratch = file.with_name(f".{file.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, file)
+    scratch = file.with_name(
+        f".{file.name}.{uuid.uuid4().hex}.part"
+    )  # of one's own: others may write the same file now
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, file)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def write_json(file: Path, values: Mapping) -> None:

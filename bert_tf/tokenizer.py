@@ -38,6 +38,19 @@ class Tokens:
         """Number of tokens of each text, int64 `(N,)`."""
         return np.diff(self.ends, prepend=0)
 
+    def take(self, indices: np.ndarray) -> "Tokens":
+        """Returns the tokens of the texts at `indices`, in that order."""
+        chosen = [self[i] for i in indices]
+        return Tokens(np.concatenate(chosen) if chosen else self.ids[:0], np.cumsum(self.lengths[indices]))
+
+
+def join(*parts: Tokens) -> Tokens:
+    """Returns the texts of several `Tokens`, one after the other, as one."""
+    return Tokens(
+        np.concatenate([part.ids for part in parts]),
+        np.cumsum(np.concatenate([part.lengths for part in parts]), dtype="int64"),
+    )
+
 
 def load_tokenizer(source: str | os.PathLike, **hub):
     """Loads the tokenizer of a checkpoint.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bert_tf
-from bert_tf.pipeline import LENGTHS, shuffled_batches, take
+from bert_tf.pipeline import LENGTHS, shuffled_batches
 from bert_tf.tokenizer import Tokens
 
 
@@ -103,7 +103,7 @@ def test_no_batch_is_wider_than_the_longest_text():
 
 
 def test_take_keeps_the_order_asked_for():
-    tokens = take(made([3, 1, 2]), np.array([2, 0]))
+    tokens = made([3, 1, 2]).take(np.array([2, 0]))
     assert [tokens[i].tolist() for i in range(2)] == [[3, 3], [1, 1, 1]]
 
 
