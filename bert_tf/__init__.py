@@ -27,6 +27,7 @@ _HOME = {
     "batches": "pipeline",
     "convert": "convert",
     "finetune": "finetune",
+    "plan": "plan",
     "predict": "predict",
     # what transformers 4 had beside them
     "AutoConfig": "transformers4",

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_finetune(commands)
     _add_predict(commands)
     _add_convert(commands)
+    _add_plan(commands)
     _add_cache(commands)
     return parser
 
@@ -76,6 +77,29 @@ def _add_finetune(commands) -> None:
         epilog="Example: bert-tf finetune --train reviews.csv --epochs 10 --output-dir runs/reviews",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    _add_job(command)
+    head = command.add_argument_group("head")
+    head.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
+    training = command.add_argument_group("more on training")
+    training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, 1e-3 for a frozen "
+                          "base and 5e-5 otherwise")  # fmt: skip
+    training.add_argument("--optimizer", default="adam", metavar="NAME", help="a Keras optimizer")
+    training.add_argument("--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower "
+                          "validation loss")  # fmt: skip
+    training.add_argument("--micro-batch-size", type=int, metavar="N", help="texts at once, where memory does not suffice for "
+                          "a whole batch; if left out, found when it does not")  # fmt: skip
+    training.add_argument("--cache-dir", metavar="DIR", help="where to keep what the frozen layers give, for all epochs and "
+                          "later runs; if left out, the user's cache folder")  # fmt: skip
+    training.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random")
+    output = command.add_argument_group("output")
+    output.add_argument("--output-dir", default="runs/finetune", metavar="DIR", help="folder for the results")
+    output.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds")
+    output.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    command.set_defaults(run=_finetune)
+
+
+def _add_job(command) -> None:
+    """Adds what `finetune` and `plan` have in common: data, model, and what decides the work."""
     data = command.add_argument_group("data")
     data.add_argument("--train", metavar="FILE", help="labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; "
                       "'demo' = the reviews that ship with bert-tf", required=True)  # fmt: skip
@@ -94,29 +118,13 @@ def _add_finetune(commands) -> None:
                        "Hugging Face hub such as distilbert-base-uncased, or minilm")  # fmt: skip
     model.add_argument("--unfreeze", type=_unfreeze, default=0, metavar="K", help="how many of the top layers to train "
                        "beside the head: 0 = none (the base is frozen), or all")  # fmt: skip
-    model.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
     training = command.add_argument_group("training")
     training.add_argument("--epochs", type=int, default=3, metavar="N", help="passes over the training texts")
-    training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, 1e-3 for a frozen "
-                          "base and 5e-5 otherwise")  # fmt: skip
     training.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step")
-    training.add_argument("--optimizer", default="adam", metavar="NAME", help="a Keras optimizer")
-    training.add_argument("--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower "
-                          "validation loss")  # fmt: skip
-    training.add_argument("--micro-batch-size", type=int, metavar="N", help="texts at once, where memory does not suffice for "
-                          "a whole batch; if left out, found when it does not")  # fmt: skip
     training.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="what is computed in; "
                           "auto = bfloat16 where the machine does it natively")  # fmt: skip
     training.add_argument("--no-cache", action="store_false", dest="cache", help="run the frozen layers anew in every epoch, "
                           "with their dropout, as Keras' fit does by itself")  # fmt: skip
-    training.add_argument("--cache-dir", metavar="DIR", help="where to keep what the frozen layers give, for all epochs and "
-                          "later runs; if left out, the user's cache folder")  # fmt: skip
-    training.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random")
-    output = command.add_argument_group("output")
-    output.add_argument("--output-dir", default="runs/finetune", metavar="DIR", help="folder for the results")
-    output.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds")
-    output.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    command.set_defaults(run=_finetune)
 
 
 def _unfreeze(value: str) -> int | str:
@@ -126,23 +134,73 @@ def _unfreeze(value: str) -> int | str:
 
 
 def _finetune(options) -> None:
+    settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
+    train, validation = _sources(settings)
+    _load_tensorflow()
+    from bert_tf.finetune import finetune
+
+    finetune(train, validation, **settings)
+
+
+def _sources(settings: dict):
+    """Takes the sources out of the options and reads them.
+
+    Here, so that a wrong file is said before TensorFlow has been loaded, which takes seconds.
+    """
     from bert_tf.data import demo_reviews, read_examples
 
-    settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     train, validation = settings.pop("train"), settings.pop("validation")
     columns = (settings.pop("text_column"), settings.pop("label_column"))
     if train == "demo":
         train, validation = demo_reviews()[0], validation or "demo"
     if validation == "demo":
         validation = demo_reviews()[1]
-    # Read here, so that a wrong file is said before TensorFlow has been loaded, which takes seconds.
     train = read_examples(train, *columns)
-    if validation is not None:
-        validation = read_examples(validation, *columns)
-    _load_tensorflow()
-    from bert_tf.finetune import finetune
+    return train, validation if validation is None else read_examples(validation, *columns)
 
-    finetune(train, validation, **settings)
+
+# plan
+
+
+def _add_plan(commands) -> None:
+    command = commands.add_parser(
+        "plan",
+        help="say what a run will need: memory, disk, time",
+        description="Says what finetune with the same options will need on this machine, from a probe of a few seconds.",
+        epilog="Example: bert-tf plan --train reviews.csv --unfreeze 2 --epochs 10",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_job(command)
+    command.set_defaults(run=_plan)
+
+
+def _plan(options) -> None:
+    settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
+    train, validation = _sources(settings)
+    _load_tensorflow()
+    from bert_tf import hardware, report
+    from bert_tf.plan import plan
+
+    found = plan(train, validation, **settings)
+    rows = [
+        ("texts, tokens", f"{found.texts:,}, {found.tokens:,} (the longest text {found.longest})"),
+        ("parameters, trained", f"{found.parameters:,}, {found.trainable_parameters:,}"),
+        ("computed in", f"{found.precision}, on {hardware.description()}"),
+        ("weights, gradients, optimizer", f"{found.weights_bytes / 10**6:,.0f} MB"),
+        ("activations of a step, about", f"{found.activations_bytes / 10**6:,.0f} MB"),
+        ("features kept on disk", f"{found.cache_bytes / 10**6:,.1f} MB" if options.cache else "none"),
+        ("time for the features, once", _duration(found.features_seconds)),
+        ("time of an epoch", _duration(found.epoch_seconds)),
+        (f"time in all, {options.epochs} epochs", _duration(found.seconds)),
+    ]
+    print(report.table(("what", "how much"), rows))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{seconds:.1f} s"
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 # predict
@@ -160,7 +218,9 @@ def _add_predict(commands) -> None:
     source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
     source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .jsonl or .parquet")
     command.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
-    command.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step (default: 32)")
+    command.add_argument(
+        "--batch-size", type=int, metavar="N", help="the most texts at once; if left out, by their length"
+    )
     command.add_argument(
         "--json", action="store_true", help="print JSON: text, label, score, and the score of each class"
     )

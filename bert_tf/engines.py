@@ -8,6 +8,7 @@ import importlib.util
 import io
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ import numpy as np
 from keras import ops
 
 from bert_tf import hardware
+from bert_tf.pipeline import padded
+from bert_tf.tokenizer import Tokens
 
 log = logging.getLogger("bert_tf")
 
@@ -93,47 +96,109 @@ def disagreement(precision: str, ours: np.ndarray, theirs: np.ndarray) -> str | 
     return None if difference <= TOLERANCE[precision] else f"a difference of {difference:.1e}"
 
 
-def choose(engine: str, owner: keras.layers.Layer, method: Callable, probe: tuple[np.ndarray, np.ndarray],
-           batches: float) -> Engine:  # fmt: skip
+def choose(
+    engine: str,
+    owner: keras.layers.Layer,
+    method: Callable,
+    probe: tuple[np.ndarray, np.ndarray],
+    batches: int,
+    ours: Engine | None = None,
+) -> Engine:
     """Chooses who runs `method` of `owner`.
 
     Args:
         engine: "keras", "openvino", or "auto" = OpenVINO where it is installed, the work long, and it proves faster.
         probe: `(input_ids, attention_mask)` of a batch like those to come, to compare numbers and times with.
-        batches: how many such batches are to come.
+        batches: int, how many such batches are to come.
+        ours: Keras' engine, where there is one already.
     Returns: an engine.
     Raises: ValueError for an unknown engine, or if one asked for does not give Keras' numbers; ImportError if it is not
         installed.
     """
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={engine!r}")
-    ours = keras_engine(owner, method)
+    hardware.keep_memory()
+    ours = ours or keras_engine(owner, method)
     if engine == "keras" or (engine == "auto" and not available()):
         return ours
-    if engine == "auto" and _seconds(ours, probe, 1) * batches < WORTHWHILE:
+    expected, seconds = _timed(ours, probe)
+    if engine == "auto" and seconds * batches < WORTHWHILE:
         return ours
     try:
         theirs = openvino_engine(owner, method)
-        wrong = disagreement(owner.compute_dtype, ours(*probe), theirs(*probe))
+        result, their_seconds = _timed(theirs, probe)
     except Exception as error:  # an export can fail in as many ways as there are versions of three libraries
         if engine != "auto" or isinstance(error, MemoryError):
             raise
         log.warning("OpenVINO is not used: %s: %s", type(error).__name__, str(error).split("\n")[0])
         return ours
+    wrong = disagreement(owner.compute_dtype, expected, result)
     if wrong and engine != "auto":
         raise ValueError(f"OpenVINO does not give Keras' numbers: {wrong}. Use engine='keras'.")
     if wrong:
         log.warning("OpenVINO is not used: it does not give Keras' numbers: %s.", wrong)
-    if wrong or (engine == "auto" and _seconds(ours, probe) < FASTER * _seconds(theirs, probe)):
-        return ours
-    return theirs
+    return ours if wrong or (engine == "auto" and seconds < FASTER * their_seconds) else theirs
 
 
-def _seconds(engine: Engine, probe: tuple[np.ndarray, np.ndarray], repeats: int = 3) -> float:
+def _timed(engine: Engine, probe: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
+    """Returns what an engine gives for a batch, and the seconds it takes when it does so for the second time."""
     engine(*probe)
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        engine(*probe)
-        times.append(time.perf_counter() - started)
-    return min(times)
+    started = time.perf_counter()
+    result = engine(*probe)
+    return result, time.perf_counter() - started
+
+
+# Many texts
+
+
+class Careful:
+    """Runs an engine on some texts; where the memory does not suffice, on half of them at a time from then on."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.most = sys.maxsize  # tokens at once, padding counted
+
+    def __call__(self, tokens: Tokens, texts: np.ndarray, a_row_a_token: bool = False) -> np.ndarray:
+        """Returns what the engine gives, one row a text, or, padding left out, one a token: `(rows, D)`."""
+        input_ids, attention_mask = padded_batch(tokens, texts)
+        if input_ids.size <= self.most or len(texts) == 1:
+            try:
+                rows = self.engine(input_ids, attention_mask)
+                return rows[attention_mask.ravel() == 1] if a_row_a_token else rows
+            except Exception as error:
+                if not hardware.is_out_of_memory(error) or len(texts) == 1:
+                    raise
+                self.most = input_ids.size // 2
+                log.warning("Memory does not suffice for %s tokens at once: going on with half.", f"{input_ids.size:,}")
+        half = len(texts) // 2
+        return np.concatenate([self(tokens, part, a_row_a_token) for part in (texts[:half], texts[half:])])
+
+
+def token_batches(lengths: np.ndarray, budget: int, most: int = sys.maxsize) -> list[np.ndarray]:
+    """Cuts texts into batches of like length and at most `budget` tokens, padding counted; the longest come first.
+
+    The number of rows is decided by the width alone, so that compiled backends see few shapes.
+
+    Args:
+        lengths: int `(N,)`.
+        budget, most: int, tokens and texts that a batch may have; a text longer than `budget` is one alone.
+    Returns: int64 arrays of indices, each index once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    found, start = [], 0
+    widest = int(lengths.max(initial=0))
+    while start < len(order):
+        rows = min(max(budget // padded(int(lengths[order[start]]), widest), 1), most)
+        found.append(order[start : start + rows])
+        start += rows
+    return found
+
+
+def padded_batch(tokens: Tokens, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `(input_ids, attention_mask)` of some texts, int32 `(B, T)`."""
+    lengths = tokens.lengths[texts]
+    width = padded(int(lengths.max()), int(tokens.lengths.max()))
+    attention_mask = (np.arange(width) < lengths[:, None]).astype("int32")
+    input_ids = np.zeros_like(attention_mask)
+    input_ids[attention_mask == 1] = np.concatenate([tokens[i] for i in texts])
+    return input_ids, attention_mask

@@ -8,7 +8,6 @@ without dropout, text by text, and kept on disk or in memory; training then star
 """
 
 import hashlib
-import logging
 import random
 import sys
 import time
@@ -25,10 +24,8 @@ from bert_tf import cache as disk
 from bert_tf import engines, hardware
 from bert_tf.cache import KEY, Chunk, Space
 from bert_tf.encoder import Encoder
-from bert_tf.pipeline import padded
+from bert_tf.engines import Careful, padded_batch, token_batches
 from bert_tf.tokenizer import Tokens
-
-log = logging.getLogger("bert_tf")
 
 BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}, {remaining} left]"
 CHUNK_BATCHES = 8  # batches that are kept together: what is lost at most when a process is killed
@@ -194,8 +191,8 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
     # same space together do not all do the same work.
     rest = groups[1:]
     random.SystemRandom().shuffle(rest)
-    probe = _batch(tokens, index.first[groups[0][0]])
-    run = _Careful(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
+    probe = padded_batch(tokens, index.first[groups[0][0]])
+    run = Careful(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
     pooled = encoder.boundary == len(encoder.blocks.layer)
     hidden = not (progress and sys.stderr.isatty())
     done, started = 0, time.monotonic()
@@ -205,9 +202,9 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
         for group in groups[:1] + rest:
             left = [part[index.chunk[part] < 0] for part in group]  # another process may have been here
             if left := [part for part in left if len(part)]:
-                rows = np.concatenate([run(tokens, index.first[part], pooled) for part in left]).astype(
-                    _numpy_dtype(keep)
-                )
+                rows = np.concatenate(
+                    [run(tokens, index.first[part], a_row_a_token=not pooled) for part in left]
+                ).astype(_numpy_dtype(keep))
                 texts = np.concatenate(left)
                 ends = np.arange(1, len(texts) + 1) if pooled else np.cumsum(index.lengths[texts])
                 index.add(space.add(Chunk(index.keys[texts], ends, rows)))
@@ -216,58 +213,6 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
             speed = done / max(time.monotonic() - started, 1e-9)
             bar.set_postfix_str(f"{done:,}/{len(missing):,} texts, {speed:,.0f} texts/s", refresh=False)
             bar.update(int(sum(index.lengths[part].sum() for part in group)))
-
-
-class _Careful:
-    """Runs an engine on some texts; where the memory does not suffice, on half of them at a time from then on."""
-
-    def __init__(self, engine: engines.Engine):
-        self.engine = engine
-        self.most = sys.maxsize  # tokens at once, padding counted
-
-    def __call__(self, tokens: Tokens, texts: np.ndarray, pooled: bool) -> np.ndarray:
-        """Returns one row a text if `pooled`, else one a token, padding left out: `(rows, D)`."""
-        input_ids, attention_mask = _batch(tokens, texts)
-        if input_ids.size <= self.most or len(texts) == 1:
-            try:
-                rows = self.engine(input_ids, attention_mask)
-                return rows if pooled else rows[attention_mask.ravel() == 1]
-            except Exception as error:
-                if not hardware.is_out_of_memory(error) or len(texts) == 1:
-                    raise
-                self.most = input_ids.size // 2
-                log.warning("Memory does not suffice for %s tokens at once: going on with half.", f"{input_ids.size:,}")
-        half = len(texts) // 2
-        return np.concatenate([self(tokens, part, pooled) for part in (texts[:half], texts[half:])])
-
-
-def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Cuts texts into batches of like length and at most `budget` tokens, padding counted; the longest come first.
-
-    The number of rows is decided by the width alone, so that compiled backends see few shapes.
-
-    Args:
-        lengths: int `(N,)`.
-    Returns: int64 arrays of indices, each index once.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    found, start = [], 0
-    widest = int(lengths.max(initial=0))
-    while start < len(order):
-        rows = max(budget // padded(int(lengths[order[start]]), widest), 1)
-        found.append(order[start : start + rows])
-        start += rows
-    return found
-
-
-def _batch(tokens: Tokens, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `(input_ids, attention_mask)` of some texts, int32 `(B, T)`."""
-    lengths = tokens.lengths[texts]
-    width = padded(int(lengths.max()), int(tokens.lengths.max()))
-    attention_mask = (np.arange(width) < lengths[:, None]).astype("int32")
-    input_ids = np.zeros_like(attention_mask)
-    input_ids[attention_mask == 1] = np.concatenate([tokens[i] for i in texts])
-    return input_ids, attention_mask
 
 
 def _numpy_dtype(name: str) -> np.dtype:

@@ -129,6 +129,7 @@ def finetune(
     computed_in = hardware.resolve_precision(precision)
     if learning_rate is None:
         learning_rate = LEARNING_RATE_FROZEN if unfreeze == 0 else LEARNING_RATE_UNFROZEN
+    hardware.keep_memory()
     say = _say if verbose != 0 else (lambda *_: None)
     learning_rate = float(learning_rate)
     _check_output_dir(output_dir, overwrite, resume, sources=(source, train, validation))

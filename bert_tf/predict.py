@@ -1,17 +1,21 @@
 """Labels for new texts, from a saved or a fresh classifier."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from keras import ops
+from tqdm import tqdm
 
-from bert_tf import checkpoint
+from bert_tf import checkpoint, hardware
+from bert_tf.engines import Careful, Engine, choose, keras_engine, padded_batch, token_batches
 from bert_tf.models import TFAutoModelForSequenceClassification
-from bert_tf.pipeline import batches, by_length
 from bert_tf.tokenizer import check_max_length, load_tokenizer, tokenize
+
+SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,13 @@ class Predictions:
 
 
 def predict(
-    model: Any, texts: Sequence[str], tokenizer: Any = None, *, batch_size: int = 32, max_length: int | None = None
+    model: Any,
+    texts: Sequence[str],
+    tokenizer: Any = None,
+    *,
+    batch_size: int | None = None,
+    max_length: int | None = None,
+    engine: str = "auto",
 ) -> Predictions:
     """Classifies texts.
 
@@ -46,8 +56,9 @@ def predict(
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
         texts: str, N of them.
         tokenizer: the model's; None = the one in the model's folder.
-        batch_size: int.
+        batch_size: int, the most texts at once; None = as many as suit the machine.
         max_length: int, longer texts are cut; None = as long as the tokenizer says (finetune notes it there).
+        engine: str, who computes; see `bert_tf.engines.choose`.
     Returns: `Predictions`, in the order of `texts`.
     Raises: TypeError if `texts` is one string; FileNotFoundError, ValueError for a checkpoint that cannot be used.
     """
@@ -74,10 +85,26 @@ def predict(
     if not len(texts):
         return Predictions(np.zeros((0, model.num_labels), "float32"), label_names)
     tokens = tokenize(texts, tokenizer, max_length)
-    order = by_length(tokens)
-    pad = tokenizer.pad_token_id or 0
-    sorted_batches = batches(tokens.take(order), batch_size=batch_size, pad_token_id=pad)
+    found = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
+    run = Careful(choose(engine, model, _method(model), padded_batch(tokens, found[0]), len(found), _ours(model)))
     logits = np.empty((len(tokens), model.num_labels), "float32")
-    logits[order] = model.predict(sorted_batches, verbose=0).logits
+    hidden = len(found) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as progress:
+        for chosen in found:
+            logits[chosen] = run(tokens, chosen)
+            progress.update(len(chosen))
     squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
     return Predictions(ops.convert_to_numpy(squash(logits)), label_names)
+
+
+def _method(model):
+    """Returns the model's logits as a function of ids and mask."""
+    return lambda ids, mask: model(ids, attention_mask=mask, return_dict=True, training=False).logits
+
+
+def _ours(model) -> Engine:
+    """Returns Keras' engine for a model, the same at every call, so that it is traced once."""
+    weights = [id(weight) for weight in model.weights]
+    if getattr(model, "_predicts", (None,))[0] != weights:
+        object.__setattr__(model, "_predicts", (weights, keras_engine(model, _method(model))))  # past Keras' tracking
+    return model._predicts[1]

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 import bert_tf
 from bert_tf import engines, features, hardware
-from bert_tf.features import extract, token_batches
+from bert_tf.engines import token_batches
+from bert_tf.features import extract
 from bert_tf.pipeline import batches
 from bert_tf.tokenizer import Tokens, join
 
