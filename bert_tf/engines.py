@@ -117,7 +117,6 @@ def choose(
     """
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={engine!r}")
-    hardware.keep_memory()
     ours = ours or keras_engine(owner, method)
     if engine == "keras" or (engine == "auto" and not available()):
         return ours

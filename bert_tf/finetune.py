@@ -2,7 +2,6 @@
 
 import hashlib
 import operator
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf import checkpoint, hardware, report
+from bert_tf import checkpoint, hardware, report, run_folder
 from bert_tf.backup import Backup
 from bert_tf.cache import default_dir
 from bert_tf.data import Examples, check_classes, read_examples
@@ -26,9 +25,6 @@ from bert_tf.tokenizer import Tokens, check_max_length, join, load_tokenizer, to
 # Learning rates that suit Adam: a fresh head on a frozen base, and pretrained layers that should move little.
 LEARNING_RATE_FROZEN = 1e-3
 LEARNING_RATE_UNFROZEN = 5e-5
-
-RUN = "run.json"  # a folder that holds one is a run; written first
-OUTPUTS = ("model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
 
 
 @dataclass(frozen=True)
@@ -129,10 +125,9 @@ def finetune(
     computed_in = hardware.resolve_precision(precision)
     if learning_rate is None:
         learning_rate = LEARNING_RATE_FROZEN if unfreeze == 0 else LEARNING_RATE_UNFROZEN
-    hardware.keep_memory()
     say = _say if verbose != 0 else (lambda *_: None)
     learning_rate = float(learning_rate)
-    _check_output_dir(output_dir, overwrite, resume, sources=(source, train, validation))
+    run_folder.check_folder(output_dir, overwrite, resume, sources=(source, train, validation))
 
     train_examples, validation_examples = _read(
         train, validation, text_column, label_column, validation_share, seed, say
@@ -157,11 +152,13 @@ def finetune(
             f"{source}: its tokenizer gives ids up to {highest}, its model knows {model.config.vocab_size} tokens. The two "
             "do not belong together."
         )
+    cached = bool(cache and model.encoder.boundary)
+    kept_in = "float16" if precision == "auto" and computed_in == "float32" and unfreeze else computed_in
     settings = {
         "train": train_examples.source, "validation": validation_examples.source, "checkpoint": source,
         "unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size,
         "max_length": max_length, "optimizer": optimizer, "early_stopping": early_stopping, "seed": seed,
-        "cache": bool(cache), "precision": computed_in,
+        "precision": computed_in, "features": kept_in if cached else None,
         "data_fingerprint": _fingerprint(
             *(a for t in (train_tokens, validation_tokens) for a in (t.ids, t.ends)),
             train_examples.labels, validation_examples.labels, train_examples.label_names,
@@ -169,16 +166,16 @@ def finetune(
         "checkpoint_fingerprint": _fingerprint(*map(keras.ops.convert_to_numpy, model.encoder.weights)),
     }  # fmt: skip
     _compile(model, optimizer, learning_rate)  # a wrong optimizer is to be known before the long work
-    _check_resumable(output_dir, settings, resume)
+    run_folder.check_resumable(output_dir, settings, resume)
     tokens = join(train_tokens, validation_tokens)
     inputs: Tokens | Features = tokens
-    if cache and model.encoder.boundary:
+    if cached:
         inputs = extract(
             model.encoder,
             tokens,
             cache="memory" if cache == "memory" else "disk",
             cache_dir=cache_dir,
-            keep="float16" if precision == "auto" and computed_in == "float32" and unfreeze else None,
+            keep=kept_in,
             checkpoint=source,
             progress=verbose != 0,
         )
@@ -192,44 +189,30 @@ def finetune(
         batch_size=batch_size,
         pad_token_id=pad,
     )
-    _start(output_dir, settings, overwrite, resume)
+    run_folder.start(output_dir, settings, overwrite, resume)
 
     backup = Backup(output_dir / "state", early_stopping=early_stopping)
-    micro_batches = -(-batch_size // min(micro_batch_size or batch_size, batch_size))
-    while True:
-        _compile(model, optimizer, learning_rate, micro_batches)
-        first_epoch = backup.restore(model)
-        if first_epoch:
-            say(f"Resumed after epoch {first_epoch} of {epochs}.")
-        if first_epoch >= epochs or backup.should_stop:
-            break
-        train_data = batches(
+    _train(
+        model,
+        lambda epoch, micro_batches: batches(
             train_inputs, train_examples.labels, batch_size=batch_size, micro_batches=micro_batches, shuffle=True,
-            seed=seed, first_epoch=first_epoch, pad_token_id=pad,
-        )  # fmt: skip
-        try:
-            model.fit(
-                train_data,
-                validation_data=validation_data,
-                epochs=epochs,
-                initial_epoch=first_epoch,
-                callbacks=[
-                    *callbacks,
-                    backup,
-                    _HistoryFile(backup, output_dir / "history.csv"),
-                    keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
-                ],
-                verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
-            )
-            break
-        except Exception as error:
-            if not hardware.is_out_of_memory(error) or micro_batches >= batch_size:
-                raise
-            micro_batches = min(2 * micro_batches, batch_size)
-            say(
-                f"Memory did not suffice: going on with {-(-batch_size // micro_batches)} texts at once. A step is still of "
-                f"{batch_size} texts."
-            )
+            seed=seed, first_epoch=epoch, pad_token_id=pad,
+        ),
+        lambda micro_batches: _compile(model, optimizer, learning_rate, micro_batches),
+        backup,
+        batch_size,
+        micro_batch_size or batch_size,
+        say,
+        epochs=epochs,
+        validation_data=validation_data,
+        callbacks=[
+            *callbacks,
+            backup,
+            _HistoryFile(backup, output_dir / "history.csv"),
+            keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
+        ],
+        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+    )  # fmt: skip
 
     history = backup.history
     best = backup.restore_best(model)
@@ -246,13 +229,13 @@ def finetune(
         "settings": settings,
         "versions": {name: version(name) for name in ("bert-tf", "keras", "transformers")},
     }
-    _finish(output_dir, model, tokenizer, history, metrics)
+    run_folder.finish(output_dir, model, tokenizer, history, metrics)
     backup.remove()
     say(
         f"\nKept epoch {best} of {backup.epochs_done}: validation loss {metrics['val_loss']:.4f}, "
         f"validation accuracy {metrics['val_accuracy']:.4f}. {metrics['seconds']:.0f} s. In {output_dir}/:"
     )
-    say("  " + ", ".join(name for name in OUTPUTS if (output_dir / name).exists()))
+    say("  " + ", ".join(name for name in run_folder.OUTPUTS if (output_dir / name).exists()))
     if not (output_dir / "curves.png").exists():
         say("  (for curves.png: pip install 'bert-tf[plots]')")
     return Finetuned(model, tokenizer, history, metrics, output_dir)
@@ -347,68 +330,31 @@ def _compile(model, optimizer: str, learning_rate: float, micro_batches: int = 1
     )
 
 
-# The run's folder
+def _train(model, train_data, compile_model, backup, batch_size, micro_batch_size, say, epochs, **options) -> None:
+    """Trains from the last finished epoch on; where memory does not suffice, again with fewer texts at once.
 
-
-def _check_output_dir(output_dir: Path, overwrite: bool, resume: bool, sources: Sequence[Any]) -> None:
-    if overwrite and resume:
-        raise ValueError("`overwrite` and `resume` exclude each other.")
-    if output_dir.exists() and not output_dir.is_dir():
-        raise FileExistsError(f"{output_dir}: a file of that name is in the way. Choose another output_dir.")
-    named = [source if isinstance(source, (str, Path)) else getattr(source, "source", "") for source in sources]
-    for source in filter(None, named) if overwrite else ():
-        if output_dir.resolve() in Path(source).resolve().parents:
-            raise ValueError(f"{source}: lies in the run that overwrite would remove. Choose another output_dir.")
-    is_run = (output_dir / RUN).is_file()
-    if is_run and not (overwrite or resume):
-        raise FileExistsError(
-            f"{output_dir}: holds another run. Start anew with overwrite=True (--overwrite), go on with it with "
-            "resume=True (--resume), or choose another output_dir."
-        )
-    if not is_run and output_dir.is_dir() and any(output_dir.iterdir()):
-        raise FileExistsError(f"{output_dir}: holds files that are no run of bert_tf. Choose another output_dir.")
-    if resume and (output_dir / "metrics.json").is_file():
-        raise FileExistsError(
-            f"{output_dir}: this run is finished. Choose another output_dir, or overwrite=True (--overwrite)."
-        )
-
-
-def _check_resumable(output_dir: Path, settings: dict, resume: bool) -> None:
-    """Raises ValueError if the folder holds a run with other settings than those it is to go on with."""
-    if resume and (output_dir / RUN).is_file():
-        before = checkpoint.read_json(output_dir / RUN)
-        same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what they hold
-        if changed := [
-            f"{name} ({before.get(name)!r} then, {value!r} now)"
-            for name, value in settings.items()
-            if before.get(name) != value and name not in same_by_content
-        ]:
-            raise ValueError(
-                f"{output_dir}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "
-                "overwrite=True (--overwrite)."
-            )
-
-
-def _start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> None:
-    """Makes the folder a run, empty but for what is to be resumed."""
-    if resume and (output_dir / RUN).is_file():
-        return
-    if overwrite:
-        for name in OUTPUTS:
-            path = output_dir / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    report.write_json(output_dir / RUN, settings)
-
-
-def _finish(output_dir: Path, model, tokenizer, history, metrics) -> None:
-    with checkpoint.replacing_files(output_dir / "model") as scratch:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-    report.write_history(output_dir / "history.csv", history)
-    title = f"{Path(metrics['settings']['checkpoint']).name}, {metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-    report.plot_curves(output_dir / "curves.png", history, title)
-    report.write_json(output_dir / "metrics.json", metrics)  # last: it says that the run is finished
+    Args:
+        train_data: `(first_epoch, micro_batches) -> tf.data.Dataset`.
+        compile_model: `(micro_batches) -> None`.
+        **options: those of `fit`.
+    """
+    micro_batches = -(-batch_size // min(micro_batch_size, batch_size))
+    while True:
+        compile_model(micro_batches)
+        first_epoch = backup.restore(model)
+        if first_epoch:
+            say(f"Resumed after epoch {first_epoch} of {epochs}.")
+        if first_epoch >= epochs or backup.should_stop:
+            return
+        try:
+            model.fit(train_data(first_epoch, micro_batches), epochs=epochs, initial_epoch=first_epoch, **options)
+            return
+        except Exception as error:
+            if not hardware.is_out_of_memory(error) or micro_batches >= batch_size:
+                raise
+        micro_batches = min(2 * micro_batches, batch_size)
+        at_once = -(-batch_size // micro_batches)
+        say(f"Memory did not suffice: going on with {at_once} texts at once. A step is still of {batch_size} texts.")
 
 
 class _HistoryFile(keras.callbacks.Callback):

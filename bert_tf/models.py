@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bert_tf import checkpoint, hub
+from bert_tf import checkpoint, hardware, hub
 from bert_tf.encoder import LABEL_KEYS, CallForms, Encoder
 from bert_tf.families import FAMILIES, encoder_settings, family_of
 from bert_tf.outputs import TFSequenceClassifierOutput
@@ -62,6 +62,7 @@ class _Pretrained(CallForms, keras.Model):
                 f"{type(self).__name__} takes a {FAMILIES[self.model_type].config_class} as its config. "
                 f"Received: {type(config).__name__}. To load a checkpoint use `from_pretrained`."
             )
+        hardware.keep_memory()
         super().__init__(**kwargs)
         self.config = config
         self.name_or_path = ""

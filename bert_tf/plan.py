@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,14 @@ def plan(
     """
     source = str(checkpoint)
     computed_in = hardware.resolve_precision(precision)
-    train_texts = read_examples(train, text_column, label_column).texts
-    held = read_examples(validation, text_column, label_column).texts if validation is not None else ()
-    share = len(held) / (len(train_texts) + len(held)) if len(held) else validation_share
+    parts = [read_examples(part, text_column, label_column) for part in (train, validation) if part is not None]
+    share = validation_share if validation is None else len(parts[1]) / (len(parts[0]) + len(parts[1]))
     model = _model(source, hardware.policy(computed_in))
     config = model.config
     max_length = min(256, config.max_position_embeddings) if max_length is None else max_length
     check_max_length(max_length, config, source)
     model.freeze(unfreeze)
-    tokens = tokenize([*train_texts, *held], load_tokenizer(source), max_length)
+    tokens = tokenize(chain(*(part.texts for part in parts)), load_tokenizer(source), max_length)
     total = int(tokens.lengths.sum())
     encoder = model.encoder
     cached = bool(cache and encoder.boundary)
