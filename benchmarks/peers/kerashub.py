@@ -21,7 +21,7 @@ def backbone(settings: dict, dtype: str) -> keras.Model:
 
 
 def classifier(base, labels: np.ndarray, learning_rate: float, preprocessor=None) -> keras.Model:
-    model = keras_hub.models.DistilBertTextClassifier(base, len(set(labels.tolist())), preprocessor=preprocessor)
+    model = keras_hub.models.DistilBertTextClassifier(base, max(2, int(labels.max()) + 1), preprocessor=preprocessor)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=["accuracy"])
     return model

@@ -214,7 +214,7 @@ def step(settings: dict) -> dict:
     keras.utils.set_random_seed(0)
     rows, labels = read_tokens(settings["tokens"])
     model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(
-        settings["model"], num_labels=len(set(labels.tolist())), dtype=policy(settings)
+        settings["model"], num_labels=max(2, int(labels.max()) + 1), dtype=policy(settings)
     )
     model.freeze("all")
     model.compile(keras.optimizers.Adam(5e-5), metrics=["accuracy"], jit_compile=hardware.jit_compile())

@@ -66,7 +66,7 @@ def step(settings: dict) -> dict:
     torch.manual_seed(0)
     rows, labels = read_tokens(settings["tokens"])
     model = AutoModelForSequenceClassification.from_pretrained(
-        settings["model"], num_labels=len(set(labels.tolist())), dtype=torch.float32
+        settings["model"], num_labels=max(2, int(labels.max()) + 1), dtype=torch.float32
     ).train()
     optimizer = torch.optim.Adam(model.parameters(), 5e-5)
     targets = torch.from_numpy(labels.astype("int64"))

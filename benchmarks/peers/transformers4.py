@@ -42,7 +42,7 @@ def finetune(settings: dict) -> dict:
         return dataset.prefetch(tf.data.AUTOTUNE), labels
 
     (train, labels), (held, held_labels) = read(settings["train"], True), read(settings["validation"], False)
-    model = pretrained(settings["model"], num_labels=len(set(labels.tolist())))
+    model = pretrained(settings["model"], num_labels=max(2, int(labels.max()) + 1))
     model.distilbert.trainable = False
     loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf_keras.optimizers.Adam(settings["learning_rate"]), loss, metrics=["accuracy"])
