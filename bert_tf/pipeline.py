@@ -58,6 +58,8 @@ def batches(
     """
     if labels is not None and len(labels) != len(source):
         raise ValueError(f"One label for each text is needed. Received: {len(source)} texts, {len(labels)} labels")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     if not 1 <= micro_batches <= batch_size:
         raise ValueError(
             f"`micro_batches` must lie between 1 and `batch_size`. Received: {micro_batches}, batch_size={batch_size}"

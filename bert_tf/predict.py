@@ -75,6 +75,8 @@ def predict(
     tokenizer = tokenizer or load_tokenizer(model.name_or_path)
     if model.problem_type == "regression":
         raise ValueError("A regression model has no classes to predict; its numbers are model.predict(...).logits.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     texts = list(texts)
     if wrong := [type(text).__name__ for text in texts if not isinstance(text, str)]:
         raise TypeError(f"`texts` must be strings. Received among them: {wrong[0]}")

@@ -271,3 +271,10 @@ def test_metrics_of_callbacks_are_kept(tiny, reviews, tmp_path):
     done = bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", callbacks=[Extra()]))
     assert done.history["extra"] == [0.0, 2.0]
     assert "extra" in (tmp_path / "run/history.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_predict_refuses_batches_of_nothing(tiny, batch_size):
+    model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny, num_labels=2)
+    with pytest.raises(ValueError, match=f"batch_size={batch_size}"):
+        bert_tf.predict(model, ["good"], bert_tf.load_tokenizer(tiny), batch_size=batch_size)
