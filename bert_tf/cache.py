@@ -134,11 +134,11 @@ class Space:
         prune(root, max(limit - size, 0), keep=self.folder)
         free = shutil.disk_usage(next(p for p in (root, *root.absolute().parents) if p.is_dir())).free
         taken = sum(space.size for space in spaces(root))
-        for room, what in ((limit - taken, f"the cache may take {_gib(limit)}, {_gib(taken)} are in use"),
-                           (free, f"the disk has {_gib(free)} left")):  # fmt: skip
+        for room, what in ((limit - taken, f"the cache may take {megabytes(limit)}, {megabytes(taken)} are in use"),
+                           (free, f"the disk has {megabytes(free)} left")):  # fmt: skip
             if size > room:
                 raise OSError(
-                    f"{root}: no room for {_gib(size)} of features: {what}. Choose another folder with cache_dir "
+                    f"{root}: no room for {megabytes(size)} of features: {what}. Choose another folder with cache_dir "
                     "(--cache-dir), a smaller max_length, fewer unfrozen layers, or do without the cache (cache=False, "
                     "--no-cache)."
                 )
@@ -261,5 +261,6 @@ def prune(cache_dir: Path | None = None, limit: int = LIMIT, keep: Path | None =
     return removed
 
 
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.1f} GiB"
+def megabytes(size: int) -> str:
+    """Returns a number of bytes as people read it."""
+    return f"{size / 10**6:,.1f} MB"

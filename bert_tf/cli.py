@@ -178,7 +178,7 @@ def _plan(options) -> None:
     settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     train, validation = _sources(settings)
     _load_tensorflow()
-    from bert_tf import hardware, report
+    from bert_tf import cache, hardware, report
     from bert_tf.plan import plan
 
     found = plan(train, validation, **settings)
@@ -186,9 +186,9 @@ def _plan(options) -> None:
         ("texts, tokens", f"{found.texts:,}, {found.tokens:,} (the longest text {found.longest})"),
         ("parameters, trained", f"{found.parameters:,}, {found.trainable_parameters:,}"),
         ("computed in", f"{found.precision}, on {hardware.description()}"),
-        ("weights, gradients, optimizer", f"{found.weights_bytes / 10**6:,.0f} MB"),
-        ("activations of a step, about", f"{found.activations_bytes / 10**6:,.0f} MB"),
-        ("features kept on disk", f"{found.cache_bytes / 10**6:,.1f} MB" if options.cache else "none"),
+        ("weights, gradients, optimizer", cache.megabytes(found.weights_bytes)),
+        ("activations of a step, about", cache.megabytes(found.activations_bytes)),
+        ("features kept on disk", cache.megabytes(found.cache_bytes) if options.cache else "none"),
         ("time for the features, once", _duration(found.features_seconds)),
         ("time of an epoch", _duration(found.epoch_seconds)),
         (f"time in all, {options.epochs} epochs", _duration(found.seconds)),
@@ -337,7 +337,7 @@ def _cache_list(options) -> None:
     found = cache.spaces(options.cache_dir)
     rows = [
         (
-            f"{space.size / 10**6:,.1f} MB",
+            cache.megabytes(space.size),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used)),
             str(space.description.get("checkpoint", "?")),
             f"{space.description.get('layers', '?')}, {space.description.get('pooling', '?')}",
@@ -347,14 +347,14 @@ def _cache_list(options) -> None:
         for space in found
     ]
     print(report.table(("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows))
-    print(f"\n{sum(space.size for space in found) / 10**6:,.1f} MB in {options.cache_dir or cache.default_dir()}")
+    print(f"\n{cache.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}")
 
 
 def _cache_prune(options) -> None:
     from bert_tf import cache
 
     removed = cache.prune(options.cache_dir, options.max_size)
-    print(f"Removed: {len(removed)} of the cache's folders, {sum(space.size for space in removed) / 10**6:,.1f} MB.")
+    print(f"Removed: {len(removed)} of the cache's folders, {cache.megabytes(sum(space.size for space in removed))}.")
 
 
 if __name__ == "__main__":

@@ -187,6 +187,11 @@ class Encoder(CallForms, keras.layers.Layer):
             (i for i, layer in enumerate(self.blocks.layer) if layer.trainable_variables), len(self.blocks.layer)
         )
 
+    @property
+    def all_frozen(self) -> bool:
+        """Whether every layer lies below the freeze boundary."""
+        return self.boundary == len(self.blocks.layer)
+
     def features(self, input_ids, attention_mask):
         """Runs what lies below the freeze boundary, without dropout.
 

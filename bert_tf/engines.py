@@ -83,6 +83,12 @@ def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
     return run
 
 
+def check_engine(engine: str) -> None:
+    """Raises ValueError for a name that is no engine's."""
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={engine!r}")
+
+
 def available() -> bool:
     """Returns whether another engine than Keras can be had here: OpenVINO, for processors."""
     return importlib.util.find_spec("openvino") is not None and not hardware.accelerators()
@@ -115,8 +121,7 @@ def choose(
     Raises: ValueError for an unknown engine, or if one asked for does not give Keras' numbers; ImportError if it is not
         installed.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={engine!r}")
+    check_engine(engine)
     ours = ours or keras_engine(owner, method)
     if engine == "keras" or (engine == "auto" and not available()):
         return ours

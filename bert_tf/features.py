@@ -56,11 +56,11 @@ class Features:
     @property
     def width(self) -> int:
         """D, the size of a row."""
-        return self.chunks[0].rows.shape[1] if self.chunks else 0
+        return self.chunks[0].rows.shape[1]
 
     @property
     def dtype(self) -> np.dtype:
-        return self.chunks[0].rows.dtype if self.chunks else np.dtype("float32")
+        return self.chunks[0].rows.dtype
 
     def __getitem__(self, i: int) -> np.ndarray:
         """Returns the features of text `i`, `(D,)` if pooled, else `(length, D)`."""
@@ -100,8 +100,8 @@ def extract(
         checkpoint: str, a name to show in lists of the cache.
         progress: bool, whether to show a progress bar on a terminal.
     Returns: `Features` of N texts.
-    Raises: ValueError if there are no texts, if nothing of the encoder is frozen, or for an unknown `cache` or `engine`; OSError if the disk has
-        no room.
+    Raises: ValueError if there are no texts, if nothing of the encoder is frozen, or for an unknown `cache` or
+        `engine`; OSError if the disk has no room.
 
     >>> model.freeze(0)  # doctest: +SKIP
     >>> extract(model.encoder, tokenize(["Works well."], tokenizer, 256))[0].shape  # doctest: +SKIP
@@ -109,14 +109,13 @@ def extract(
     """
     if cache not in ("disk", "memory"):
         raise ValueError(f"`cache` must be 'disk' or 'memory'. Received: cache={cache!r}")
-    if engine not in engines.ENGINES:
-        raise ValueError(f"`engine` must be one of {', '.join(engines.ENGINES)}. Received: engine={engine!r}")
+    engines.check_engine(engine)
     if encoder.boundary == 0:
         raise ValueError("Nothing is frozen below a trained layer: there is nothing to keep. Call model.freeze(...).")
     if not len(tokens):
         raise ValueError("There are no texts to compute features of.")
     keep = keep or encoder.compute_dtype
-    pooled = encoder.boundary == len(encoder.blocks.layer)
+    pooled = encoder.all_frozen
     where = (disk.default_dir() if cache_dir is None else Path(cache_dir).expanduser()) if cache == "disk" else None
     space = Space({"checkpoint": checkpoint, **describe(encoder, keep)}, where)
     index = _Index(tokens)
@@ -124,11 +123,18 @@ def extract(
     missing = index.missing()
     if len(missing):
         rows = len(missing) if pooled else int(index.lengths[missing].sum())
-        space.make_room(rows * encoder.hidden_size * _numpy_dtype(keep).itemsize, limit)
+        space.make_room(rows * encoder.hidden_size * numpy_dtype(keep).itemsize, limit)
         _compute(encoder, tokens, index, space, keep, engine, progress)
     space.touch()
     chunk, start = index.chunk[index.inverse], index.start[index.inverse]
     return Features(tokens.lengths, pooled, index.chunks, chunk, start, len(missing))
+
+
+def kept_in(encoder: Encoder, precision: str) -> str:
+    """Returns the dtype that suits features: the one computed in, but where the precision was left to us ("auto") and is
+    float32, half of that for hidden states, which take a row a token."""
+    half = precision == "auto" and encoder.compute_dtype == "float32" and not encoder.all_frozen
+    return "float16" if half else encoder.compute_dtype
 
 
 def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
         "weights": digest.hexdigest(),
         **shape,
         "layers": boundary,
-        "pooling": "first token" if boundary == len(encoder.blocks.layer) else "none",
+        "pooling": "first token" if encoder.all_frozen else "none",
         "precision": encoder.compute_dtype,
         "kept": keep,
     }
@@ -193,7 +199,7 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
     random.SystemRandom().shuffle(rest)
     probe = padded_batch(tokens, index.first[groups[0][0]])
     run = Careful(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
-    pooled = encoder.boundary == len(encoder.blocks.layer)
+    pooled = encoder.all_frozen
     hidden = not (progress and sys.stderr.isatty())
     done, started = 0, time.monotonic()
     with tqdm(
@@ -204,7 +210,7 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
             if left := [part for part in left if len(part)]:
                 rows = np.concatenate(
                     [run(tokens, index.first[part], a_row_a_token=not pooled) for part in left]
-                ).astype(_numpy_dtype(keep))
+                ).astype(numpy_dtype(keep))
                 texts = np.concatenate(left)
                 ends = np.arange(1, len(texts) + 1) if pooled else np.cumsum(index.lengths[texts])
                 index.add(space.add(Chunk(index.keys[texts], ends, rows)))
@@ -215,7 +221,7 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
             bar.update(int(sum(index.lengths[part].sum() for part in group)))
 
 
-def _numpy_dtype(name: str) -> np.dtype:
+def numpy_dtype(name: str) -> np.dtype:
     import ml_dtypes
 
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)

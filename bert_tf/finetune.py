@@ -17,10 +17,10 @@ from bert_tf import checkpoint, hardware, report, run_folder
 from bert_tf.backup import Backup
 from bert_tf.cache import default_dir
 from bert_tf.data import Examples, check_classes, read_examples
-from bert_tf.features import Features, extract
+from bert_tf.features import Features, extract, kept_in
 from bert_tf.models import CLASSES
 from bert_tf.pipeline import batches, by_length
-from bert_tf.tokenizer import Tokens, check_max_length, join, load_tokenizer, tokenize
+from bert_tf.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
 
 # Learning rates that suit Adam: a fresh head on a frozen base, and pretrained layers that should move little.
 LEARNING_RATE_FROZEN = 1e-3
@@ -116,7 +116,7 @@ def finetune(
     source, output_dir = str(checkpoint), Path(output_dir).expanduser()
     epochs, batch_size, seed = map(operator.index, (epochs, batch_size, seed))
     unfreeze = unfreeze if isinstance(unfreeze, str) else operator.index(unfreeze)
-    _check_numbers(
+    check_numbers(
         epochs=epochs, batch_size=batch_size, early_stopping=early_stopping, learning_rate=learning_rate,
         micro_batch_size=micro_batch_size,
     )  # fmt: skip
@@ -136,9 +136,7 @@ def finetune(
     tokenizer = load_tokenizer(source)
     model, train_examples = _classifier(source, train_examples, new_head, unfreeze, hardware.policy(computed_in))
     validation_examples = validation_examples.relabel(train_examples.label_names)
-    positions = model.config.max_position_embeddings
-    max_length = min(256, positions) if max_length is None else operator.index(max_length)
-    check_max_length(max_length, model.config, source)
+    max_length = resolve_max_length(max_length, model.config, source)
     model.freeze(unfreeze)
     say(f"\nFrom {source}, " + ("the base frozen:" if unfreeze == 0 else f"unfrozen: {unfreeze}:"))
     say(report.parameter_table(model.parameter_table()) + "\n")
@@ -153,12 +151,12 @@ def finetune(
             "do not belong together."
         )
     cached = bool(cache and model.encoder.boundary)
-    kept_in = "float16" if precision == "auto" and computed_in == "float32" and unfreeze else computed_in
+    keep = kept_in(model.encoder, precision)
     settings = {
         "train": train_examples.source, "validation": validation_examples.source, "checkpoint": source,
         "unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size,
         "max_length": max_length, "optimizer": optimizer, "early_stopping": early_stopping, "seed": seed,
-        "precision": computed_in, "features": kept_in if cached else None,
+        "precision": computed_in, "features": keep if cached else None,
         "data_fingerprint": _fingerprint(
             *(a for t in (train_tokens, validation_tokens) for a in (t.ids, t.ends)),
             train_examples.labels, validation_examples.labels, train_examples.label_names,
@@ -175,7 +173,7 @@ def finetune(
             tokens,
             cache="memory" if cache == "memory" else "disk",
             cache_dir=cache_dir,
-            keep=kept_in,
+            keep=keep,
             checkpoint=source,
             progress=verbose != 0,
         )
@@ -201,7 +199,7 @@ def finetune(
         lambda micro_batches: _compile(model, optimizer, learning_rate, micro_batches),
         backup,
         batch_size,
-        micro_batch_size or batch_size,
+        batch_size if micro_batch_size is None else operator.index(micro_batch_size),
         say,
         epochs=epochs,
         validation_data=validation_data,
@@ -297,7 +295,8 @@ def _fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check_numbers(**numbers) -> None:
+def check_numbers(**numbers) -> None:
+    """Raises ValueError for a number that is not greater than 0; None is not looked at."""
     for name, value in numbers.items():
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value}")

@@ -13,10 +13,11 @@ import numpy as np
 from bert_tf import checkpoint, hardware
 from bert_tf.data import read_examples
 from bert_tf.engines import keras_engine, padded_batch, token_batches
-from bert_tf.features import Features, extract
+from bert_tf.features import Features, extract, kept_in, numpy_dtype
+from bert_tf.finetune import check_numbers
 from bert_tf.models import CLASSES
 from bert_tf.pipeline import batches
-from bert_tf.tokenizer import Tokens, check_max_length, load_tokenizer, tokenize
+from bert_tf.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
 
 PROBE = 2.0  # seconds that each speed is measured for
 
@@ -77,21 +78,19 @@ def plan(
     Returns: `Plan`.
     Raises: ValueError or FileNotFoundError as `finetune` does.
     """
+    check_numbers(epochs=epochs, batch_size=batch_size)
     source = str(checkpoint)
     computed_in = hardware.resolve_precision(precision)
     parts = [read_examples(part, text_column, label_column) for part in (train, validation) if part is not None]
     share = validation_share if validation is None else len(parts[1]) / (len(parts[0]) + len(parts[1]))
-    model = _model(source, hardware.policy(computed_in))
-    config = model.config
-    max_length = min(256, config.max_position_embeddings) if max_length is None else max_length
-    check_max_length(max_length, config, source)
+    model = _model(source, len(parts[0].label_names), hardware.policy(computed_in))
+    max_length = resolve_max_length(max_length, model.config, source)
     model.freeze(unfreeze)
     tokens = tokenize(chain(*(part.texts for part in parts)), load_tokenizer(source), max_length)
     total = int(tokens.lengths.sum())
     encoder = model.encoder
     cached = bool(cache and encoder.boundary)
-    pooled = encoder.boundary == len(encoder.blocks.layer)
-    kept_bytes = 4 if computed_in == "float32" and (pooled or precision != "auto") else 2
+    kept_bytes = numpy_dtype(kept_in(encoder, precision)).itemsize
 
     typical = _typical(tokens, batch_size)
     inputs: Tokens | Features = extract(encoder, typical, cache="memory", engine="keras") if cached else typical
@@ -115,16 +114,16 @@ def plan(
         precision=computed_in,
         weights_bytes=4 * model.num_parameters() + 12 * trainable,
         activations_bytes=_activations(model, batch_size, int(tokens.lengths.max()), computed_in),
-        cache_bytes=(len(tokens) if pooled else total) * encoder.hidden_size * kept_bytes if cached else 0,
+        cache_bytes=(len(tokens) if encoder.all_frozen else total) * encoder.hidden_size * kept_bytes if cached else 0,
         features_seconds=features_seconds,
         epoch_seconds=epoch_seconds,
         seconds=features_seconds + epochs * epoch_seconds,
     )
 
 
-def _model(source: str, dtype: str):
+def _model(source: str, num_labels: int, dtype: str):
     folder = checkpoint.resolve(source)
-    config = checkpoint.read_config(folder, num_labels=2, problem_type="single_label_classification")
+    config = checkpoint.read_config(folder, num_labels=num_labels, problem_type="single_label_classification")
     model = CLASSES[config.model_type](config, dtype=dtype)
     checkpoint.load_weights(model, folder, new_head=True)
     return model

@@ -1,8 +1,10 @@
 """Texts to token ids, by the checkpoint's own fast tokenizer from transformers."""
 
+import operator
 import os
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +35,7 @@ class Tokens:
         """Returns the ids of text `i`, int32 `(length,)`."""
         return self.ids[self.ends[i - 1] if i else 0 : self.ends[i]]
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Number of tokens of each text, int64 `(N,)`."""
         return np.diff(self.ends, prepend=0)
@@ -99,6 +101,14 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
             progress.update(len(chunk))
     ids = np.concatenate(chunks) if chunks else np.zeros(0, "int32")
     return Tokens(ids, np.cumsum(lengths, dtype="int64"))
+
+
+def resolve_max_length(max_length: int | None, config, source: str | Path) -> int:
+    """Returns `max_length`, or for None 256 or as many as the model has positions; raises as `check_max_length`."""
+    positions = config.max_position_embeddings
+    max_length = min(256, positions) if max_length is None else operator.index(max_length)
+    check_max_length(max_length, config, source)
+    return max_length
 
 
 def check_max_length(max_length: int, config, source: str | Path) -> None:

@@ -299,7 +299,7 @@ class TooMuch(keras.callbacks.Callback):
 def test_without_memory_it_goes_on_with_less_at_once(tiny, reviews, tmp_path, capsys, epoch):
     plain = without_dropout(tiny, tmp_path / "plain")
     options = {
-        "checkpoint": plain, "unfreeze": "all", "epochs": 3, "batch_size": 8, "learning_rate": 0.01, "verbose": 2,
+        "checkpoint": plain, "unfreeze": 1, "epochs": 3, "batch_size": 8, "learning_rate": 0.01, "verbose": 2,
     }  # fmt: skip
     watched = TooMuch(epoch, most=2)
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "less", callbacks=[watched], **options)

@@ -14,8 +14,8 @@ import bert_tf
 # The way of the data, from top to bottom: a module imports only modules above it.
 ORDER = [
     "__init__", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub", "hardware", "transformers4", "models",
-    "convert", "tokenizer", "data", "report", "pipeline", "cache", "engines", "features", "plan", "backup",
-    "predict", "run_folder", "finetune", "cli",
+    "convert", "tokenizer", "data", "report", "pipeline", "cache", "engines", "features", "backup",
+    "predict", "run_folder", "finetune", "plan", "cli",
 ]  # fmt: skip
 TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4"}
 PYTORCH_ALLOWED = {"weights"}  # asked for by name, to read the tensors of a pickle

@@ -58,5 +58,13 @@ def test_it_is_printed(tiny, capsys):
 def test_wrong_input_is_refused(tiny, reviews):
     with pytest.raises(ValueError, match="0 to 3"):
         bert_tf.plan(reviews, checkpoint=tiny, unfreeze=7)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        bert_tf.plan(reviews, checkpoint=tiny, batch_size=0)
     with pytest.raises(ValueError, match="between 3 and 256"):
         bert_tf.plan(reviews, checkpoint=tiny, max_length=1000)
+
+
+def test_its_head_has_the_classes_of_the_data(tiny, reviews):
+    two = bert_tf.plan(reviews, checkpoint=tiny)
+    reviews["label"][:3] = ["mixed"] * 3
+    assert bert_tf.plan(reviews, checkpoint=tiny).parameters == two.parameters + 12 + 1
