@@ -54,18 +54,19 @@ class Blocks(keras.layers.Layer):
 
     Args:
         num_hidden_layers: int.
+        below: `EncoderLayer`s of another stack, to be the lowest of this one as well.
         **settings: the arguments of `bert_tf.layers.EncoderLayer`.
     """
 
-    def __init__(self, num_hidden_layers: int, name: str = "blocks", dtype=None, **settings):
+    def __init__(self, num_hidden_layers: int, below=(), name: str = "blocks", dtype=None, **settings):
         super().__init__(name=name, dtype=dtype)
-        self.layer = [
-            EncoderLayer(**settings, dtype=self.dtype_policy, name=f"layer_{i}") for i in range(num_hidden_layers)
-        ]
+        own = range(len(below), num_hidden_layers)
+        self.layer = [*below, *(EncoderLayer(**settings, dtype=self.dtype_policy, name=f"layer_{i}") for i in own)]
 
     def build(self, input_shape=None):
         for layer in self.layer:
-            layer.build()
+            if not layer.built:
+                layer.build()
         self.built = True
 
 
@@ -80,6 +81,7 @@ class Encoder(CallForms, keras.layers.Layer):
         hidden_dropout, attention_dropout, attention_output_dropout: float in [0, 1).
         layer_norm_eps, initializer_range: float.
         pooler: bool, whether a dense tanh layer over the first token belongs to the model (BERT).
+        shares: an `Encoder` of the same sizes: what lies below its freeze boundary is not made anew, both have it.
     Call arguments:
         input_ids, attention_mask, token_type_ids: int `(B, T)`; mask 1 = real token, None = all real.
         inputs_embeds: float `(B, T, D)` in place of `input_ids`.
@@ -110,26 +112,33 @@ class Encoder(CallForms, keras.layers.Layer):
         layer_norm_eps: float = 1e-12,
         initializer_range: float = 0.02,
         pooler: bool = False,
+        shares: "Encoder | None" = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._settings = {
-            name: value for name, value in locals().items() if name not in ("self", "kwargs", "__class__")
+            name: value for name, value in locals().items() if name not in ("self", "kwargs", "shares", "__class__")
         }
         self.hidden_size = hidden_size
-        self.embeddings = Embeddings(
-            vocab_size,
-            hidden_size,
-            max_position_embeddings,
-            type_vocab_size,
-            layer_norm_eps,
-            hidden_dropout,
-            initializer_range,
-            dtype=self.dtype_policy,
-            name="embeddings",
+        boundary = shares.boundary if shares else 0
+        self.embeddings: Embeddings = (
+            shares.embeddings
+            if shares and boundary
+            else Embeddings(
+                vocab_size,
+                hidden_size,
+                max_position_embeddings,
+                type_vocab_size,
+                layer_norm_eps,
+                hidden_dropout,
+                initializer_range,
+                dtype=self.dtype_policy,
+                name="embeddings",
+            )
         )
-        self.blocks = Blocks(
+        self.blocks: Blocks = Blocks(
             num_hidden_layers,
+            below=shares.blocks.layer[:boundary] if shares else (),
             hidden_size=hidden_size,
             intermediate_size=intermediate_size,
             num_attention_heads=num_attention_heads,
@@ -169,7 +178,8 @@ class Encoder(CallForms, keras.layers.Layer):
         self._settings["vocab_size"] = vocab_size
 
     def build(self, input_shape=None):
-        self.embeddings.build()
+        if not self.embeddings.built:
+            self.embeddings.build()
         self.blocks.build()
         if self.pooler is not None:
             self.pooler.build((None, self.hidden_size))

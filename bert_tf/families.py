@@ -16,6 +16,7 @@ class Family:
         config_class: name of its config class in transformers.
         prefix: what stands before the base's tensors in a checkpoint with a head; also the attribute of our model.
         config: our setting -> its key in config.json.
+        head_dropout: keys of config.json with the head's dropout, the first that is not None counts.
         fixed: our settings that its config does not hold.
         base: our part of the encoder -> its name in the files, `{i}` = layer number.
         head: the same for the classification head.
@@ -27,6 +28,7 @@ class Family:
     config_class: str
     prefix: str
     config: dict[str, str]
+    head_dropout: tuple[str, ...]
     fixed: dict[str, object]
     base: dict[str, str]
     head: dict[str, str]
@@ -51,6 +53,7 @@ FAMILIES: dict[str, Family] = {
             "attention_dropout": "attention_dropout",
             "initializer_range": "initializer_range",
         },
+        head_dropout=("seq_classif_dropout",),
         fixed={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "attention_output_dropout": 0.0, "pooler": False},
         base={
             "embeddings.word_embeddings": "embeddings.word_embeddings",
@@ -87,6 +90,7 @@ FAMILIES: dict[str, Family] = {
             "layer_norm_eps": "layer_norm_eps",
             "initializer_range": "initializer_range",
         },
+        head_dropout=("classifier_dropout", "hidden_dropout_prob"),
         fixed={"pooler": True},
         base={
             "embeddings.word_embeddings": "embeddings.word_embeddings",

@@ -29,6 +29,22 @@ def _initializer(stddev: float) -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=stddev)
 
 
+class Dropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` whose `rate` may be changed after building, also for a `keras.Variable`: a compiled step then
+    drops by another rate without being compiled again."""
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(rate or 0.5, **kwargs)  # for a rate of 0 Keras makes no random generator
+        self.rate = rate
+
+    def call(self, inputs, training=False):
+        if not training or (isinstance(self.rate, float) and self.rate == 0):
+            return inputs
+        rate = ops.cast(self.rate, inputs.dtype)
+        kept = keras.random.uniform(ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator) >= rate
+        return ops.where(kept, inputs / (1 - rate), 0)
+
+
 class Embedding(keras.layers.Embedding):
     """`keras.layers.Embedding` with a gradient in which an id that comes twice counts as one.
 

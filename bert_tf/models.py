@@ -9,6 +9,7 @@
 A model is an encoder, and for a classifier a head. Logits are float32 under every dtype policy.
 """
 
+import copy
 import operator
 import os
 from typing import Any
@@ -20,6 +21,7 @@ from keras import ops
 from bert_tf import checkpoint, hardware, hub
 from bert_tf.encoder import LABEL_KEYS, CallForms, Encoder
 from bert_tf.families import FAMILIES, encoder_settings, family_of
+from bert_tf.layers import Dropout
 from bert_tf.outputs import TFSequenceClassifierOutput
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
@@ -56,7 +58,7 @@ class _Pretrained(CallForms, keras.Model):
     has_head: bool
     main_input_name = "input_ids"
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config, shares: Encoder | None = None, **kwargs):
         if getattr(config, "model_type", None) != self.model_type:
             raise TypeError(
                 f"{type(self).__name__} takes a {FAMILIES[self.model_type].config_class} as its config. "
@@ -66,7 +68,9 @@ class _Pretrained(CallForms, keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.name_or_path = ""
-        encoder = Encoder(**encoder_settings(config), dtype=self.dtype_policy, name=self.base_model_prefix)
+        encoder = Encoder(
+            **encoder_settings(config), shares=shares, dtype=self.dtype_policy, name=self.base_model_prefix
+        )
         setattr(self, self.base_model_prefix, encoder)
         self._add_head(encoder.hidden_size)
         encoder.build()
@@ -301,13 +305,22 @@ class _BaseModel(_Pretrained):
 
 
 class _SequenceClassification(_Pretrained):
-    """An encoder and a classification head; a family adds the head."""
+    """An encoder and a classification head; a family adds the head.
+
+    A head computes in float32 under every dtype policy: it costs next to nothing, and logits are exact to rounding.
+    """
 
     has_head = True
 
+    def _add_head(self, hidden_size):
+        keys = FAMILIES[self.model_type].head_dropout
+        rate = next(rate for rate in (getattr(self.config, key) for key in keys) if rate is not None)
+        self.dropout = Dropout(rate, dtype="float32", name="dropout")
+        self.classifier = self._dense(self.config.num_labels, hidden_size, "classifier")
+
     def _dense(self, units: int, inputs: int, name: str, **options) -> keras.layers.Dense:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-        dense = keras.layers.Dense(units, kernel_initializer=initializer, name=name, **options)
+        dense = keras.layers.Dense(units, kernel_initializer=initializer, name=name, dtype="float32", **options)
         dense.build((None, inputs))
         return dense
 
@@ -392,6 +405,27 @@ class _SequenceClassification(_Pretrained):
             for layer in layers[: len(layers) - unfreeze]:
                 layer.trainable = False
 
+    def fork(self, unfreeze: int | str = 0, dropout: float | None = None) -> Any:
+        """Returns a classifier with the same weights that can be trained without changing this one.
+
+        What stays frozen is not copied, both have it: with a frozen base only the head is new.
+
+        Args:
+            unfreeze: how much of the base will be trained, as in `freeze`; this model is frozen accordingly as well.
+            dropout: float in [0, 1), the head's; None = this model's.
+        """
+        self.freeze(unfreeze)
+        config = copy.deepcopy(self.config)
+        if dropout is not None:
+            setattr(config, FAMILIES[self.model_type].head_dropout[0], dropout)
+        other = type(self)(config, shares=self.encoder, dtype=self.dtype_policy)
+        other.freeze(unfreeze)
+        other.name_or_path = self.name_or_path
+        for mine, its in zip(_own_variables(self), _own_variables(other), strict=True):
+            if mine is not its:
+                its.assign(mine)
+        return other
+
     def parameter_table(self) -> list[tuple[str, int, int]]:
         """Returns `(part, parameters, trainable parameters)` for embeddings, each layer and the head, in the data's way."""
         encoder = self.encoder
@@ -468,6 +502,13 @@ class _SequenceClassification(_Pretrained):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, _labels(x, y), _logits(y_pred), sample_weight)
+
+
+def _own_variables(model) -> list:
+    """Weights and the state of dropout's generators; what `compile` adds is left out."""
+    layers = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Metric)]
+    generators = [layer.seed_generator.state for layer in layers if hasattr(layer, "seed_generator")]
+    return [*model.weights, *generators]
 
 
 def labels_to_y(x, y=None) -> tuple:
@@ -565,11 +606,8 @@ class TFDistilBertForSequenceClassification(_SequenceClassification):
     model_type = "distilbert"
 
     def _add_head(self, hidden_size):
-        self.pre_classifier = self._dense(
-            hidden_size, hidden_size, "pre_classifier", activation="relu", dtype=self.dtype_policy
-        )
-        self.dropout = keras.layers.Dropout(self.config.seq_classif_dropout, dtype=self.dtype_policy, name="dropout")
-        self.classifier = self._dense(self.config.num_labels, hidden_size, "classifier", dtype="float32")
+        self.pre_classifier = self._dense(hidden_size, hidden_size, "pre_classifier", activation="relu")
+        super()._add_head(hidden_size)
 
     def _head(self, base, training):
         pooled = self.pre_classifier(base.last_hidden_state[:, 0])
@@ -586,12 +624,6 @@ class TFBertForSequenceClassification(_SequenceClassification):
     """
 
     model_type = "bert"
-
-    def _add_head(self, hidden_size):
-        rate = self.config.classifier_dropout
-        rate = self.config.hidden_dropout_prob if rate is None else rate
-        self.dropout = keras.layers.Dropout(rate, dtype=self.dtype_policy, name="dropout")
-        self.classifier = self._dense(self.config.num_labels, hidden_size, "classifier", dtype="float32")
 
     def _head(self, base, training):
         return self.classifier(self.dropout(base.pooler_output, training=training))

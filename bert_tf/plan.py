@@ -14,10 +14,10 @@ from bert_tf import checkpoint, hardware
 from bert_tf.data import read_examples
 from bert_tf.engines import keras_engine, padded_batch, token_batches
 from bert_tf.features import Features, extract, kept_in, numpy_dtype
-from bert_tf.finetune import check_numbers
 from bert_tf.models import CLASSES
 from bert_tf.pipeline import batches
 from bert_tf.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.training import Recipe
 
 PROBE = 2.0  # seconds that each speed is measured for
 
@@ -78,7 +78,7 @@ def plan(
     Returns: `Plan`.
     Raises: ValueError or FileNotFoundError as `finetune` does.
     """
-    check_numbers(epochs=epochs, batch_size=batch_size)
+    Recipe(epochs=epochs, learning_rate=1.0, batch_size=batch_size)  # refuses what is no number of epochs or texts
     source = str(checkpoint)
     computed_in = hardware.resolve_precision(precision)
     parts = [read_examples(part, text_column, label_column) for part in (train, validation) if part is not None]

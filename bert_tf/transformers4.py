@@ -280,13 +280,18 @@ def create_optimizer(
     if not weight_decay_rate:
         return keras.optimizers.Adam(**adam), schedule
     optimizer = keras.optimizers.AdamW(weight_decay=weight_decay_rate, **adam)
-    # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
     old = {"bias": "bias", "gamma": "LayerNorm/gamma", "beta": "LayerNorm/beta"}
     included = include_in_weight_decay or ()
-    names = [name for name in old if not any(re.search(pattern, old[name]) for pattern in included)]
-    spared = [rf"(^|/){name}(:0)?$" for name in names]
-    optimizer.exclude_from_weight_decay(var_names=spared)
+    spare_from_decay(
+        optimizer, [name for name in old if not any(re.search(pattern, old[name]) for pattern in included)]
+    )
     return optimizer, schedule
+
+
+def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:
+    """Tells an optimizer not to let variables of these names decay: by default biases and layer norms."""
+    # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
+    optimizer.exclude_from_weight_decay(var_names=[rf"(^|/){name}(:0)?$" for name in names])
 
 
 # Callbacks

@@ -270,7 +270,7 @@ def test_micro_batches_make_the_same_steps(tiny, reviews, tmp_path):
     histories = [
         bert_tf.finetune(
             reviews, checkpoint=plain, output_dir=tmp_path / f"{size}", unfreeze="all", epochs=3, batch_size=8,
-            learning_rate=0.01, micro_batch_size=size, verbose=0,
+            learning_rate=0.01, micro_batch_size=size, precision="float32", verbose=0,
         ).history
         for size in (8, 2)
     ]  # fmt: skip

@@ -50,7 +50,7 @@ def test_it_leaves_what_it_promises(tiny, reviews, tmp_path):
 
 @pytest.mark.parametrize("unfreeze", [0, "all"])
 def test_the_saved_model_is_that_of_the_best_epoch(tiny, reviews, tmp_path, unfreeze):
-    options = settings(tiny, tmp_path / "run", epochs=4, learning_rate=0.05, unfreeze=unfreeze)
+    options = settings(tiny, tmp_path / "run", epochs=4, learning_rate=0.05, unfreeze=unfreeze, precision="float32")
     done = bert_tf.finetune(reviews, reviews, **options)
     found = bert_tf.predict(tmp_path / "run/model", reviews["text"])
     assert found.label_names == ("negative", "positive")

@@ -1,0 +1,227 @@
+"""What a training run starts from: texts, tokens, a classifier for their classes, and what its frozen layers give.
+
+job = prepare("reviews.csv", checkpoint="minilm")
+job.model.freeze(2)
+inputs = job.inputs()                     # features where layers are frozen, else tokens
+model.fit(job.training(inputs, batch_size=32, seed=0), validation_data=job.held_back(inputs, 32))
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert_tf import checkpoint, hardware, report
+from bert_tf.cache import default_dir
+from bert_tf.data import Examples, check_classes, read_examples
+from bert_tf.families import FAMILIES
+from bert_tf.features import Features, extract, kept_in
+from bert_tf.models import CLASSES
+from bert_tf.pipeline import batches, by_length
+from bert_tf.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Data and model of a run, read and found to belong together.
+
+    Attributes:
+        checkpoint: str, where the model comes from.
+        train, validation: `Examples`, their classes in the order of the model's.
+        tokenizer: the checkpoint's.
+        model: the classifier as it starts.
+        max_length: int, tokens.
+        precision: str, what is computed in: "float32" or "bfloat16".
+        asked: str, what was asked for, "auto" as well.
+    """
+
+    checkpoint: str
+    train: Examples
+    validation: Examples
+    tokenizer: Any
+    model: Any
+    max_length: int
+    precision: str
+    asked: str
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Training texts, then validation texts.
+
+        Raises: ValueError if the tokenizer is not the model's.
+        """
+        parts = [tokenize(part.texts, self.tokenizer, self.max_length) for part in (self.train, self.validation)]
+        tokens, known = join(*parts), self.model.config.vocab_size
+        if tokens.ids.max(initial=0) >= known:
+            raise ValueError(
+                f"{self.checkpoint}: its tokenizer gives ids up to {tokens.ids.max()}, its model knows {known} tokens. "
+                "The two do not belong together."
+            )
+        return tokens
+
+    def kept_in(self, cache: bool | str = True) -> str | None:
+        """Returns the dtype of the features that `inputs` gives, None where it gives tokens."""
+        return kept_in(self.model.encoder, self.asked) if cache and self.model.encoder.boundary else None
+
+    def inputs(
+        self, cache: bool | str = True, cache_dir: str | Path | None = None, progress: bool = True, say: Say = print
+    ) -> Tokens | Features:
+        """Returns what the trained part of the model takes: features of what is frozen, or tokens.
+
+        Args:
+            cache: True or "disk" = features kept on disk, "memory" = for this process, False = tokens.
+            cache_dir: folder for it; None = the user's cache folder.
+            progress: bool, whether to show a progress bar on a terminal.
+            say: takes a line on what was computed and where it is kept.
+        """
+        keep, started = self.kept_in(cache), time.monotonic()
+        if keep is None:
+            return self.tokens
+        kind = "memory" if cache == "memory" else "disk"
+        found = extract(
+            self.model.encoder, self.tokens, cache=kind, cache_dir=cache_dir, keep=keep, checkpoint=self.checkpoint,
+            progress=progress,
+        )  # fmt: skip
+        where = "in memory" if kind == "memory" else f"in {cache_dir or default_dir()}"
+        say(
+            f"Features of the frozen layers: {found.computed:,} texts computed, the other "
+            f"{len(found) - found.computed:,} known; kept {where}. {time.monotonic() - started:.0f} s."
+        )
+        return found
+
+    def training(self, inputs: Tokens | Features, **options) -> Any:
+        """Returns shuffled batches of the training texts; `options` are those of `pipeline.batches`."""
+        chosen = np.arange(len(self.train))
+        return batches(inputs.take(chosen), self.train.labels, shuffle=True, pad_token_id=self._pad, **options)
+
+    def held_back(self, inputs: Tokens | Features, batch_size: int) -> Any:
+        """Returns batches of the validation texts, from short to long."""
+        order = by_length(self.tokens.take(np.arange(len(self.train), len(self.tokens))))
+        chosen = inputs.take(len(self.train) + order)
+        return batches(chosen, self.validation.labels[order], batch_size=batch_size, pad_token_id=self._pad)
+
+    @property
+    def _pad(self) -> int:
+        return self.tokenizer.pad_token_id or 0
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what of this decides a result, as JSON values: names to read, fingerprints to compare."""
+        tokens = self.tokens
+        return {
+            "train": self.train.source,
+            "validation": self.validation.source,
+            "checkpoint": self.checkpoint,
+            "max_length": self.max_length,
+            "precision": self.precision,
+            "data_fingerprint": _fingerprint(
+                tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
+            ),
+            "checkpoint_fingerprint": _fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
+        }
+
+    def describe(self, unfreeze: int | str) -> str:
+        """Returns what the model is, what of it is trained and what is computed in, as lines to read."""
+        start = f"\nFrom {self.checkpoint}, " + ("the base frozen:" if unfreeze == 0 else f"unfrozen: {unfreeze}:")
+        if self.asked != "auto":
+            precision = f"Computing in {self.precision}, as asked."
+        elif self.precision == "bfloat16":
+            precision = "Computing in bfloat16, which this machine does natively; trained weights stay float32."
+        else:
+            precision = "Computing in float32: this machine does no native bfloat16."
+        return f"{start}\n{report.parameter_table(self.model.parameter_table())}\n\n{precision}"
+
+
+def prepare(
+    train: Any,
+    validation: Any = None,
+    *,
+    checkpoint: str | Path,
+    unfreeze: int | str = 0,
+    max_length: int | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    validation_share: float = 0.2,
+    new_head: bool = False,
+    dropout: float | None = None,
+    precision: str = "auto",
+    seed: int = 0,
+    say: Say = print,
+) -> Job:
+    """Reads data and checkpoint of a run.
+
+    Args: those of `bert_tf.finetune`, which see.
+    Returns: `Job`; its model is frozen as `unfreeze` says.
+    Raises: ValueError or FileNotFoundError that says what was found and what to do.
+    """
+    source, computed_in = str(checkpoint), hardware.resolve_precision(precision)
+    examples, held_back = _read(train, validation, text_column, label_column, validation_share, seed, say)
+    keras.utils.set_random_seed(seed)
+    tokenizer = load_tokenizer(source)
+    model, examples = _classifier(source, examples, new_head, unfreeze, dropout, hardware.policy(computed_in))
+    held_back = held_back.relabel(examples.label_names)
+    max_length = resolve_max_length(max_length, model.config, source)
+    model.freeze(unfreeze)
+    return Job(source, examples, held_back, tokenizer, model, max_length, computed_in, precision)
+
+
+def _read(train, validation, text_column, label_column, share, seed, say) -> tuple[Examples, Examples]:
+    examples = read_examples(train, text_column, label_column)
+    check_classes(examples)
+    if validation is None:
+        examples, held_back = examples.split(share, seed)
+        say(
+            f"No validation data given: {len(held_back)} of {len(examples) + len(held_back)} texts are held back for it."
+        )
+    else:
+        held_back = read_examples(validation, text_column, label_column)
+    for name, part in (("Training", examples), ("Validation", held_back)):
+        counts = ", ".join(f"{count} {label}" for label, count in part.counts().items())
+        say(f"{name}: {len(part)} texts ({counts}), {part.source}")
+    return examples, held_back
+
+
+def _classifier(
+    source: str, examples: Examples, new_head: bool, unfreeze: int | str, dropout: float | None, dtype: str
+) -> tuple[Any, Examples]:
+    """Loads the classifier for the classes of `examples`; a head that is there is kept only if it is for the same ones."""
+    folder = checkpoint.resolve(source)
+    names = examples.label_names
+    if checkpoint.has_head(folder) and not new_head:
+        id2label = checkpoint.read_config(folder).id2label
+        theirs = tuple(id2label[i] for i in sorted(id2label))
+        if set(theirs) == set(names):
+            examples = examples.relabel(theirs)
+        elif len(theirs) != len(names) or any(name != f"LABEL_{i}" for i, name in enumerate(theirs)):
+            raise ValueError(
+                f"{source} has a head for {len(theirs)} labels ({', '.join(theirs)}), the data has {len(names)} "
+                f"({', '.join(names)}). For a new head pass new_head=True (--new-head)."
+            )
+    config = checkpoint.read_config(
+        folder, id2label=dict(enumerate(examples.label_names)), problem_type="single_label_classification"
+    )
+    if dropout is not None:
+        setattr(config, FAMILIES[config.model_type].head_dropout[0], dropout)
+    model = CLASSES[config.model_type](config, dtype=dtype)
+    info = checkpoint.load_weights(model, folder, new_head=new_head)
+    if unfreeze == 0 and any("pooler" in name for name in info["missing_keys"]):
+        raise ValueError(
+            f"{source} has no pooler, and a frozen base would keep a random one. Train it with unfreeze=1 "
+            "(--unfreeze 1), or fold the checkpoint: bert-tf convert --to distilbert."
+        )
+    model.name_or_path = source
+    return model, examples
+
+
+def _fingerprint(*parts: Any) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
+    return digest.hexdigest()[:16]
