@@ -54,7 +54,7 @@ class Backup(keras.callbacks.Callback):
     def restore(self, model) -> int:
         """Puts a compiled model into the state after the last finished epoch; returns the number of epochs done."""
         if (self.folder / "last.safetensors").is_file():
-            metadata = _load(self.folder / "last.safetensors", _state(model))
+            metadata = load(self.folder / "last.safetensors", state(model))
             self.history = json.loads(metadata["history"])
             steps = model.optimizer.variables[0]  # those of the optimizer, which counts micro-batches
             steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
@@ -67,7 +67,7 @@ class Backup(keras.callbacks.Callback):
     def _save_state(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         metadata = {"history": json.dumps(self.history), "micro_batches": str(_micro_batches(self.model))}
-        _save(self.folder / "last.safetensors", _state(self.model), metadata)
+        save(self.folder / "last.safetensors", state(self.model), metadata)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
@@ -79,7 +79,7 @@ class Backup(keras.callbacks.Callback):
         diverged = not np.isfinite(float(logs[self.monitor]))
         # The best first: killed between the two, the run repeats this epoch and writes the same best again.
         if not diverged and report.best_epoch(self.history, self.monitor) == self.epochs_done:
-            _save(self.folder / "best.safetensors", self.model.trainable_variables, {})
+            save(self.folder / "best.safetensors", self.model.trainable_variables, {})
         self._save_state()
         if self.should_stop:
             self.model.stop_training = True
@@ -87,19 +87,21 @@ class Backup(keras.callbacks.Callback):
     def restore_best(self, model) -> int:
         """Gives the model the weights of the best epoch; returns its number, from 1."""
         best = report.best_epoch(self.history, self.monitor)
-        _load(self.folder / "best.safetensors", model.trainable_variables)
+        load(self.folder / "best.safetensors", model.trainable_variables)
         return best
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _state(model) -> list:
-    """Every variable that training changes: trained weights, dropout generators, optimizer."""
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+def state(model) -> list:
+    """Returns every variable that training changes: trained weights, dropout generators, and once compiled, optimizer."""
     weights = {id(variable) for variable in model.weights}
     generators = [variable for variable in model.variables if id(variable) not in weights]
+    if not model.compiled:
+        return [*model.trainable_variables, *generators]
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     # Gradients of micro-batches are summed up within a step, and nought after each.
     optimizer = [variable for variable in model.optimizer.variables if "gradient_accumulator" not in variable.path]
     return [*model.trainable_variables, *generators, *optimizer]
@@ -109,7 +111,8 @@ def _micro_batches(model) -> int:
     return model.optimizer.gradient_accumulation_steps or 1
 
 
-def _save(file: Path, variables: list, metadata: dict[str, str]) -> None:
+def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
+    """Writes the values of variables to a file, whole or not at all."""
     from safetensors.numpy import save_file
 
     scratch = file.with_name(f".{file.name}.part")
@@ -118,7 +121,11 @@ def _save(file: Path, variables: list, metadata: dict[str, str]) -> None:
     os.replace(scratch, file)
 
 
-def _load(file: Path, variables: list) -> dict[str, str]:
+def load(file: Path, variables: list) -> dict[str, str]:
+    """Gives variables the values that `save` wrote; returns the metadata.
+
+    Raises: ValueError if the file is damaged or is of other variables.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

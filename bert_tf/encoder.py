@@ -81,7 +81,8 @@ class Encoder(CallForms, keras.layers.Layer):
         hidden_dropout, attention_dropout, attention_output_dropout: float in [0, 1).
         layer_norm_eps, initializer_range: float.
         pooler: bool, whether a dense tanh layer over the first token belongs to the model (BERT).
-        shares: an `Encoder` of the same sizes: what lies below its freeze boundary is not made anew, both have it.
+        shares: an `Encoder` of the same sizes, whose embeddings and lowest layers are to be this one's as well.
+        shared_layers: int, how many of its layers.
     Call arguments:
         input_ids, attention_mask, token_type_ids: int `(B, T)`; mask 1 = real token, None = all real.
         inputs_embeds: float `(B, T, D)` in place of `input_ids`.
@@ -113,17 +114,19 @@ class Encoder(CallForms, keras.layers.Layer):
         initializer_range: float = 0.02,
         pooler: bool = False,
         shares: "Encoder | None" = None,
+        shared_layers: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._settings = {
-            name: value for name, value in locals().items() if name not in ("self", "kwargs", "shares", "__class__")
+            name: value
+            for name, value in locals().items()
+            if name not in ("self", "kwargs", "shares", "shared_layers", "__class__")
         }
         self.hidden_size = hidden_size
-        boundary = shares.boundary if shares else 0
         self.embeddings: Embeddings = (
             shares.embeddings
-            if shares and boundary
+            if shares
             else Embeddings(
                 vocab_size,
                 hidden_size,
@@ -138,7 +141,7 @@ class Encoder(CallForms, keras.layers.Layer):
         )
         self.blocks: Blocks = Blocks(
             num_hidden_layers,
-            below=shares.blocks.layer[:boundary] if shares else (),
+            below=shares.blocks.layer[:shared_layers] if shares else (),
             hidden_size=hidden_size,
             intermediate_size=intermediate_size,
             num_attention_heads=num_attention_heads,

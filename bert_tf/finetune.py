@@ -11,10 +11,11 @@ from typing import Any
 
 import keras
 
-from bert_tf import checkpoint, report, run_folder, training
+from bert_tf import checkpoint, report, run_folder
 from bert_tf.backup import Backup
 from bert_tf.job import prepare
 from bert_tf.training import LEARNING_RATES, Recipe, compile_model
+from bert_tf.training import train as train_model
 
 
 @dataclass(frozen=True)
@@ -139,33 +140,38 @@ def finetune(
         say(remark)
     settings = {
         **job.settings(), **asdict(recipe), "unfreeze": unfreeze, "dropout": float(model.dropout.rate), "seed": seed,
-        "features": job.kept_in(cache),
+        "features": job.kept_in(model, cache),
     }  # fmt: skip
     settings.pop("micro_batch_size")  # decides no result
     compile_model(model, recipe, len(job.train))  # a wrong optimizer is to be known before the long work
     run_folder.check_resumable(output_dir, settings, resume)
-    inputs = job.inputs(cache, cache_dir, verbose != 0, say)
+    inputs = job.inputs(model, cache, cache_dir, verbose != 0, say)
     run_folder.start(output_dir, settings, overwrite, resume)
 
     backup = Backup(output_dir / "state", early_stopping=early_stopping)
-    training.train(
-        model,
-        recipe,
-        lambda epoch, micro_batches: job.training(
-            inputs, batch_size=batch_size, micro_batches=micro_batches, seed=seed, first_epoch=epoch
-        ),
-        lambda micro_batches: compile_model(model, recipe, len(job.train), micro_batches),
-        backup,
-        say,
-        validation_data=job.held_back(inputs, batch_size),
-        callbacks=[
-            *callbacks,
-            backup,
-            _HistoryFile(backup, output_dir / "history.csv"),
-            keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
-        ],
-        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
-    )
+    validation_data = job.held_back(inputs, batch_size)
+
+    def fit(first_epoch: int, micro_batches: int) -> None:
+        model.fit(
+            job.training(
+                inputs, batch_size=batch_size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
+            ),
+            validation_data=validation_data,
+            epochs=epochs,
+            initial_epoch=first_epoch,
+            callbacks=[
+                *callbacks,
+                backup,
+                _HistoryFile(backup, output_dir / "history.csv"),
+                keras.callbacks.TensorBoard(output_dir / "tensorboard", write_graph=False),
+            ],
+            verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+        )
+
+    def ready(micro_batches: int) -> None:
+        compile_model(model, recipe, len(job.train), micro_batches)
+
+    train_model(model, recipe, ready, fit, backup, say)
 
     history = backup.history
     best = backup.restore_best(model)

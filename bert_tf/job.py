@@ -1,9 +1,10 @@
 """What a training run starts from: texts, tokens, a classifier for their classes, and what its frozen layers give.
 
-job = prepare("reviews.csv", checkpoint="minilm")
-job.model.freeze(2)
-inputs = job.inputs()                     # features where layers are frozen, else tokens
-model.fit(job.training(inputs, batch_size=32, seed=0), validation_data=job.held_back(inputs, 32))
+    job = prepare("reviews.csv", checkpoint="minilm")
+    inputs = job.inputs(job.model)
+    job.model.fit(job.training(inputs, batch_size=32, seed=0), validation_data=job.held_back(inputs, 32))
+
+The inputs are features where layers are frozen, else tokens.
 """
 
 import hashlib
@@ -67,27 +68,33 @@ class Job:
             )
         return tokens
 
-    def kept_in(self, cache: bool | str = True) -> str | None:
+    def kept_in(self, model, cache: bool | str = True) -> str | None:
         """Returns the dtype of the features that `inputs` gives, None where it gives tokens."""
-        return kept_in(self.model.encoder, self.asked) if cache and self.model.encoder.boundary else None
+        return kept_in(model.encoder, self.asked) if cache and model.encoder.boundary else None
 
     def inputs(
-        self, cache: bool | str = True, cache_dir: str | Path | None = None, progress: bool = True, say: Say = print
+        self,
+        model,
+        cache: bool | str = True,
+        cache_dir: str | Path | None = None,
+        progress: bool = True,
+        say: Say = print,
     ) -> Tokens | Features:
-        """Returns what the trained part of the model takes: features of what is frozen, or tokens.
+        """Returns what the trained part of a model takes: features of what is frozen, or tokens.
 
         Args:
+            model: `self.model`, or a fork of it.
             cache: True or "disk" = features kept on disk, "memory" = for this process, False = tokens.
             cache_dir: folder for it; None = the user's cache folder.
             progress: bool, whether to show a progress bar on a terminal.
             say: takes a line on what was computed and where it is kept.
         """
-        keep, started = self.kept_in(cache), time.monotonic()
+        keep, started = self.kept_in(model, cache), time.monotonic()
         if keep is None:
             return self.tokens
         kind = "memory" if cache == "memory" else "disk"
         found = extract(
-            self.model.encoder, self.tokens, cache=kind, cache_dir=cache_dir, keep=keep, checkpoint=self.checkpoint,
+            model.encoder, self.tokens, cache=kind, cache_dir=cache_dir, keep=keep, checkpoint=self.checkpoint,
             progress=progress,
         )  # fmt: skip
         where = "in memory" if kind == "memory" else f"in {cache_dir or default_dir()}"
@@ -97,16 +104,21 @@ class Job:
         )
         return found
 
+    def parts(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
+        """Returns what `inputs` gave and the labels, of the training texts and of the validation texts, these from short
+        to long."""
+        size = len(self.train)
+        order = by_length(self.tokens.take(np.arange(size, len(self.tokens))))
+        train = inputs.take(np.arange(size)), self.train.labels
+        return train, (inputs.take(size + order), self.validation.labels[order])
+
     def training(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `pipeline.batches`."""
-        chosen = np.arange(len(self.train))
-        return batches(inputs.take(chosen), self.train.labels, shuffle=True, pad_token_id=self._pad, **options)
+        return batches(*self.parts(inputs)[0], shuffle=True, pad_token_id=self._pad, **options)
 
     def held_back(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
-        order = by_length(self.tokens.take(np.arange(len(self.train), len(self.tokens))))
-        chosen = inputs.take(len(self.train) + order)
-        return batches(chosen, self.validation.labels[order], batch_size=batch_size, pad_token_id=self._pad)
+        return batches(*self.parts(inputs)[1], batch_size=batch_size, pad_token_id=self._pad)
 
     @property
     def _pad(self) -> int:

@@ -58,7 +58,7 @@ class _Pretrained(CallForms, keras.Model):
     has_head: bool
     main_input_name = "input_ids"
 
-    def __init__(self, config, shares: Encoder | None = None, **kwargs):
+    def __init__(self, config, shares: dict | None = None, **kwargs):
         if getattr(config, "model_type", None) != self.model_type:
             raise TypeError(
                 f"{type(self).__name__} takes a {FAMILIES[self.model_type].config_class} as its config. "
@@ -68,9 +68,8 @@ class _Pretrained(CallForms, keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.name_or_path = ""
-        encoder = Encoder(
-            **encoder_settings(config), shares=shares, dtype=self.dtype_policy, name=self.base_model_prefix
-        )
+        settings = encoder_settings(config) | (shares or {})
+        encoder = Encoder(**settings, dtype=self.dtype_policy, name=self.base_model_prefix)
         setattr(self, self.base_model_prefix, encoder)
         self._add_head(encoder.hidden_size)
         encoder.build()
@@ -391,34 +390,40 @@ class _SequenceClassification(_Pretrained):
             unfreeze: 0 = nothing of the base, k = its top k layers, "all" = everything.
         Raises: ValueError if `unfreeze` is none of these, or more than the model has layers.
         """
-        layers = self.encoder.blocks.layer
+        trained, layers = self._layers_to_train(unfreeze), self.encoder.blocks.layer
+        self.encoder.trainable = False  # first, since Keras skips setting True where True stands, parts included
+        self.encoder.trainable = trained > 0
+        if unfreeze != "all" and trained:
+            self.encoder.embeddings.trainable = False
+            for layer in layers[: len(layers) - trained]:
+                layer.trainable = False
+
+    def _layers_to_train(self, unfreeze: int | str) -> int:
+        """Returns how many of the top layers `unfreeze` names; raises ValueError as `freeze` does."""
+        layers = len(self.encoder.blocks.layer)
         if hasattr(unfreeze, "__index__") and not isinstance(unfreeze, bool):
             unfreeze = operator.index(unfreeze)  # NumPy's integers too
-        if unfreeze != "all" and (type(unfreeze) is not int or unfreeze not in range(len(layers) + 1)):
-            raise ValueError(
-                f"`unfreeze` must be 0 to {len(layers)} (layers) or 'all'. Received: unfreeze={unfreeze!r}"
-            )
-        self.encoder.trainable = False  # first, since Keras skips setting True where True stands, parts included
-        self.encoder.trainable = unfreeze != 0
-        if isinstance(unfreeze, int) and unfreeze:
-            self.encoder.embeddings.trainable = False
-            for layer in layers[: len(layers) - unfreeze]:
-                layer.trainable = False
+        if unfreeze == "all":
+            return layers
+        if type(unfreeze) is not int or unfreeze not in range(layers + 1):
+            raise ValueError(f"`unfreeze` must be 0 to {layers} (layers) or 'all'. Received: unfreeze={unfreeze!r}")
+        return unfreeze
 
     def fork(self, unfreeze: int | str = 0, dropout: float | None = None) -> Any:
         """Returns a classifier with the same weights that can be trained without changing this one.
 
-        What stays frozen is not copied, both have it: with a frozen base only the head is new.
+        Layers that stay frozen are not copied, both models have them, frozen: with a frozen base only the head is new.
 
         Args:
-            unfreeze: how much of the base will be trained, as in `freeze`; this model is frozen accordingly as well.
+            unfreeze: how much of the base will be trained, as in `freeze`.
             dropout: float in [0, 1), the head's; None = this model's.
         """
-        self.freeze(unfreeze)
         config = copy.deepcopy(self.config)
         if dropout is not None:
             setattr(config, FAMILIES[self.model_type].head_dropout[0], dropout)
-        other = type(self)(config, shares=self.encoder, dtype=self.dtype_policy)
+        shared = 0 if unfreeze == "all" else len(self.encoder.blocks.layer) - self._layers_to_train(unfreeze)
+        shares = {"shares": self.encoder, "shared_layers": shared} if shared else None
+        other = type(self)(config, shares=shares, dtype=self.dtype_policy)
         other.freeze(unfreeze)
         other.name_or_path = self.name_or_path
         for mine, its in zip(_own_variables(self), _own_variables(other), strict=True):

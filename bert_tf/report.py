@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,16 @@ def write_text(file: Path, text: str) -> None:
     )  # of one's own: others may write the same file now
     try:
         scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, file)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, file: Path) -> None:
+    """Copies a file whole or not at all."""
+    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
+    try:
+        shutil.copyfile(source, scratch)
         os.replace(scratch, file)
     finally:
         scratch.unlink(missing_ok=True)

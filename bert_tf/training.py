@@ -146,20 +146,18 @@ def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: i
 def train(
     model,
     recipe: Recipe,
-    data: Callable[[int, int], Any],
     ready: Callable[[int], None],
+    fit: Callable[[int, int], Any],
     backup: Backup,
     say: Callable[[str], None],
     until: int | None = None,
-    **options,
 ) -> int:
     """Trains from the last finished epoch on; where memory does not suffice, again with fewer texts at once.
 
     Args:
-        data: `(first_epoch, micro_batches) -> tf.data.Dataset` of the training texts.
         ready: `(micro_batches) -> None`, compiles the model, its weights as at the start of the run.
-        until: int, the epoch to stop at for now; None = `recipe.epochs`.
-        **options: those of `keras.Model.fit`.
+        fit: `(first_epoch, micro_batches) -> None`, trains from an epoch on, `backup` among its callbacks.
+        until: int, the epoch that `fit` ends with; None = `recipe.epochs`.
     Returns: the number of texts that were computed at once.
     """
     batch_size, until = recipe.batch_size, until or recipe.epochs
@@ -173,7 +171,7 @@ def train(
         if first_epoch >= until or backup.should_stop:
             return at_once
         try:
-            model.fit(data(first_epoch, micro_batches), epochs=until, initial_epoch=first_epoch, **options)
+            fit(first_epoch, micro_batches)
             return at_once
         except Exception as error:
             if not hardware.is_out_of_memory(error) or micro_batches >= batch_size:

@@ -1,0 +1,420 @@
+"""A classifier as KerasTuner searches it: which numbers may differ, and how a trial is run.
+
+    tuner = keras_tuner.RandomSearch(ClassifierHyperModel("reviews.csv", epochs=20), "val_loss", max_trials=30)
+    tuner.search()
+    best = tuner.get_best_models()[0]
+
+Trials share the loaded base, the features of its frozen layers and compiled steps. Each trains from the same start to the
+last epoch and keeps its whole curve and the weights of its best epoch, nothing that is frozen.
+"""
+
+import operator
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from bert_tf import checkpoint, hardware, report
+from bert_tf.backup import Backup, load, state
+from bert_tf.epochs import Epochs, suits
+from bert_tf.job import Job, Say, prepare
+from bert_tf.training import LEARNING_RATE_RANGES, LEARNING_RATES, Recipe, Schedule, compile_with, total_steps, train
+
+RECORD = "record.json"  # what a trial was and gave, in its folder; it is finished when this is there
+
+# What is searched unless one says otherwise.
+SPACE: dict[str, Any] = {
+    "unfreeze": 0,
+    "warmup": [0.0, 0.1],
+    "weight_decay": [0.0, 0.01, 0.1],
+    "dropout": [0.1, 0.2, 0.3, 0.5],
+    "batch_size": [16, 32, 64],
+}
+
+
+class ClassifierHyperModel(keras_tuner.HyperModel):
+    """A classifier and its data, for any tuner of KerasTuner.
+
+    Each of `learning_rate`, `batch_size`, `dropout`, `weight_decay`, `warmup` and `unfreeze` is one value (fixed), a list
+    (one of these), or a pair `(lowest, highest)` (a range; of the learning rate by its logarithm); None = the usual ones.
+    Values that `bert_tf.finetune` would take come first where a tuner starts with the defaults.
+
+    Epochs are no hyperparameter: each trial runs to the largest number, with schedules that span it, and the best epoch is
+    read off its curve, the earlier of equals. A tuner that runs trials in rounds (Hyperband) continues them exactly: its
+    `max_epochs` must be `epochs`.
+
+    `tuner.search()` takes no data. A trial folder holds record.json (settings, curve, seconds, why it failed) and
+    best.safetensors (what was trained, at the best epoch), which is what `tuner.get_best_models` reads. Models of one search
+    share their frozen layers. A trial that was killed goes on after its last finished epoch.
+
+    Args:
+        train, validation: sources, as for `bert_tf.finetune`.
+        learning_rate, batch_size, dropout, weight_decay, warmup, unfreeze: the space, see above.
+        epochs: int, the largest number.
+        objective: "val_loss" or "val_accuracy", what decides the best epoch; the tuner's should be the same.
+        early_stopping: int, epochs without a better one after which a trial stops; None = never.
+        schedule: "constant" or "linear", see `bert_tf.training.Recipe`.
+        checkpoint, optimizer, max_length, text_column, label_column, validation_share, new_head, cache_dir, precision,
+            micro_batch_size, seed: as for `bert_tf.finetune`.
+        verbose: bool, whether to say what is read and computed.
+    Raises: ValueError, FileNotFoundError, with the first model: as `bert_tf.finetune`.
+
+    >>> hypermodel = ClassifierHyperModel("reviews.csv", learning_rate=(3e-4, 3e-3), batch_size=[16, 32])
+    """
+
+    def __init__(
+        self,
+        train: Any,
+        validation: Any = None,
+        *,
+        checkpoint: str | Path = checkpoint.MINILM,
+        learning_rate: Any = None,
+        batch_size: Any = None,
+        dropout: Any = None,
+        weight_decay: Any = None,
+        warmup: Any = None,
+        unfreeze: Any = None,
+        epochs: int = 10,
+        objective: str = "val_loss",
+        early_stopping: int | None = 5,
+        schedule: str = "constant",
+        optimizer: str = "adam",
+        max_length: int | None = None,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        validation_share: float = 0.2,
+        new_head: bool = False,
+        cache_dir: str | Path | None = None,
+        precision: str = "auto",
+        micro_batch_size: int | None = None,
+        seed: int = 0,
+        verbose: bool = True,
+    ):
+        super().__init__()
+        if objective not in ("val_loss", "val_accuracy"):
+            raise ValueError(f"`objective` must be 'val_loss' or 'val_accuracy'. Received: objective={objective!r}")
+        given = {
+            "unfreeze": unfreeze, "warmup": warmup, "weight_decay": weight_decay, "dropout": dropout,
+            "batch_size": batch_size,
+        }  # fmt: skip
+        self.space = {name: _checked(name, SPACE[name] if value is None else value) for name, value in given.items()}
+        self.learning_rate = None if learning_rate is None else _checked("learning_rate", learning_rate)
+        self.recipe = Recipe(
+            epochs=operator.index(epochs),
+            learning_rate=1.0,  # and the batch size: a trial's
+            optimizer=optimizer,
+            schedule=schedule,
+            early_stopping=early_stopping,
+            micro_batch_size=None if micro_batch_size is None else operator.index(micro_batch_size),
+        )
+        self.objective, self.seed, self.cache_dir = objective, seed, cache_dir
+        self.say: Say = print if verbose else (lambda *_: None)
+        self._sources = (train, validation)
+        self._options: dict[str, Any] = {
+            "checkpoint": checkpoint, "max_length": max_length, "text_column": text_column,
+            "label_column": label_column, "validation_share": validation_share, "new_head": new_head,
+            "precision": precision, "seed": seed,
+        }  # fmt: skip
+        self._job: Job | None = None
+        self._workers: dict[int | str, _Worker] = {}
+
+    @property
+    def job(self) -> Job:
+        """Data and model, read when first asked for."""
+        if self._job is None:
+            least = min(self.depths, key=lambda depth: np.inf if depth == "all" else depth)
+            self._job = prepare(*self._sources, unfreeze=least, say=self.say, **self._options)
+        return self._job
+
+    @property
+    def depths(self) -> list[int | str]:
+        """Every number of unfrozen layers that is searched."""
+        return _values(self.space["unfreeze"])
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what decides a search's trials, as JSON values."""
+        rates = _learning_rates(self.learning_rate, self.depths)
+        return {
+            **self.job.settings(), "space": {**self.space, **{name: values for name, values, _ in rates}},
+            "epochs": self.recipe.epochs, "objective": self.objective, "schedule": self.recipe.schedule,
+            "early_stopping": self.recipe.early_stopping, "optimizer": self.recipe.optimizer, "seed": self.seed,
+        }  # fmt: skip
+
+    def remarks(self) -> list[str]:
+        """Returns why learning rates at the ends of the space may not learn."""
+        found: dict[str | None, None] = {}
+        for _, values, depths in _learning_rates(self.learning_rate, self.depths):
+            for rate in _values(values):
+                for depth in depths:
+                    remark = replace(self.recipe, learning_rate=rate).remark(depth)
+                    found.setdefault(remark, None)
+        return [remark for remark in found if remark]
+
+    # A trial
+
+    def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
+        """Asks a tuner for the values of a trial, which declares the space; fixed ones are among them."""
+        defaults = {"unfreeze": self.depths[0], "warmup": 0.0, "weight_decay": 0.0, "batch_size": 32}
+        defaults["dropout"] = float(self.job.model.dropout.rate)
+        found = {name: _ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
+        for name, values, depths in _learning_rates(self.learning_rate, self.depths):
+            default = LEARNING_RATES[depths[0] == 0]
+            if depths == self.depths:
+                found["learning_rate"] = _ask(hp, name, values, default)
+                continue
+            with hp.conditional_scope("unfreeze", [str(depth) for depth in depths]):
+                if found["unfreeze"] in depths:
+                    found["learning_rate"] = _ask(hp, name, values, default)
+                else:
+                    _ask(hp, name, values, default)
+        return found
+
+    def build(self, hp: keras_tuner.HyperParameters) -> Any:
+        """Returns a classifier as a trial starts from, compiled; its files hold what is trained and no more."""
+        values = self.values(hp)
+        model = self.job.model.fork(values["unfreeze"], values["dropout"])
+        decay = values["weight_decay"] or None
+        compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
+        # KerasTuner writes a model's weights after each better epoch, all of them; a trial's folder has our own file.
+        model.save_weights = lambda *_, **__: None
+        model.load_weights = lambda file, **_: load(Path(file).parent / "best.safetensors", model.trainable_variables)
+        return model
+
+    def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
+        """Runs a trial, or goes on with it; called by a tuner.
+
+        Args:
+            **kwargs: `callbacks` and `verbose` of `keras.Model.fit`; `epochs`, to stop before the last one.
+        Returns: `History` of the whole trial, earlier rounds and what went before a kill included.
+        Raises: keras_tuner.errors.FailedTrialError if it diverged or memory did not suffice.
+        """
+        if args or any(kwargs.get(name) is not None for name in ("x", "y", "validation_data")):
+            raise keras_tuner.errors.FatalValueError(
+                "ClassifierHyperModel has its data already: call search() without any."
+            )
+        until = min(kwargs.get("epochs") or self.recipe.epochs, hp.values.get("tuner/epochs", np.inf))
+        if hp.values.get("tuner/epochs", 0) > self.recipe.epochs or until > self.recipe.epochs:
+            raise keras_tuner.errors.FatalValueError(
+                f"The tuner asks for {hp.values.get('tuner/epochs', until)} epochs, ClassifierHyperModel trains "
+                f"{self.recipe.epochs}. Give both the same: epochs={self.recipe.epochs}, max_epochs={self.recipe.epochs}."
+            )
+        callbacks = [c for c in kwargs.get("callbacks") or () if type(c).__name__ != "SaveBestEpoch"]
+        told = next((c for c in callbacks if hasattr(c, "tuner") and hasattr(c, "trial")), None)
+        if told:
+            folder = Path(told.tuner.get_trial_dir(told.trial.trial_id))
+            earlier = hp.values.get("tuner/trial_id")
+            before = Path(told.tuner.get_trial_dir(earlier)) if earlier else None
+            return self._run(self.values(hp), folder, before, until, callbacks, kwargs.get("verbose", 0), model)
+        with tempfile.TemporaryDirectory() as scratch:
+            return self._run(self.values(hp), Path(scratch), None, until, callbacks, kwargs.get("verbose", 0), model)
+
+    def _run(self, values, folder: Path, before: Path | None, until: int, callbacks, verbose, model):
+        record = {"values": values, "continues": before.name if before else None}
+        if (folder / RECORD).is_file():  # killed after this was written: there is nothing left to do
+            return _history(checkpoint.read_json(folder / RECORD)["history"])
+        worker = self._worker(values["unfreeze"])
+        if before and not (folder / "last.safetensors").is_file():
+            for name in ("best.safetensors", "last.safetensors"):  # the last one at the end: it says that all is there
+                report.copy_file(before / name, folder / name)
+        backup = Backup(folder, self.objective, self.recipe.early_stopping)
+        started = time.monotonic()
+        try:
+            at_once = worker.run(values, backup, until, callbacks, verbose)
+            if not backup.history:
+                raise keras_tuner.errors.FailedTrialError("No epoch was run.")
+        except Exception as error:
+            if isinstance(error, keras_tuner.errors.FailedTrialError):
+                reason = str(error)
+            elif hardware.is_out_of_memory(error):
+                reason = "memory did not suffice, not even for one text at once"
+            else:
+                reason = f"{type(error).__name__}: {error}".split("\n")[0]
+            self._write(folder, record | {"failed": reason, "history": backup.history}, started)
+            if hardware.is_out_of_memory(error):
+                raise keras_tuner.errors.FailedTrialError(reason) from error
+            raise
+        record["best_epoch"] = report.best_epoch(backup.history, self.objective)
+        self._write(folder, record | {"at_once": at_once, "history": backup.history}, started)
+        if until == self.recipe.epochs:  # else a tuner may yet go on from here
+            (folder / "last.safetensors").unlink(missing_ok=True)
+        for mine, its in zip(model.trainable_variables, worker.model.trainable_variables, strict=True):
+            mine.assign(its)
+        return _history(backup.history)
+
+    def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:
+        report.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
+
+    def _worker(self, unfreeze: int | str) -> "_Worker":
+        if unfreeze not in self._workers:
+            self._workers[unfreeze] = _Worker(self, unfreeze)
+        return self._workers[unfreeze]
+
+
+class _Worker:
+    """A classifier that runs the trials of one freeze depth, one after the other, by the same compiled steps.
+
+    What differs between trials (learning rate, weight decay, dropout, lengths of the schedule) is read from variables.
+    """
+
+    def __init__(self, hypermodel: ClassifierHyperModel, unfreeze: int | str):
+        self.job, self.recipe, self.seed = hypermodel.job, hypermodel.recipe, hypermodel.seed
+        self.model = self.job.model.fork(unfreeze)
+        progress = hypermodel.say is print
+        self.inputs = self.job.inputs(self.model, cache_dir=hypermodel.cache_dir, progress=progress, say=hypermodel.say)
+        names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
+        self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
+        object.__setattr__(self.model.dropout, "rate", self.dials["dropout"])  # past Keras' tracking: it is no weight
+        self.start = [(v, np.array(v)) for v in state(self.model)]
+        self.micro_batches = 0
+        self.at_once: int | None = None  # found to fit into memory
+        self.epochs: Epochs | None = None
+
+    def run(self, values: Mapping[str, Any], backup: Backup, until: int, callbacks, verbose) -> int:
+        """Runs a trial up to an epoch; returns how many texts were computed at once."""
+        recipe = replace(
+            self.recipe,
+            learning_rate=values["learning_rate"],
+            batch_size=values["batch_size"],
+            weight_decay=values["weight_decay"],
+            warmup=values["warmup"],
+            micro_batch_size=self.at_once or self.recipe.micro_batch_size,
+        )
+        size, seed, callbacks = recipe.batch_size, self.seed, [*callbacks, backup, _StopAtNaN()]
+
+        def fit(first_epoch: int, micro_batches: int) -> None:
+            if self.epochs and micro_batches == 1:
+                self.epochs.fit(size, seed, until, first_epoch, callbacks)
+                return
+            self.model.fit(
+                self.job.training(
+                    self.inputs, batch_size=size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
+                ),
+                validation_data=self.job.held_back(self.inputs, size),
+                epochs=until,
+                initial_epoch=first_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+
+        def ready(micro_batches: int) -> None:
+            self._ready(recipe, values["dropout"], micro_batches)
+
+        at_once = train(self.model, recipe, ready, fit, backup, lambda *_: None, until)
+        if at_once < size and at_once != self.recipe.micro_batch_size:
+            self.at_once = at_once
+        return at_once
+
+    def _ready(self, recipe: Recipe, dropout: float, micro_batches: int) -> None:
+        """Puts model, optimizer and variables to the start of a trial."""
+        if micro_batches != self.micro_batches:
+            self._compile(recipe, micro_batches)
+        for variable, value in self.start:
+            variable.assign(value)
+        values = (recipe.learning_rate, recipe.weight_decay, dropout, *total_steps(recipe, len(self.job.train)))
+        for dial, number in zip(self.dials.values(), values, strict=True):
+            dial.assign(number)
+
+    def _compile(self, recipe: Recipe, micro_batches: int) -> None:
+        dials, falling = self.dials, recipe.schedule == "linear"
+        schedule = Schedule(dials["learning_rate"], dials["steps"], dials["warmup_steps"], falling, micro_batches)
+        compile_with(self.model, recipe.optimizer, schedule, dials["weight_decay"], micro_batches)
+        started = {id(variable) for variable, _ in self.start}
+        self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in started]
+        self.micro_batches = micro_batches
+        if micro_batches == 1 and suits(self.inputs):
+            if self.epochs:
+                self.epochs.compiled()
+            else:
+                self.epochs = Epochs(self.model, *self.job.parts(self.inputs))
+
+
+class _StopAtNaN(keras.callbacks.Callback):
+    """Ends a trial whose loss is no number any more."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name in ("loss", "val_loss"):
+            if not np.isfinite((logs or {}).get(name, 0.0)):
+                raise keras_tuner.errors.FailedTrialError(f"diverged: {name} became NaN in epoch {epoch + 1}")
+
+
+def _history(history: Mapping[str, Sequence[float]]) -> keras.callbacks.History:
+    made = keras.callbacks.History()
+    made.history = {name: list(values) for name, values in history.items()}
+    made.epoch = list(range(len(next(iter(history.values()), []))))
+    return made
+
+
+# The space
+
+
+def _checked(name: str, values: Any) -> Any:
+    """Returns values of the space in the form that `_ask` takes, as JSON has them: a value, a list, a pair."""
+    if isinstance(values, tuple):
+        if len(values) != 2 or not all(isinstance(v, (int, float)) for v in values) or not values[0] < values[1]:
+            raise ValueError(f"`{name}`: a range is a pair (lowest, highest). Received: {name}={values!r}")
+        if name == "unfreeze":
+            raise ValueError(f"`unfreeze` is one value or a list. Received: unfreeze={values!r}")
+    elif isinstance(values, (list, np.ndarray)):
+        values = [v.item() if hasattr(v, "item") else v for v in values]
+        if not values or len(set(map(str, values))) < len(values):
+            raise ValueError(f"`{name}`: a list of different values is needed. Received: {name}={values!r}")
+        if len(values) == 1:
+            values = values[0]
+    value: Any
+    for value in _values(values):
+        if name == "unfreeze":
+            if value != "all" and (not isinstance(value, int) or value < 0):
+                raise ValueError(f"`unfreeze` is a number of layers or 'all'. Received: unfreeze={value!r}")
+        elif isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"`{name}` takes numbers. Received: {name}={value!r}")
+        elif name == "dropout" and not 0 <= value < 1:
+            raise ValueError(f"`dropout` is a share, from 0 to below 1. Received: dropout={value}")
+        elif name == "batch_size" and not isinstance(value, int):
+            raise ValueError(f"`batch_size` is a number of texts. Received: batch_size={value}")
+        elif name != "dropout":
+            numbers: dict[str, Any] = {"epochs": 1, "learning_rate": 1.0, name: value}
+            Recipe(**numbers)  # raises for what is out of range
+    return values
+
+
+def _values(values: Any) -> list:
+    return list(values) if isinstance(values, (list, tuple)) else [values]
+
+
+def _learning_rates(given: Any, depths: list) -> list[tuple[str, Any, list]]:
+    """Returns `(name, values, depths)` of the learning rates in the space: one for a frozen base, one otherwise.
+
+    A learning rate that is given holds for all depths.
+    """
+    if given is not None:
+        return [("learning_rate", given, depths)]
+    parts = {"frozen": [d for d in depths if d == 0], "unfrozen": [d for d in depths if d != 0]}
+    parts = {name: part for name, part in parts.items() if part}
+    return [
+        ("learning_rate" if len(parts) == 1 else f"learning_rate_{name}", LEARNING_RATE_RANGES[name == "frozen"], part)
+        for name, part in parts.items()
+    ]
+
+
+def _ask(hp: keras_tuner.HyperParameters, name: str, values: Any, default: Any) -> Any:
+    """Asks for one value of the space."""
+    if isinstance(values, tuple):
+        default = min(max(default, values[0]), values[1])
+        if name == "batch_size":
+            return hp.Int(name, *values, default=default)
+        log = "log" if name.startswith("learning_rate") else "linear"
+        return hp.Float(name, *map(float, values), sampling=log, default=float(default))
+    if not isinstance(values, list):
+        return values
+    if name == "unfreeze":  # KerasTuner wants choices of one type
+        found = hp.Choice(name, [str(value) for value in values], default=str(default))
+        return found if found == "all" else int(found)
+    kind = int if name == "batch_size" else float
+    nearest = min(values, key=lambda value: abs(value - default))
+    return hp.Choice(name, [kind(value) for value in values], default=kind(nearest))
