@@ -27,7 +27,9 @@ _HOME = {
     "batches": "pipeline",
     "convert": "convert",
     "finetune": "finetune",
+    "ClassifierHyperModel": "hypermodel",
     "plan": "plan",
+    "search": "search",
     "predict": "predict",
     # what transformers 4 had beside them
     "AutoConfig": "transformers4",

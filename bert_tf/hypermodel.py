@@ -141,7 +141,11 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         """Returns what decides a search's trials, as JSON values."""
         rates = _learning_rates(self.learning_rate, self.depths)
         return {
-            **self.job.settings(), "space": {**self.space, **{name: values for name, values, _ in rates}},
+            **self.job.settings(),
+            "space": {
+                name: dict(zip(("lowest", "highest"), values, strict=True)) if isinstance(values, tuple) else values
+                for name, values in [*self.space.items(), *((name, values) for name, values, _ in rates)]
+            },
             "epochs": self.recipe.epochs, "objective": self.objective, "schedule": self.recipe.schedule,
             "early_stopping": self.recipe.early_stopping, "optimizer": self.recipe.optimizer, "seed": self.seed,
         }  # fmt: skip
@@ -249,6 +253,11 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:
         report.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
+
+    def load_features(self) -> None:
+        """Computes what all trials share, or reads it: the features of each freeze depth. Without it the first trial does."""
+        for depth in self.depths:
+            self._worker(depth)
 
     def _worker(self, unfreeze: int | str) -> "_Worker":
         if unfreeze not in self._workers:
@@ -409,7 +418,8 @@ def _ask(hp: keras_tuner.HyperParameters, name: str, values: Any, default: Any) 
         if name == "batch_size":
             return hp.Int(name, *values, default=default)
         log = "log" if name.startswith("learning_rate") else "linear"
-        return hp.Float(name, *map(float, values), sampling=log, default=float(default))
+        found = hp.Float(name, *map(float, values), sampling=log, default=float(default))
+        return None if found is None else float(f"{found:.6g}")  # between chief and worker it is a float of 32 bits
     if not isinstance(values, list):
         return values
     if name == "unfreeze":  # KerasTuner wants choices of one type
@@ -417,4 +427,5 @@ def _ask(hp: keras_tuner.HyperParameters, name: str, values: Any, default: Any) 
         return found if found == "all" else int(found)
     kind = int if name == "batch_size" else float
     nearest = min(values, key=lambda value: abs(value - default))
-    return hp.Choice(name, [kind(value) for value in values], default=kind(nearest))
+    found = hp.Choice(name, [kind(value) for value in values], default=kind(nearest))
+    return None if found is None else kind(min(values, key=lambda value: abs(value - found)))

@@ -9,6 +9,8 @@ from bert_tf import checkpoint, report
 
 RUN = "run.json"  # a folder that holds one is a run; written first
 OUTPUTS = ("model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
+RESULTS = ("metrics.json", "best.json")  # written last: the run is finished
+SEARCH_OUTPUTS = ("model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", RUN)
 
 
 def check_folder(output_dir: Path, overwrite: bool, resume: bool, sources: Sequence[Any]) -> None:
@@ -33,7 +35,7 @@ def check_folder(output_dir: Path, overwrite: bool, resume: bool, sources: Seque
         )
     if not is_run and output_dir.is_dir() and any(output_dir.iterdir()):
         raise FileExistsError(f"{output_dir}: holds files that are no run of bert_tf. Choose another output_dir.")
-    if resume and (output_dir / "metrics.json").is_file():
+    if resume and any((output_dir / name).is_file() for name in RESULTS):
         raise FileExistsError(
             f"{output_dir}: this run is finished. Choose another output_dir, or overwrite=True (--overwrite)."
         )
@@ -60,7 +62,7 @@ def start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> No
     if resume and (output_dir / RUN).is_file():
         return
     if overwrite:
-        for name in OUTPUTS:
+        for name in {*OUTPUTS, *SEARCH_OUTPUTS}:
             path = output_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -69,10 +71,15 @@ def start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> No
 
 def finish(output_dir: Path, model, tokenizer, history, metrics) -> None:
     """Writes the results of a run; metrics.json, which says that it is finished, comes last."""
-    with checkpoint.replacing_files(output_dir / "model") as scratch:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
+    save_model(output_dir, model, tokenizer)
     report.write_history(output_dir / "history.csv", history)
     title = f"{Path(metrics['settings']['checkpoint']).name}, {metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
     report.plot_curves(output_dir / "curves.png", history, title)
     report.write_json(output_dir / "metrics.json", metrics)
+
+
+def save_model(output_dir: Path, model, tokenizer) -> None:
+    """Writes the model of a run and its tokenizer, in place of what was there when all is written."""
+    with checkpoint.replacing_files(output_dir / "model") as scratch:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)

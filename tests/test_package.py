@@ -15,7 +15,7 @@ import bert_tf
 ORDER = [
     "__init__", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub", "hardware", "transformers4", "models",
     "convert", "tokenizer", "data", "report", "pipeline", "cache", "engines", "features", "backup",
-    "predict", "run_folder", "job", "training", "epochs", "finetune", "hypermodel", "plan", "cli",
+    "predict", "run_folder", "job", "training", "epochs", "finetune", "hypermodel", "oracles", "search", "plan", "cli",
 ]  # fmt: skip
 TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4", "epochs"}
 PYTORCH_ALLOWED = {"weights"}  # asked for by name, to read the tensors of a pickle
