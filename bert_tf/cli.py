@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resume = " The run goes on where it was with --resume." if options.command == "finetune" else ""
+        resume = " It goes on where it was with --resume." if options.command in ("finetune", "search") else ""
         print(f"\nStopped.{resume}", file=sys.stderr)
         return 130
     return 0
@@ -49,6 +49,13 @@ def _load_tensorflow() -> None:
         os.close(kept)
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not those that say only that an option was left out."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bert-tf",
@@ -58,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_finetune(commands)
+    _add_search(commands)
     _add_predict(commands)
     _add_convert(commands)
     _add_plan(commands)
@@ -75,31 +83,47 @@ def _add_finetune(commands) -> None:
         description="Trains a classifier on labelled texts and keeps its best epoch. Leaves in the output folder: model/ "
         "(reads in bert_tf and in transformers), history.csv, metrics.json, curves.png, tensorboard/.",
         epilog="Example: bert-tf finetune --train reviews.csv --epochs 10 --output-dir runs/reviews",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     _add_job(command)
-    head = command.add_argument_group("head")
-    head.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
     training = command.add_argument_group("more on training")
     training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, 1e-3 for a frozen "
                           "base and 5e-5 otherwise")  # fmt: skip
-    training.add_argument("--optimizer", default="adam", metavar="NAME", help="a Keras optimizer")
+    training.add_argument("--weight-decay", type=float, default=0.0, metavar="R", help="decoupled weight decay")
+    training.add_argument("--warmup", type=float, default=0.0, metavar="SHARE", help="share of all steps in which the "
+                          "learning rate rises")  # fmt: skip
+    training.add_argument("--dropout", type=float, metavar="SHARE", help="the head's; if left out, the checkpoint's")
     training.add_argument("--early-stopping", type=int, metavar="N", help="stop after N epochs without a lower "
                           "validation loss")  # fmt: skip
+    _add_training(training)
+    _add_output(command, "runs/finetune")
+    command.set_defaults(run=_finetune)
+
+
+def _add_training(training) -> None:
+    """Adds what `finetune` and `search` have in common on training."""
+    training.add_argument("--schedule", default="constant", choices=["constant", "linear"], help="what the learning rate "
+                          "does after the warm-up: stay, or fall to 0 with the last epoch")  # fmt: skip
+    training.add_argument("--optimizer", default="adam", metavar="NAME", help="a Keras optimizer")
     training.add_argument("--micro-batch-size", type=int, metavar="N", help="texts at once, where memory does not suffice for "
                           "a whole batch; if left out, found when it does not")  # fmt: skip
     training.add_argument("--cache-dir", metavar="DIR", help="where to keep what the frozen layers give, for all epochs and "
                           "later runs; if left out, the user's cache folder")  # fmt: skip
     training.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random")
+    training.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
+
+
+def _add_output(command, folder: str) -> None:
     output = command.add_argument_group("output")
-    output.add_argument("--output-dir", default="runs/finetune", metavar="DIR", help="folder for the results")
-    output.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds")
+    output.add_argument("--output-dir", default=folder, metavar="DIR", help="folder for the results")
+    output.add_argument(
+        "--overwrite", action="store_true", help="replace what the output folder holds of an earlier run"
+    )
     output.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    command.set_defaults(run=_finetune)
 
 
-def _add_job(command) -> None:
-    """Adds what `finetune` and `plan` have in common: data, model, and what decides the work."""
+def _add_start(command, epochs: int):
+    """Adds what every training command has: data, model, epochs; returns the groups on model and training."""
     data = command.add_argument_group("data")
     data.add_argument("--train", metavar="FILE", help="labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; "
                       "'demo' = the reviews that ship with bert-tf", required=True)  # fmt: skip
@@ -116,13 +140,21 @@ def _add_job(command) -> None:
     model = command.add_argument_group("model")
     model.add_argument("--checkpoint", default="minilm", metavar="NAME", help="what to start from: a folder, a name on the "
                        "Hugging Face hub such as distilbert-base-uncased, or minilm")  # fmt: skip
-    model.add_argument("--unfreeze", type=_unfreeze, default=0, metavar="K", help="how many of the top layers to train "
-                       "beside the head: 0 = none (the base is frozen), or all")  # fmt: skip
     training = command.add_argument_group("training")
-    training.add_argument("--epochs", type=int, default=3, metavar="N", help="passes over the training texts")
-    training.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step")
+    training.add_argument(
+        "--epochs", type=int, default=epochs, metavar="N", help="the most passes over the training texts"
+    )
     training.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="what is computed in; "
                           "auto = bfloat16 where the machine does it natively")  # fmt: skip
+    return model, training
+
+
+def _add_job(command) -> None:
+    """Adds what `finetune` and `plan` have in common: data, model, and what decides the work."""
+    model, training = _add_start(command, epochs=3)
+    model.add_argument("--unfreeze", type=_unfreeze, default=0, metavar="K", help="how many of the top layers to train "
+                       "beside the head: 0 = none (the base is frozen), or all")  # fmt: skip
+    training.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step")
     training.add_argument("--no-cache", action="store_false", dest="cache", help="run the frozen layers anew in every epoch, "
                           "with their dropout, as Keras' fit does by itself")  # fmt: skip
 
@@ -159,6 +191,86 @@ def _sources(settings: dict):
     return train, validation if validation is None else read_examples(validation, *columns)
 
 
+# search
+
+
+def _add_search(commands) -> None:
+    command = commands.add_parser(
+        "search",
+        help="find the learning rate, batch size and epochs that train best",
+        description="Tries many settings on the same features and keeps the best trial's model. A setting is one value, "
+        "several (0.1,0.3: one of these) or a range (1e-4:1e-2). Leaves in the output folder: model/, trials.csv, best.json, "
+        "search.png, tensorboard/, trials/.",
+        epilog="Example: bert-tf search --train reviews.csv --max-trials 30 --epochs 20 --output-dir runs/search",
+        formatter_class=_Help,
+    )
+    _, training = _add_start(command, epochs=10)
+    space = command.add_argument_group("what is searched")
+    for option, what in (
+        ("learning-rate", "if left out, 1e-4:1e-2 for a frozen base, 1e-5:3e-4 otherwise"),
+        ("batch-size", "texts a step; if left out, 16,32,64"),
+        ("dropout", "the head's; if left out, 0.1,0.2,0.3,0.5"),
+        ("weight-decay", "if left out, 0,0.01,0.1"),
+        ("warmup", "share of all steps in which the learning rate rises; if left out, 0,0.1"),
+        ("unfreeze", "how many of the top layers to train, or all; if left out, 0"),
+    ):
+        space.add_argument(f"--{option}", type=_space, metavar="VALUES", help=what)
+    method = command.add_argument_group("how")
+    method.add_argument("--tuner", default="random", choices=["random", "bayesian", "grid", "hyperband"], help="how values "
+                        "are chosen")  # fmt: skip
+    method.add_argument("--max-trials", type=int, metavar="N", help="trials; if left out 30, for hyperband as many as it "
+                        "takes")  # fmt: skip
+    method.add_argument("--objective", default="val_loss", choices=["val_loss", "val_accuracy"], help="what is best")
+    method.add_argument("--early-stopping", type=_number_or_never, default=5, metavar="N", help="end a trial after N epochs "
+                        "without a better one; never = do not")  # fmt: skip
+    _add_training(training)
+    several = command.add_argument_group("several processes, each with the same options")
+    several.add_argument("--chief", action="store_true", help="hand out trials, run none")
+    several.add_argument("--worker", metavar="NAME", help="run trials of the chief; each worker has a name of its own")
+    several.add_argument("--address", default="127.0.0.1:7077", metavar="HOST:PORT", help="of the chief. It is neither encrypted "
+                         "nor authenticated: on another address than this machine's own, trust the network")  # fmt: skip
+    several.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help="how long a worker may be silent before "
+                         "the chief gives its trial to another")  # fmt: skip
+    _add_output(command, "runs/search")
+    command.set_defaults(run=_search)
+
+
+def _space(value: str):
+    """Reads values of a search: "0.1", "0.1,0.3" or "1e-4:1e-2"."""
+
+    def number(text: str):
+        if text.strip() == "all":
+            return "all"
+        found = float(text)
+        return int(found) if re.fullmatch(r" *\d+ *", text) else found
+
+    try:
+        if ":" in value:
+            lowest, highest = map(number, value.split(":"))
+            return lowest, highest
+        found = [number(part) for part in value.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a number, several (0.1,0.3) or a range (1e-4:1e-2). Received: {value!r}"
+        ) from None
+    return found if len(found) > 1 else found[0]
+
+
+def _number_or_never(value: str) -> int | None:
+    if value == "never" or value.isdigit():
+        return None if value == "never" else int(value)
+    raise argparse.ArgumentTypeError(f"a number of epochs, or never. Received: {value!r}")
+
+
+def _search(options) -> None:
+    settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
+    train, validation = _sources(settings)
+    _load_tensorflow()
+    from bert_tf.search import search
+
+    search(train, validation, **settings)
+
+
 # plan
 
 
@@ -168,7 +280,7 @@ def _add_plan(commands) -> None:
         help="say what a run will need: memory, disk, time",
         description="Says what finetune with the same options will need on this machine, from a probe of a few seconds.",
         epilog="Example: bert-tf plan --train reviews.csv --unfreeze 2 --epochs 10",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     _add_job(command)
     command.set_defaults(run=_plan)

@@ -15,6 +15,7 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras import ops
+from keras_tuner.src import config
 from tqdm import tqdm
 
 from bert_tf import checkpoint, oracles, report, run_folder
@@ -62,6 +63,7 @@ def search(
     chief: bool = False,
     worker: str | None = None,
     address: str = ADDRESS,
+    lease: float = oracles.LEASE,
     overwrite: bool = False,
     resume: bool = False,
     verbose: bool = True,
@@ -86,6 +88,7 @@ def search(
         worker: str, a name: whether to run the trials of a chief.
         address: "HOST:PORT" of the chief. What goes over it is neither encrypted nor authenticated, therefore it is bound to
             this machine unless you say otherwise; say so on a network that you trust.
+        lease: float, seconds without a sign of life after which a chief takes a worker for dead.
         overwrite, resume: bool, what to do where `output_dir` already holds a search: start anew, or go on with it: finished
             trials are not run again, the one that was running goes on after its last finished epoch. With a larger
             `max_trials` a finished search goes on, too.
@@ -142,10 +145,10 @@ def search(
         return None
     if not chief:
         made.load_features()
-    with _Progress(oracle, output_dir, made.objective, verbose) as progress:
+    with _Progress(oracle, output_dir, made, verbose) as progress:
         oracle.ended = progress.ended
         if chief:
-            oracle.lease = oracles.LEASE
+            oracle.lease = lease
             say(f"Waiting for workers at {address}.")
             tuner_.save()
             oracles.serve(oracle, address, progress.refresh)
@@ -157,10 +160,12 @@ def search(
 class _Tuner(keras_tuner.Tuner):
     """KerasTuner's loop over trials, with shared models, files written by the oracle alone, and signs of life."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._asked = False
-        self._beats: oracles.Beats | None = None
+    _asked = False
+    _beats: oracles.Beats | None = None
+
+    def _try_run_and_update_trial(self, trial, *args, **kwargs):
+        config.DEBUG = False  # else it prints the stack of whatever makes a trial fail
+        super()._try_run_and_update_trial(trial, *args, **kwargs)
 
     def _try_build(self, hp):
         return self.hypermodel.build(hp)  # KerasTuner clears Keras' session first, and with it what trials share
@@ -189,8 +194,9 @@ class _Tuner(keras_tuner.Tuner):
 class _Progress:
     """Says how a search goes: a line a trial, a bar with the time left; keeps the folder small."""
 
-    def __init__(self, oracle, output_dir: Path, objective: str, verbose: bool):
-        self.oracle, self.output_dir, self.objective, self.verbose = oracle, output_dir, objective, verbose
+    def __init__(self, oracle, output_dir: Path, made: ClassifierHyperModel, verbose: bool):
+        self.oracle, self.output_dir, self.objective, self.verbose = oracle, output_dir, made.objective, verbose
+        self.fixed = [name for name, values in made.space.items() if not isinstance(values, (list, tuple))]
         self.total = _total(oracle)
         self.before = len(oracle.end_order)
         self.started = time.monotonic()
@@ -222,7 +228,7 @@ class _Progress:
         report.write_hparams(self.output_dir / "tensorboard", trial.trial_id, record)
         ended = len(self.oracle.end_order)
         left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
-        values = ", ".join(f"{name} {_short(value)}" for name, value in record["values"].items())
+        values = ", ".join(f"{n} {_short(v)}" for n, v in record["values"].items() if n not in self.fixed)
         gave = f"failed: {record['failed']}" if record.get("failed") else self._gave(record)
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
@@ -315,7 +321,7 @@ def _finish(made: ClassifierHyperModel, oracle, settings, output_dir: Path, star
         **_measured(output_dir / "model", job, values["unfreeze"], made.cache_dir),
         "trials": len(rows),
         "failed": len(rows) - len(finished),
-        "finetune": _command(job, values, made, best["best_epoch"]),
+        "finetune": _command(job, values, made),
         "seconds": round(time.monotonic() - started, 2),
         "settings": settings,
         "versions": {name: version(name) for name in ("bert-tf", "keras", "keras-tuner", "transformers")},
@@ -351,11 +357,15 @@ def _measured(folder: Path, job, unfreeze: int | str, cache_dir) -> dict[str, fl
     return {"val_loss": float(losses.mean()), "val_accuracy": float(right.mean())}
 
 
-def _command(job, values: dict[str, Any], made: ClassifierHyperModel, epochs: int) -> str:
-    """Returns the command that trains the best trial again, up to its best epoch."""
-    parts = ["bert-tf finetune", "--train", job.train.source, "--validation", job.validation.source, "--checkpoint",
-             job.checkpoint, "--epochs", made.recipe.epochs, "--max-length", job.max_length]  # fmt: skip
+def _command(job, values: dict[str, Any], made: ClassifierHyperModel) -> str:
+    """Returns the command that trains the best trial again."""
+    parts: list[Any] = ["bert-tf finetune"]
+    for name, source in (("--train", job.train.source), ("--validation", job.validation.source)):
+        if name == "--train" or source != job.train.source:  # else a part held back by the seed
+            known = source.startswith("tfds:") or Path(source).exists()
+            parts += [name, source if known else "FILE"]
+    parts += ["--checkpoint", job.checkpoint, "--epochs", made.recipe.epochs, "--max-length", job.max_length]
     for name, value in values.items():
         parts += ["--" + name.replace("_", "-"), value]
     parts += ["--schedule", made.recipe.schedule, "--seed", made.seed]
-    return " ".join(part if i == 0 else shlex.quote(str(part)) for i, part in enumerate(parts))
+    return " ".join([parts[0], *(shlex.quote(str(part)) for part in parts[1:])])
