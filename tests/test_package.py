@@ -13,8 +13,8 @@ import bert_tf
 
 # The way of the data, from top to bottom: a module imports only modules above it.
 ORDER = [
-    "__init__", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub", "hardware", "transformers4", "models",
-    "convert", "tokenizer", "data", "report", "pipeline", "cache", "engines", "features", "backup",
+    "__init__", "wording", "sections", "card", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub", "hardware", "transformers4", "models",
+    "convert", "tokenizer", "data", "report", "scores", "diagnostics", "linear", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup",
     "predict", "run_folder", "finetune", "plan", "cli",
 ]  # fmt: skip
 TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4"}
