@@ -46,7 +46,7 @@ def element(name: str, *children: Any, **attributes: Any) -> Html:
 
 
 def _joined(children: Iterable[Any]) -> str:
-    parts = []
+    parts: list[str] = []
     for child in children:
         if isinstance(child, Html):
             parts.append(child)

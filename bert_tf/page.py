@@ -5,7 +5,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def _heat(count: int, of: int, right: bool) -> Html:
 
 
 PICTURES = {"plot", "image"}
-BLOCKS = {
+BLOCKS: dict[str, Callable[[Any, _Counter], Html]] = {
     "text": lambda text, _: element("p", text),
     "verdict": lambda text, _: element("p", text, class_="verdict"),
     "code": lambda text, _: element("pre", element("code", text)),

@@ -40,7 +40,7 @@ def draw(plot: Mapping[str, Any], number: int) -> Html:
     marks = [mark["x"] for mark in plot.get("marks") or ()]
     x_axis = _Axis(plot["x"], [x for x, _ in every] + marks, LEFT, WIDTH - RIGHT, half=0.5 if bars else 0.0)
     y_axis = _Axis(plot["y"], [y for _, y in every] + ends + ([0.0] if bars else []), HEIGHT - BOTTOM, TOP)
-    shapes = [_grid(x_axis, y_axis, plot)]
+    shapes = _grid(x_axis, y_axis, plot)
     if plot.get("diagonal"):
         low, high = max(x_axis.low, y_axis.low), min(x_axis.high, y_axis.high)
         shapes.append(_line(x_axis(low), y_axis(low), x_axis(high), y_axis(high), "mark"))
@@ -54,15 +54,16 @@ def draw(plot: Mapping[str, Any], number: int) -> Html:
             _line(at, TOP, at, HEIGHT - BOTTOM, "mark"),
             _text(at - 4 if left else at + 4, TOP + 10, mark["label"], "end" if left else "start"),
         ]
-    shapes.append(_labels(plot["series"], x_axis, y_axis))
+    shapes += _labels(plot["series"], x_axis, y_axis)
+    legend, above = _legend(plot["series"])
     title, description = f"plot-{number}-title", f"plot-{number}-description"
     return element(
         "svg",
         element("title", plot["title"], id=title),
         element("desc", plot["description"], id=description),
-        _legend(plot["series"]),
+        legend,
         shapes,
-        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_labelledby=f"{title} {description}",
+        viewBox=f"0 {-above} {WIDTH} {HEIGHT + above}", role="img", aria_labelledby=f"{title} {description}",
     )  # fmt: skip
 
 
@@ -70,13 +71,16 @@ def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the numbers of a plot as a table: a row an x, a column a series; named points have a row each."""
     x, y = plot["x"], plot["y"]
     x_kind, y_kind = x.get("kind", "plain"), y.get("kind", "plain")
-    name = lambda value: x["names"][int(value)] if x.get("names") else value  # noqa: E731
-    if any(series.get("labels") for series in plot["series"]):
+
+    def name(at: float) -> Any:
+        return x["names"][int(at)] if x.get("names") else at
+
+    if named := [series for series in plot["series"] if series.get("labels")]:
         columns = [("", "plain"), (x["label"], x_kind), (y["label"], y_kind)]
         rows = [
             [label, name(at), _estimate(series, i)]
-            for series in plot["series"]
-            for i, (label, at) in enumerate(zip(series.get("labels") or series["x"], series["x"], strict=True))
+            for series in named  # lines between named points say nothing new
+            for i, (label, at) in enumerate(zip(series["labels"], series["x"], strict=True))
         ]
     else:
         columns = [(x["label"], x_kind), *((series["name"], y_kind) for series in plot["series"])]
@@ -128,15 +132,14 @@ class _Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Returns about five round numbers and how they are written."""
         if names := self.axis.get("names"):
-            step = -(-len(names) // 8)
-            return [(float(i), str(names[i])) for i in range(0, len(names), step)]
+            return [(float(i), str(names[i])) for i in range(0, len(names), -(-len(names) // 8))]
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            found = [d * 10.0**k for k in decades for d in ((1, 2, 5) if len(decades) < 4 else (1,))]
+            found = [d * 10.0**k for k in decades for d in ((1, 2, 5) if self.high < 300 * self.low else (1,))]
         else:
             rough = (self.high - self.low) / 5
             power = 10.0 ** math.floor(math.log10(rough))
-            step = next(power * d for d in (1, 2, 5, 10) if power * d >= rough * 0.999)
+            step = next(power * d for d in (1.0, 2.0, 5.0, 10.0) if power * d >= rough * 0.999)
             if self.axis.get("whole"):
                 step = max(1.0, round(step))
             first = math.ceil(self.low / step - 1e-9)
@@ -162,10 +165,7 @@ def _grid(x_axis: _Axis, y_axis: _Axis, plot: Mapping[str, Any]) -> list[Html]:
 
 def _curve(series: Mapping[str, Any], x_axis: _Axis, y_axis: _Axis, i: int) -> Html:
     at = [(x_axis(x), y_axis(y)) for x, y in _points(series)]
-    shapes: list[Html] = []
-    for x, low, high in zip(series["x"], series.get("low") or (), series.get("high") or (), strict=False):
-        if low is not None and high is not None:
-            shapes.append(_line(x_axis(x), y_axis(low), x_axis(x), y_axis(high), "whisker"))
+    shapes = _whiskers(series, x_axis, y_axis)
     if series.get("as_", "line") == "line":
         shapes.append(element("polyline", points=" ".join(f"{x:g},{y:g}" for x, y in at), class_="line"))
     if len(at) <= MARKED:
@@ -174,45 +174,68 @@ def _curve(series: Mapping[str, Any], x_axis: _Axis, y_axis: _Axis, i: int) -> H
 
 
 def _bars(series: Mapping[str, Any], x_axis: _Axis, y_axis: _Axis, place: int, places: int, i: int) -> Html:
-    room = x_axis(1) - x_axis(0)
-    width = 0.84 * room / places
+    width = 0.84 * (x_axis(1) - x_axis(0)) / places
+    shift = (place - places / 2) * width  # from the middle of all bars of an x to this one's left
     shapes = []
     for x, y in _points(series):
-        left, top = x_axis(x) - 0.42 * room + place * width, y_axis(y)
-        shapes.append(
-            element("rect", x=f"{left:.1f}", y=f"{top:g}", width=f"{width:.1f}", height=f"{y_axis(0) - top:.1f}")
-        )
+        left, top = x_axis(x) + shift, y_axis(y)
+        size = {"width": f"{width:.1f}", "height": f"{y_axis(0) - top:.1f}"}
+        shapes.append(element("rect", x=f"{left:.1f}", y=f"{top:g}", **size))
+    shapes += _whiskers(series, x_axis, y_axis, shift + width / 2)
     return element("g", shapes, class_=f"series-{i % STYLES} bars")
 
 
+def _whiskers(series: Mapping[str, Any], x_axis: _Axis, y_axis: _Axis, shift: float = 0.0) -> list[Html]:
+    ends = zip(series["x"], series.get("low") or (), series.get("high") or (), strict=False)
+    return [
+        _line(x_axis(x) + shift, y_axis(low), x_axis(x) + shift, y_axis(high), "whisker")
+        for x, low, high in ends
+        if low is not None and high is not None
+    ]
+
+
 def _labels(every: Sequence[Mapping[str, Any]], x_axis: _Axis, y_axis: _Axis) -> list[Html]:
-    """Writes the names of points beside them, moved apart where they would lie on each other."""
+    """Writes the names of points beside them, lower where they would lie on one written before."""
     named = [
-        (y_axis(y), x_axis(x), label)
+        (y_axis(y), x_axis(x), str(label))
         for series in every
         for x, y, label in zip(series["x"], series["y"], series.get("labels") or (), strict=False)
         if y is not None and math.isfinite(y)
     ]
-    shapes, lowest = [], -math.inf
+    shapes: list[Html] = []
+    taken = [(x - 5, x + 5, y + 4) for y, x, _ in named]  # left, right, y of what is there
     for y, x, label in sorted(named):
-        lowest = max(y + 4, lowest + 13)
-        left = x > WIDTH * 0.6
-        shapes.append(_text(x - 8 if left else x + 8, round(lowest, 1), label, "end" if left else "start"))
+        width = LETTER * len(label)
+        backwards = x + 8 + width > WIDTH
+        left = x - 8 - width if backwards else x + 8
+        at = y + 4
+        while any(left < end and start < left + width and abs(at - other) < 12 for start, end, other in taken):
+            at += 4
+        taken.append((left, left + width, at))
+        shapes.append(_text(x - 8 if backwards else x + 8, round(at, 1), label, "end" if backwards else "start"))
     return shapes
 
 
-def _legend(every: Sequence[Mapping[str, Any]]) -> list[Html]:
-    if len(every) < 2:
-        return []
-    shapes, at = [], float(LEFT)
-    for i, series in enumerate(every):
-        line = element("polyline", points=f"{at:g},14 {at + 24:g},14", class_="line")
-        sample = [line if series.get("as_", "line") == "line" else None]
-        sample.append(_marker(at + 12, 14, i) if len(series["x"]) <= MARKED else None)
-        shapes.append(element("g", sample, class_=f"series-{i % STYLES}"))
-        shapes.append(_text(at + 30, 18, series["name"], "start"))
-        at += 44 + LETTER * len(series["name"])
-    return shapes
+def _legend(every: Sequence[Mapping[str, Any]]) -> tuple[list[Html], int]:
+    """Returns the names of the series with a sample of each, and how far they reach above the picture."""
+    shapes: list[Html] = []
+    at, top = float(LEFT), 14
+    for i, series in enumerate(every if len(every) > 1 else ()):
+        as_ = series.get("as_", "line")
+        width = 24 if as_ == "line" else 10
+        room = width + 20 + LETTER * len(series["name"])
+        if at > LEFT and at + room > WIDTH + 15:
+            at, top = float(LEFT), top - 16
+        if as_ == "bars":
+            sample = [element("rect", x=f"{at:g}", y=top - 5, width=10, height=10)]
+        else:
+            line = element("polyline", points=f"{at:g},{top} {at + width:g},{top}", class_="line")
+            sample = [line] if as_ == "line" else []
+            sample += [_marker(at + width / 2, top, i)] if len(series["x"]) <= MARKED else []
+        shapes.append(element("g", sample, class_=f"series-{i % STYLES}{' bars' if as_ == 'bars' else ''}"))
+        shapes.append(_text(at + width + 5, top + 4, series["name"], "start"))
+        at += room
+    return shapes, 14 - top
 
 
 def _marker(x: float, y: float, i: int) -> Html:

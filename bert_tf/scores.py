@@ -15,7 +15,7 @@ from bert_tf.wording import shown
 Z = 1.959963984540054  # 97.5 % of a normal distribution lies below
 RESAMPLES = 2000
 BINS = 15  # of a reliability diagram, as in Guo et al. 2017
-TINY = float(np.finfo("float32").eps)  # the least probability a logarithm is taken of: models compute in float32
+TINY = float(np.finfo("float32").tiny)  # the least probability a logarithm is taken of, of 0 in float32 as well
 
 
 class Estimate(TypedDict):
