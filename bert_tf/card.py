@@ -10,7 +10,8 @@ from typing import Any
 from bert_tf.sections import Facts, Section, calibration, classes, data, floor, parameters, results, training
 from bert_tf.wording import shown
 
-METRICS = ("accuracy", "macro_f1", "log_loss")
+# Key of the scores, the hub's name for it, and its words.
+METRICS = (("accuracy", "accuracy", "accuracy"), ("macro_f1", "f1", "macro F1"), ("log_loss", "log_loss", "log loss"))
 
 
 def model_card(
@@ -37,9 +38,9 @@ def model_card(
     scores = facts.get("scores")
     dataset = datasets[0] if datasets else "validation texts"
     measured = [
-        EvalResult(task, dataset, dataset, metric, scores[metric]["value"])
-        for metric in (METRICS if scores else ())
-        if scores and scores[metric]["value"] is not None
+        EvalResult(task, dataset, dataset, type_, scores[key]["value"], metric_name=words)
+        for key, type_, words in (METRICS if scores else ())
+        if scores and scores[key]["value"] is not None
     ]
     header = ModelCardData(
         model_name=name,
@@ -49,7 +50,7 @@ def model_card(
         license=license,
         library_name="keras",
         pipeline_tag=task,
-        tags=[*tags, "bert_tf", "generated_from_keras_callback"],
+        tags=[*tags, "bert_tf"],
         datasets=[*datasets] or None,
         base_model=finetuned_from if finetuned_from and not Path(finetuned_from).exists() else None,
     )

