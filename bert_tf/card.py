@@ -138,13 +138,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _safe(value: Any) -> str:
     """Text that cannot leave its place in Markdown or HTML."""
     escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character, name in (
+    for characters, name in (
         ("|", "&#124;"),
         ("`", "&#96;"),
         ("*", "&#42;"),
-        ("[", "&#91;"),
-        ("]", "&#93;"),
-        ("!", "&#33;"),
+        ("](", "]&#40;"),
+        ("][", "]&#91;"),
+        ("]:", "]&#58;"),
     ):
-        escaped = escaped.replace(character, name)
+        escaped = escaped.replace(characters, name)
     return " ".join(escaped.split())

@@ -15,13 +15,6 @@ CHEAP = 10_000  # texts up to which the floor's strength is chosen by cross-vali
 FOLDS = 5
 
 
-def available() -> bool:
-    """Returns whether scikit-learn is installed."""
-    from importlib.util import find_spec
-
-    return find_spec("sklearn") is not None
-
-
 @contextmanager
 def _scikit_learn() -> Iterator[None]:
     try:
@@ -36,7 +29,7 @@ def _scikit_learn() -> Iterator[None]:
 def floor(
     train_texts: Sequence[str], train_labels: Any, texts: Sequence[str], num_labels: int, seed: int = 0
 ) -> np.ndarray:
-    """Classifies texts by their words alone: TF-IDF of words and pairs of words, logistic regression.
+    """Classifies texts by their words alone: TF-IDF of words, signs and pairs of them, logistic regression.
 
     What a fine-tuned model should beat, in seconds on one core. Words that occur once are left out where there are 1,000
     texts or more; counts enter by their logarithm. The strength of the regularisation is chosen from `STRENGTHS` within the
@@ -48,7 +41,7 @@ def floor(
         num_labels: int, C, the columns to return.
         seed: int, of the folds in which the strength is chosen.
     Returns: probabilities, float64 `(M, C)`; 0 for a class that no training text has.
-    Raises: ImportError without scikit-learn; ValueError if the training texts have fewer than two classes.
+    Raises: ImportError without scikit-learn; ValueError if the training texts have fewer than two classes, or all are blank.
     """
     labels = np.asarray(train_labels)
     with _scikit_learn():
@@ -62,7 +55,7 @@ def floor(
 
 
 def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
-    """Returns the TF-IDF of words and pairs of words, sparse float32 `(N, words)`, and what makes it for other texts."""
+    """Returns the TF-IDF of words, signs and pairs of them, sparse float32 `(N, words)`, and what makes it for other texts."""
     with _scikit_learn():
         from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -70,7 +63,7 @@ def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
             ngram_range=(1, 2),
             sublinear_tf=True,
             min_df=2 if len(texts) >= 1000 else 1,
-            token_pattern=r"(?u)\b\w+\b",  # single letters count: "I", "a", and words of languages without spaces
+            token_pattern=r"\w+|[^\w\s]",  # signs too: "!", an emoji; on two sets of reviews better than words alone
             dtype=np.float32,
         )
         return vectorizer.fit_transform(texts), vectorizer

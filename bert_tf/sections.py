@@ -30,13 +30,15 @@ def sections(facts: Facts) -> list[Section]:
         facts: plain dict, all keys optional:
             `title`, `subtitle`: str.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`: of `bert_tf.scores.evaluate`.
-            `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
-            `floor`: dict of `scores` (of `evaluate`, for the floor) and `comparison` (of `scores.compare`, the model first).
+            `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of
+                `diagnostics.overfitting`.
+            `floor`: dict of `scores` (of `evaluate`, for the floor), `comparison` (of `scores.compare`, the model first) and
+                `texts`, how many it learned from.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
             `parameters`: `(part, parameters, trainable parameters)` of each part.
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
-            `cost`: `(what, value, kind)` each: time and memory.
+            `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
             `sections`: more sections, shown before data, parameters and settings.
             `settings`, `versions`: name -> value; `command`: str, what to run for the same again.
     Returns: the sections that there are facts for.
@@ -64,7 +66,8 @@ def results(facts: Facts) -> Section | None:
     words = f"On {shown(scores['texts'], 'count')} validation texts; in brackets, 95 % intervals."
     if facts.get("best_epoch"):
         words += f" Epoch {facts['best_epoch']} was kept because it did best on these very texts: expect slightly less on others."
-    return {"title": "Results", "blocks": [{"figures": figures}, {"text": words}]}
+    hints = [{"text": hint} for hint in facts.get("hints", ())]
+    return {"title": "Results", "blocks": [{"figures": figures}, {"text": words}, *hints]}
 
 
 def floor(facts: Facts) -> Section | None:
@@ -74,18 +77,18 @@ def floor(facts: Facts) -> Section | None:
     blocks: list[dict[str, Any]] = [{"verdict": found["comparison"]["verdict"]}]
     difference = found["comparison"]["difference"]
     if difference["low"] <= 0:
+        frozen = (facts.get("settings") or {}).get("unfreeze", 0) == 0
+        words = "A frozen encoder often loses to counting words; unfreezing some layers (--unfreeze 2) mostly changes that. "
         blocks.append(
-            {
-                "text": "A frozen encoder often loses to counting words. Unfreezing some layers (--unfreeze 2) usually "
-                "changes that; if it does not, the simpler model is the better one."
-            }
+            {"text": (words if frozen else "") + "Where counting words does as well, it is the cheaper model."}
         )
     rows = [["this model", facts.get("scores")], [FLOOR, found["scores"]]]
     measured = ("accuracy", "macro_f1", "log_loss")
     blocks.append(
         {
             "table": {
-                "caption": "The floor: what the words alone give, without a neural network",
+                "caption": f"The floor: what the words of {shown(found['texts'], 'count')} training texts alone give, "
+                "without a neural network",
                 "columns": _columns("", accuracy="score", macro_F1="score", log_loss="score"),
                 "rows": [[name, *(scores[key] for key in measured)] for name, scores in rows if scores],
             }
@@ -176,10 +179,11 @@ def calibration(facts: Facts) -> Section | None:
         f"The model is {words}: the temperature that suits its logits is {heat:.2f}. Its probabilities are off by {error} on "
         f"average; a perfectly calibrated model would show {by_chance} on as few texts."
     )
+    helps = found["log_loss_after"] < found["log_loss"] - 0.0005  # in the digits shown
     note = (
-        f"Divided by a temperature, log loss goes from {shown(found['log_loss'], 'score')} to "
-        f"{shown(found['log_loss_after'], 'score')} and the calibration error from {error} to {after}; each half of the texts "
-        "is judged by the temperature of the other half. No label changes by it."
+        f"To divide the logits by a temperature {'helps' if helps else 'does not help'} here: log loss goes from "
+        f"{shown(found['log_loss'], 'score')} to {shown(found['log_loss_after'], 'score')}, the calibration error from {error} "
+        f"to {after}. Each half of the texts is judged by the temperature of the other half. No label changes by it."
     )
     bins = found["bins"]
     accuracy = [each["accuracy"] for each in bins]

@@ -57,18 +57,21 @@ def test_the_interval_of_a_share_is_wilsons(successes, trials):
     assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
 
 
-def test_bootstrap_intervals_hold_what_they_promise():
-    """Of 60 samples, the true values lie within nearly 95 % of the intervals: 0.88 to 1 by binomial chance."""
-    labels, probabilities = predictions(100_000, seed=5)
-    truth = scores.evaluate(labels, probabilities, NAMES)["scores"]
-    inside = {"macro_f1": 0, "log_loss": 0}
-    rng = np.random.default_rng(1)
-    for seed in range(60):
-        chosen = rng.integers(len(labels), size=300)
-        found = scores.evaluate(labels[chosen], probabilities[chosen], NAMES, seed)["scores"]
-        for key in inside:
-            inside[key] += found[key]["low"] <= truth[key]["value"] <= found[key]["high"]
-    assert all(0.88 <= count / 60 for count in inside.values()), inside
+def test_bootstrap_intervals_are_those_of_drawing_texts_again_and_of_the_central_limit():
+    labels, probabilities = predictions(400)
+    predicted = probabilities.argmax(axis=1)
+    found = scores.evaluate(labels, probabilities, NAMES)["scores"]
+    rng = np.random.default_rng(3)
+    drawn = []
+    for _ in range(1000):
+        chosen = rng.integers(400, size=400)
+        drawn.append(metrics.f1_score(labels[chosen], predicted[chosen], average="macro"))
+    ends = [found["macro_f1"]["low"], found["macro_f1"]["high"]]
+    assert ends == pytest.approx(np.percentile(drawn, [2.5, 97.5]).tolist(), abs=0.006)
+    losses = -np.log(probabilities[np.arange(400), labels])
+    reach = stats.norm.ppf(0.975) * losses.std() / np.sqrt(400)
+    ends = [found["log_loss"]["low"], found["log_loss"]["high"]]
+    assert ends == pytest.approx([losses.mean() - reach, losses.mean() + reach], abs=0.1 * reach)
 
 
 def test_the_calibration_error_is_that_of_a_loop_over_bins_of_equal_size():
