@@ -78,7 +78,9 @@ def floor(facts: Facts) -> Section | None:
     difference = found["comparison"]["difference"]
     if difference["low"] <= 0:
         frozen = (facts.get("settings") or {}).get("unfreeze", 0) == 0
-        words = "A frozen encoder often loses to counting words; unfreezing some layers (--unfreeze 2) often changes that. "
+        words = (
+            "A frozen encoder often loses to counting words; unfreezing some layers (--unfreeze 2) often changes that. "
+        )
         blocks.append(
             {"text": (words if frozen else "") + "Where counting words does as well, it is the cheaper model."}
         )
