@@ -25,6 +25,7 @@ import numpy as np
 import platformdirs
 
 from bert_tf import report
+from bert_tf.wording import megabytes
 
 log = logging.getLogger("bert_tf")
 
@@ -259,8 +260,3 @@ def prune(cache_dir: Path | None = None, limit: int = LIMIT, keep: Path | None =
             taken -= space.size
             removed.append(space)
     return removed
-
-
-def megabytes(size: int) -> str:
-    """Returns a number of bytes as people read it."""
-    return f"{size / 10**6:,.1f} MB"

@@ -290,7 +290,7 @@ def _plan(options) -> None:
     settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     train, validation = _sources(settings)
     _load_tensorflow()
-    from bert_tf import cache, hardware, report
+    from bert_tf import hardware, report, wording
     from bert_tf.plan import plan
 
     found = plan(train, validation, **settings)
@@ -298,21 +298,14 @@ def _plan(options) -> None:
         ("texts, tokens", f"{found.texts:,}, {found.tokens:,} (the longest text {found.longest})"),
         ("parameters, trained", f"{found.parameters:,}, {found.trainable_parameters:,}"),
         ("computed in", f"{found.precision}, on {hardware.description()}"),
-        ("weights, gradients, optimizer", cache.megabytes(found.weights_bytes)),
-        ("activations of a step, about", cache.megabytes(found.activations_bytes)),
-        ("features kept on disk", cache.megabytes(found.cache_bytes) if options.cache else "none"),
-        ("time for the features, once", _duration(found.features_seconds)),
-        ("time of an epoch", _duration(found.epoch_seconds)),
-        (f"time in all, {options.epochs} epochs", _duration(found.seconds)),
+        ("weights, gradients, optimizer", wording.megabytes(found.weights_bytes)),
+        ("activations of a step, about", wording.megabytes(found.activations_bytes)),
+        ("features kept on disk", wording.megabytes(found.cache_bytes) if options.cache else "none"),
+        ("time for the features, once", wording.duration(found.features_seconds)),
+        ("time of an epoch", wording.duration(found.epoch_seconds)),
+        (f"time in all, {options.epochs} epochs", wording.duration(found.seconds)),
     ]
     print(report.table(("what", "how much"), rows))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{seconds:.1f} s"
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 # predict
@@ -444,12 +437,12 @@ def _size(value: str) -> int:
 
 
 def _cache_list(options) -> None:
-    from bert_tf import cache, report
+    from bert_tf import cache, report, wording
 
     found = cache.spaces(options.cache_dir)
     rows = [
         (
-            cache.megabytes(space.size),
+            wording.megabytes(space.size),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used)),
             str(space.description.get("checkpoint", "?")),
             f"{space.description.get('layers', '?')}, {space.description.get('pooling', '?')}",
@@ -459,14 +452,14 @@ def _cache_list(options) -> None:
         for space in found
     ]
     print(report.table(("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows))
-    print(f"\n{cache.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}")
+    print(f"\n{wording.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}")
 
 
 def _cache_prune(options) -> None:
-    from bert_tf import cache
+    from bert_tf import cache, wording
 
     removed = cache.prune(options.cache_dir, options.max_size)
-    print(f"Removed: {len(removed)} of the cache's folders, {cache.megabytes(sum(space.size for space in removed))}.")
+    print(f"Removed: {len(removed)} of the cache's folders, {wording.megabytes(sum(space.size for space in removed))}.")
 
 
 if __name__ == "__main__":

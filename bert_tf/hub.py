@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bert_tf.card import model_card
+
 
 def push(
     save: Callable[[Path], None],
@@ -56,40 +58,21 @@ def write_model_card(
         optimizer: the optimizer's settings.
         finetuned_from, tasks, dataset, language, license, tags: the card's header.
     """
-    from huggingface_hub import ModelCardData
-
     folder = Path(output_dir)
-    name = model_name or folder.resolve().name
-    header = ModelCardData(
-        model_name=name,
+    settings = {key: value for key, value in optimizer.items() if isinstance(value, (str, int, float))}
+    card = model_card(
+        {"history": history, "settings": settings},
+        model_name or folder.resolve().name,
+        finetuned_from=finetuned_from,
+        task=tasks if isinstance(tasks, str) else "text-classification",
+        datasets=_several(dataset),
         language=language,
         license=license,
-        library_name="keras",
-        pipeline_tag=tasks if isinstance(tasks, str) else "text-classification",
-        tags=[*_several(tags), "bert_tf", "generated_from_keras_callback"],
-        datasets=_several(dataset) or None,
-        base_model=finetuned_from if finetuned_from and not Path(finetuned_from).exists() else None,
+        tags=[*_several(tags), "generated_from_keras_callback"],
     )
-    lines = ["---", header.to_yaml(), "---", "", f"# {_cell(name)}", ""]
-    lines.append(
-        f"Fine-tuned from {_cell(finetuned_from)} with bert_tf." if finetuned_from else "Trained with bert_tf."
-    )
-    lines += ["", "## Training", ""]
-    settings = {key: value for key, value in optimizer.items() if isinstance(value, (str, int, float))}
-    lines += [f"- {_cell(key)}: {_cell(value)}" for key, value in settings.items()]
-    if history:
-        lines += ["", "| epoch | " + " | ".join(map(_cell, history)) + " |", "|---" * (len(history) + 1) + "|"]
-        for epoch, values in enumerate(zip(*history.values(), strict=True), 1):
-            lines.append(f"| {epoch} | " + " | ".join(f"{value:.4f}" for value in values) + " |")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _several(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
-
-
-def _cell(value) -> str:
-    """Text that cannot leave its place in Markdown or HTML."""
-    escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return " ".join(escaped.split()).replace("|", "&#124;")

@@ -1,6 +1,7 @@
 """What all tests share: no network, a cache of their own, tiny checkpoints."""
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -84,3 +85,22 @@ def reviews() -> dict:
     good = ["good", "really good and sturdy", "lovely thing, works well every day", "great, would buy it again"] * 3
     bad = ["bad", "really bad and flimsy", "awful thing, broke down the first day", "poor, went straight back"] * 3
     return {"text": good + bad, "label": ["positive"] * 12 + ["negative"] * 12}
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Debian's Chromium without a window, by selenium; keeps the console's messages and the network's requests."""
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+                 "disable-component-update", "disable-sync", f"user-data-dir={profile}"):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
