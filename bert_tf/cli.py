@@ -80,8 +80,8 @@ def _add_finetune(commands) -> None:
     command = commands.add_parser(
         "finetune",
         help="train a classifier on your labelled texts",
-        description="Trains a classifier on labelled texts and keeps its best epoch. Leaves in the output folder: model/ "
-        "(reads in bert_tf and in transformers), history.csv, metrics.json, curves.png, tensorboard/.",
+        description="Trains a classifier on labelled texts and keeps its best epoch. Leaves in the output folder: "
+        "report.html, model/ (reads in bert_tf and in transformers), history.csv, metrics.json, curves.png, tensorboard/.",
         epilog="Example: bert-tf finetune --train reviews.csv --epochs 10 --output-dir runs/reviews",
         formatter_class=_Help,
     )
@@ -120,6 +120,8 @@ def _add_output(command, folder: str) -> None:
         "--overwrite", action="store_true", help="replace what the output folder holds of an earlier run"
     )
     output.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    output.add_argument("--no-report", action="store_false", dest="report", help="write no report.html and no model card, "
+                        "which take some seconds")  # fmt: skip
 
 
 def _add_start(command, epochs: int):
@@ -127,8 +129,10 @@ def _add_start(command, epochs: int):
     data = command.add_argument_group("data")
     data.add_argument("--train", metavar="FILE", help="labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; "
                       "'demo' = the reviews that ship with bert-tf", required=True)  # fmt: skip
-    data.add_argument("--validation", metavar="FILE", help="texts to choose the best epoch by; if left out, a fifth of "
-                      "the training texts is held back")  # fmt: skip
+    data.add_argument("--validation", metavar="FILE", help="texts to choose the best epoch by; if left out, some of "
+                      "the training texts are held back")  # fmt: skip
+    data.add_argument("--validation-share", type=float, default=0.2, metavar="SHARE", help="of the training texts to hold "
+                      "back, where no validation texts are given")  # fmt: skip
     data.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
     data.add_argument("--label-column", metavar="NAME", help="column with the class; if left out, found by its name")
     data.add_argument(
@@ -182,7 +186,7 @@ def _sources(settings: dict):
     from bert_tf.data import demo_reviews, read_examples
 
     train, validation = settings.pop("train"), settings.pop("validation")
-    columns = (settings.pop("text_column"), settings.pop("label_column"))
+    columns = (settings["text_column"], settings["label_column"])
     if train == "demo":
         train, validation = demo_reviews()[0], validation or "demo"
     if validation == "demo":
@@ -199,8 +203,8 @@ def _add_search(commands) -> None:
         "search",
         help="find the learning rate, batch size and epochs that train best",
         description="Tries many settings on the same features and keeps the best trial's model. A setting is one value, "
-        "several (0.1,0.3: one of these) or a range (1e-4:1e-2). Leaves in the output folder: model/, trials.csv, best.json, "
-        "search.png, tensorboard/, trials/.",
+        "several (0.1,0.3: one of these) or a range (1e-4:1e-2). Leaves in the output folder: report.html, model/, "
+        "trials.csv, best.json, search.png, tensorboard/, trials/.",
         epilog="Example: bert-tf search --train reviews.csv --max-trials 30 --epochs 20 --output-dir runs/search",
         formatter_class=_Help,
     )

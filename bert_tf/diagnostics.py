@@ -22,15 +22,16 @@ SHOWN = 20  # texts in a list that people read
 # Curves
 
 
-def overfitting(history: History, chance: float | None = None) -> dict[str, Any]:
+def overfitting(history: History, chance: float | None = None, kept: int | None = None) -> dict[str, Any]:
     """Says in words what the curves show.
 
     Args:
         history: `loss` and `val_loss`, one value an epoch.
         chance: float, the validation loss of always guessing each class by its share (the entropy of the shares); None =
             unknown.
+        kept: int, the epoch whose model was kept, from 1; None = that of the lowest validation loss.
     Returns: dict of `kind` ("diverged", "nothing learned", "one epoch", "improving", "settled", "overfitting", "unsteady"),
-        `best_epoch` from 1, `epochs`, `gap_at_best`, `gap_at_last` (validation less training loss, nats), `verdict`.
+        `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation less training loss, nats), `verdict`.
     Raises: ValueError if `loss` and `val_loss` are not of equal length, at least 1.
 
     >>> overfitting({"loss": [0.7, 0.4, 0.1], "val_loss": [0.6, 0.5, 0.9]})["kind"]
@@ -43,6 +44,9 @@ def overfitting(history: History, chance: float | None = None) -> dict[str, Any]
             f"Received: {len(train)} and {len(validation)} values"
         )
     kind, best, verdict = _judged(train, validation, chance)
+    if kept and best and kept != best:
+        verdict += f" The model of epoch {kept} is kept, which did best by another measure."
+    best = kept or best
     gaps = [there - here for here, there in zip(train, validation, strict=True)]
     return {
         "kind": kind,
@@ -93,8 +97,8 @@ def _judged(train: list[float], validation: list[float], chance: float | None) -
             best,
             (
                 f"Overfitting after epoch {best}: {at_best} and then {rose}, while training loss went on falling, from "
-                f"{shown(train[best - 1], 'score')} to {shown(train[-1], 'score')}. The model of epoch {best} is kept: the later "
-                "epochs did no harm and were not needed."
+                f"{shown(train[best - 1], 'score')} to {shown(train[-1], 'score')}. The best epoch is kept, so that the later ones "
+                "did no harm; they were not needed."
             ),
         )
     return (

@@ -19,6 +19,7 @@ def of_run(
     validation: tuple[Iterable[str], Any],
     probabilities: Any,
     history: Mapping[str, Sequence[float]],
+    best_epoch: int | None = None,
     features: Any = None,
     lengths: Mapping[str, Any] | None = None,
     max_length: int | None = None,
@@ -32,6 +33,7 @@ def of_run(
         train, validation: `(texts, labels)`: texts that can be iterated again and again, labels int `(N,)` and `(M,)`.
         probabilities: float `(M, C)`, what the kept model says of the validation texts.
         history: metric -> value of each epoch.
+        best_epoch: int, the epoch whose model was kept; None = that of the lowest validation loss.
         features: float `(N, D)`, what wrong labels are looked for with; None = the TF-IDF of the texts, which on 2,000
             reviews with 5 % of labels flipped found more (10 times chance) than MiniLM's [CLS] vectors (7 times) and less
             than the means of all its layers (12 times).
@@ -39,12 +41,13 @@ def of_run(
         seed: int.
         **others: what is known already: `title`, `subtitle`, `parameters`, `cost`, `settings`, `versions`, `command`,
             `sections`; see `bert_tf.sections.sections`.
-    Returns: facts. Without scikit-learn the floor and the likely wrong labels are missing, and `hints` says so.
+    Returns: facts. Without scikit-learn, or with texts that it finds nothing in, the floor and the likely wrong labels are
+        missing, and `hints` says so.
     Raises: ValueError for numbers that do not fit each other.
     """
     splits = {"training": train, "validation": validation}
     texts, labels = [*validation[0]], np.asarray(validation[1])
-    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels))
+    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels), best_epoch)
     found: dict[str, Any] = {
         **scores.evaluate(labels, probabilities, label_names, seed),
         "best_epoch": overfitting["best_epoch"],
@@ -67,7 +70,7 @@ def of_run(
     }
     try:
         found |= _second_opinions(label_names, train, texts, labels, np.asarray(probabilities), features, seed)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         found["hints"] = [f"The floor and likely wrong labels are not shown. {error}"]
     return found | others
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import keras
 
-from bert_tf import checkpoint, report, run_folder
+from bert_tf import checkpoint, run_folder, run_report
 from bert_tf.backup import Backup
 from bert_tf.job import prepare
+from bert_tf.report import write_history, write_json
 from bert_tf.training import LEARNING_RATES, Recipe, compile_model
 from bert_tf.training import train as train_model
+from bert_tf.wording import shown
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def finetune(
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
+    report: bool = True,
     verbose: str | int = "auto",
 ) -> Finetuned:
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
@@ -78,8 +81,8 @@ def finetune(
         train, validation: a source that `bert_tf.read_examples` reads (path, `"tfds:NAME@SPLIT"`, DataFrame, dict of
             lists, pair). Without `validation`, `validation_share` of the training texts is held back, stratified.
         checkpoint: folder or hub name; `"minilm"` is the embedded default.
-        output_dir: folder for model/ (Hugging Face folder with tokenizer), history.csv, metrics.json, curves.png,
-            tensorboard/. Nothing is written before the data and the checkpoint have been read and found good.
+        output_dir: folder for report.html, model/ (Hugging Face folder with tokenizer and model card), history.csv,
+            metrics.json, curves.png, tensorboard/. Nothing is written before the data and the checkpoint have been read and found good.
         unfreeze: layers of the base to train: 0 = none, k = the top k, "all".
         epochs: int, the most passes over the data.
         learning_rate: float; None = 1e-3 with a frozen base, else 5e-5.
@@ -103,6 +106,8 @@ def finetune(
         seed: int, decides the split, the new head, the order of the texts and dropout.
         overwrite, resume: bool, what to do where `output_dir` already holds a run: start anew, or go on after the last
             finished epoch.
+        report: bool, whether to write report.html and the model card (model/README.md). They take some seconds, and want
+            scikit-learn for the floor and for labels that are likely wrong.
         verbose: as in `keras.Model.fit`; "auto" = a progress bar on a terminal, else a line an epoch; 0 = silent.
     Returns: `Finetuned`.
     Raises: ValueError, FileNotFoundError or FileExistsError that says what was found and what to do.
@@ -145,7 +150,9 @@ def finetune(
     settings.pop("micro_batch_size")  # decides no result
     compile_model(model, recipe, len(job.train))  # a wrong optimizer is to be known before the long work
     run_folder.check_resumable(output_dir, settings, resume)
+    began = time.monotonic()
     inputs = job.inputs(model, cache, cache_dir, verbose != 0, say)
+    seconds = {"features of the frozen layers": time.monotonic() - began}
     run_folder.start(output_dir, settings, overwrite, resume)
 
     backup = Backup(output_dir / "state", early_stopping=early_stopping)
@@ -171,7 +178,9 @@ def finetune(
     def ready(micro_batches: int) -> None:
         compile_model(model, recipe, len(job.train), micro_batches)
 
+    began = time.monotonic()
     train_model(model, recipe, ready, fit, backup, say)
+    seconds["training"] = time.monotonic() - began
 
     history = backup.history
     best = backup.restore_best(model)
@@ -191,9 +200,23 @@ def finetune(
     run_folder.finish(output_dir, model, job.tokenizer, history, metrics)
     backup.remove()
     say(
-        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {metrics['val_loss']:.4f}, "
-        f"validation accuracy {metrics['val_accuracy']:.4f}. {metrics['seconds']:.0f} s. In {output_dir}/:"
+        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {shown(metrics['val_loss'], 'score')}, "
+        f"validation accuracy {shown(metrics['val_accuracy'], 'score')}. {shown(metrics['seconds'], 'seconds')}."
     )
+    if report:
+        options = {
+            **asdict(recipe), "unfreeze": unfreeze, "dropout": dropout, "precision": precision, "seed": seed,
+            "text_column": text_column, "label_column": label_column, "new_head": new_head, "no_cache": cache is False,
+        }  # fmt: skip
+        metrics |= run_report.write(
+            output_dir, job, lambda: job.probabilities(model, inputs, batch_size), results=metrics, history=history,
+            settings=settings, parameters=model.parameter_table(), command=run_report.command(job, options),
+            seconds={"all of it, this report aside": metrics["seconds"], **seconds},
+        )  # fmt: skip
+        write_json(output_dir / "metrics.json", metrics)
+    if "floor" in metrics:
+        say(metrics["floor"]["comparison"]["verdict"])
+    say(f"In {output_dir}/:")
     say("  " + ", ".join(name for name in run_folder.OUTPUTS if (output_dir / name).exists()))
     if not (output_dir / "curves.png").exists():
         say("  (for curves.png: pip install 'bert-tf[plots]')")
@@ -208,7 +231,7 @@ class _HistoryFile(keras.callbacks.Callback):
         self.backup, self.file = backup, file
 
     def on_epoch_end(self, epoch, logs=None):
-        report.write_history(self.file, self.backup.history)
+        write_history(self.file, self.backup.history)
 
 
 def _say(text: str) -> None:

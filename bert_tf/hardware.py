@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -94,6 +95,26 @@ def keep_memory() -> bool:
         return False
     # malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD (32 MB is its most), M_ARENA_MAX
     return all(mallopt(name, value) for name, value in ((-1, 1 << 30), (-2, 1 << 26), (-3, 1 << 25), (-8, 1)))
+
+
+def peak_memory() -> dict[str, int]:
+    """Returns the most memory that this process has held so far, in bytes: where it lies -> how much. What the system or
+    the backend does not tell is missing."""
+    found = {}
+    try:
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        found["main memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if accelerators() and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for device in tf.config.list_logical_devices("GPU"):
+            name = device.name.removeprefix("/device:")
+            found[name] = tf.config.experimental.get_memory_info(name)["peak"]
+    return found
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -25,6 +25,7 @@ from bert_tf.families import FAMILIES
 from bert_tf.features import Features, extract, kept_in
 from bert_tf.models import CLASSES
 from bert_tf.pipeline import batches, by_length
+from bert_tf.scores import softmax
 from bert_tf.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
 
 Say = Callable[[str], None]
@@ -42,6 +43,7 @@ class Job:
         max_length: int, tokens.
         precision: str, what is computed in: "float32" or "bfloat16".
         asked: str, what was asked for, "auto" as well.
+        share: float, of the texts that was held back for validation; None = validation texts were given.
     """
 
     checkpoint: str
@@ -52,6 +54,7 @@ class Job:
     max_length: int
     precision: str
     asked: str
+    share: float | None
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -108,7 +111,7 @@ class Job:
         """Returns what `inputs` gave and the labels, of the training texts and of the validation texts, these from short
         to long."""
         size = len(self.train)
-        order = by_length(self.tokens.take(np.arange(size, len(self.tokens))))
+        order = self._short_to_long
         train = inputs.take(np.arange(size)), self.train.labels
         return train, (inputs.take(size + order), self.validation.labels[order])
 
@@ -119,6 +122,23 @@ class Job:
     def held_back(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
         return batches(*self.parts(inputs)[1], batch_size=batch_size, pad_token_id=self._pad)
+
+    def probabilities(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
+        """Returns what a model says of the validation texts, in their order, float `(M, C)`; from the very batches that it is
+        measured on in training."""
+        logits = model.predict(self.held_back(inputs, batch_size), verbose=0).logits
+        found = np.empty(logits.shape)
+        found[self._short_to_long] = softmax(logits.astype("float64"))
+        return found
+
+    def uncut_lengths(self) -> dict[str, np.ndarray]:
+        """Returns how many tokens the texts have before they are cut, int64: "training" and "validation"."""
+        lengths, size = self.tokens.uncut, len(self.train)
+        return {} if lengths is None else {"training": lengths[:size], "validation": lengths[size:]}
+
+    @cached_property
+    def _short_to_long(self) -> np.ndarray:
+        return by_length(self.tokens.take(np.arange(len(self.train), len(self.tokens))))
 
     @property
     def _pad(self) -> int:
@@ -181,7 +201,8 @@ def prepare(
     held_back = held_back.relabel(examples.label_names)
     max_length = resolve_max_length(max_length, model.config, source)
     model.freeze(unfreeze)
-    return Job(source, examples, held_back, tokenizer, model, max_length, computed_in, precision)
+    share = validation_share if validation is None else None
+    return Job(source, examples, held_back, tokenizer, model, max_length, computed_in, precision, share)
 
 
 def _read(train, validation, text_column, label_column, share, seed, say) -> tuple[Examples, Examples]:

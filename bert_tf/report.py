@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bert_tf.wording import shown
+
 History = Mapping[str, Sequence[float]]  # metric -> value of each epoch, as Keras' history
 
 
@@ -125,7 +127,7 @@ def plot_curves(file: Path, history: History, title: str) -> bool:
         value = history[f"val_{metric}"][best - 1]
         axes.axvline(best, color="gray", linewidth=1, linestyle=":")
         axes.plot([best], [value], marker="*", markersize=13, color="tab:orange", markeredgecolor="black", linestyle="none",
-                  label=f"kept: epoch {best}, {value:.3f}")  # fmt: skip
+                  label=f"kept: epoch {best}, {shown(value, 'score')}")  # fmt: skip
         axes.set_xlabel("epoch")
         axes.set_ylabel("cross-entropy loss (nats)" if metric == "loss" else "accuracy (share of texts)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -180,7 +182,7 @@ def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
     header = ["trial", *varied, "best epoch", "val_loss", "val_accuracy", "seconds"]
     cells = [
         [row["trial"], *(f"{row[name]:.3g}" if isinstance(row[name], float) else str(row[name]) for name in varied),
-         f"{row['best_epoch']} of {row['epochs']}", f"{row['val_loss']:.4f}", f"{row['val_accuracy']:.4f}",
+         f"{row['best_epoch']} of {row['epochs']}", shown(row["val_loss"], "score"), shown(row["val_accuracy"], "score"),
          f"{row['seconds']:.1f}"]
         for row in rows
     ]  # fmt: skip

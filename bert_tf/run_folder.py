@@ -8,9 +8,9 @@ from typing import Any
 from bert_tf import checkpoint, report
 
 RUN = "run.json"  # a folder that holds one is a run; written first
-OUTPUTS = ("model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
+OUTPUTS = ("report.html", "model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
 RESULTS = ("metrics.json", "best.json")  # written last: the run is finished
-SEARCH_OUTPUTS = ("model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", RUN)
+SEARCH_OUTPUTS = ("report.html", "model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", RUN)
 
 
 def check_folder(output_dir: Path, overwrite: bool, resume: bool, sources: Sequence[Any]) -> None:

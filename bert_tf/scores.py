@@ -187,7 +187,7 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     after = probabilities.copy()
     for fitted, judged in ((half, ~half), (~half, half)):
         if fitted.any() and judged.any():
-            after[judged] = _softmax(logits[judged] / temperature(labels[fitted], probabilities[fitted]))
+            after[judged] = softmax(logits[judged] / temperature(labels[fitted], probabilities[fitted]))
     rows = np.arange(len(labels))
     return {
         "error": _calibration_error(confidence, right, bins),
@@ -229,7 +229,7 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     given = logits[np.arange(len(labels)), labels].mean()
 
     def slope(inverse: float) -> float:
-        return float((_softmax(logits * inverse) * logits).sum(axis=1).mean() - given)
+        return float((softmax(logits * inverse) * logits).sum(axis=1).mean() - given)
 
     low, high = math.log(0.05), math.log(20)
     for _ in range(25):
@@ -238,7 +238,8 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return math.exp(-(low + high) / 2)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns probabilities, float `(N, C)`, rows sum to 1."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 

@@ -2,11 +2,12 @@
 
 import operator
 import os
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,12 @@ class Tokens:
     Attributes:
         ids: int32 `(total,)`, all texts one after the other.
         ends: int64 `(N,)`, where each text ends in `ids`.
+        uncut: int64 `(N,)`, how many tokens each text had before it was cut; None = not known.
     """
 
     ids: np.ndarray
     ends: np.ndarray
+    uncut: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -43,14 +46,20 @@ class Tokens:
     def take(self, indices: np.ndarray) -> "Tokens":
         """Returns the tokens of the texts at `indices`, in that order."""
         chosen = [self[i] for i in indices]
-        return Tokens(np.concatenate(chosen) if chosen else self.ids[:0], np.cumsum(self.lengths[indices]))
+        return Tokens(
+            np.concatenate(chosen) if chosen else self.ids[:0],
+            np.cumsum(self.lengths[indices]),
+            None if self.uncut is None else self.uncut[indices],
+        )
 
 
 def join(*parts: Tokens) -> Tokens:
     """Returns the texts of several `Tokens`, one after the other, as one."""
+    uncut = [part.uncut for part in parts if part.uncut is not None]
     return Tokens(
         np.concatenate([part.ids for part in parts]),
         np.cumsum(np.concatenate([part.lengths for part in parts]), dtype="int64"),
+        np.concatenate(uncut) if len(uncut) == len(parts) else None,
     )
 
 
@@ -91,16 +100,27 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
     from tqdm import tqdm
 
     total = len(texts) if isinstance(texts, Sized) else None
-    chunks, lengths = [], []
+    chunks: list[np.ndarray] = []
+    lengths: list[int] = []
+    uncut: list[int] = []
     with tqdm(total=total, desc="Tokenizing", unit=" texts", disable=(total or 0) < SHOW_PROGRESS_FROM) as progress:
         remaining = iter(texts)
         while chunk := list(islice(remaining, CHUNK)):
-            rows = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
+            found = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)
+            rows = found["input_ids"]
             lengths += [len(row) for row in rows]
+            uncut += [len(row) + _cut_off(row, found.encodings[i], max_length) for i, row in enumerate(rows)]
             chunks.append(np.concatenate([np.asarray(row, "int32") for row in rows]))
             progress.update(len(chunk))
     ids = np.concatenate(chunks) if chunks else np.zeros(0, "int32")
-    return Tokens(ids, np.cumsum(lengths, dtype="int64"))
+    return Tokens(ids, np.cumsum(lengths, dtype="int64"), np.array(uncut, "int64"))
+
+
+def _cut_off(row: Sequence[int], encoding: Any, max_length: int) -> int:
+    """Returns how many tokens of a text were cut: the tokenizer keeps them, in parts with special tokens of their own."""
+    if len(row) < max_length:
+        return 0
+    return sum(len(part.ids) - sum(part.special_tokens_mask) for part in encoding.overflowing)
 
 
 def resolve_max_length(max_length: int | None, config, source: str | Path) -> int:

@@ -1,0 +1,115 @@
+"""What a finished run is told by: report.html in its folder and the model card beside its model."""
+
+import logging
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert_tf import card, checkpoint, facts, hardware, page, report
+from bert_tf.job import Job
+from bert_tf.sections import Section
+
+log = logging.getLogger("bert_tf")
+
+REPORT = "report.html"
+CARD = "README.md"
+ORIGINS = {checkpoint.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # where on the hub what has a name here is from
+IN_RESULTS = ("scores", "calibration", "floor", "overfitting")  # of the facts, what metrics.json and best.json get too
+
+
+def write(
+    output_dir: Path,
+    job: Job,
+    predict: Callable[[], np.ndarray],
+    *,
+    results: Mapping[str, Any],
+    history: report.History,
+    settings: Mapping[str, Any],
+    parameters: Sequence[tuple[str, int, int]],
+    seconds: Mapping[str, float],
+    command: str,
+    sections: Sequence[Section] = (),
+) -> dict[str, Any]:
+    """Writes report.html and model/README.md of a run that is finished and saved.
+
+    Whatever goes wrong here is logged in one line, and the run stands without its report.
+
+    Args:  (M validation texts, C classes)
+        predict: `() -> float (M, C)`, what the kept model says of the validation texts, in their order.
+        results: what metrics.json or best.json holds: `best_epoch`, `val_loss` and `val_accuracy` as measured on the kept
+            model, `versions`. These are the numbers shown, so that no digit differs.
+        history: metric -> value of each epoch.
+        settings: name -> value, to show; `unfreeze` and `seed` among them.
+        parameters: see `bert_tf.sections.sections`.
+        seconds: what took how long.
+        command: str, what gives the same again.
+        sections: more to show, such as a search's trials.
+    Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `floor`, `overfitting`; those
+        that could not be worked out are missing.
+    """
+    try:
+        found = facts.of_run(
+            label_names=job.train.label_names,
+            train=(job.train.texts, job.train.labels),
+            validation=(job.validation.texts, job.validation.labels),
+            probabilities=predict(),
+            history=history,
+            best_epoch=results["best_epoch"],
+            lengths=job.uncut_lengths(),
+            max_length=job.max_length,
+            seed=settings["seed"],
+            title=_title(job),
+            subtitle=_subtitle(job, settings["unfreeze"]),
+            parameters=parameters,
+            cost=[
+                *((what, value, "seconds") for what, value in seconds.items()),
+                *((f"most memory held, {where}", size, "bytes") for where, size in hardware.peak_memory().items()),
+            ],
+            sections=sections,
+            settings=settings,
+            versions=results["versions"],
+            command=command,
+        )
+        for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
+            found["scores"][name]["value"] = results[measured]
+        page.write_report(output_dir / REPORT, found)
+        name = output_dir.resolve().name
+        text = card.model_card(found, name, finetuned_from=ORIGINS.get(job.checkpoint, job.checkpoint))
+        report.write_text(output_dir / "model" / CARD, text)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        log.warning("The run is complete, but its report could not be written: %s", reason)
+        return {}
+    calibration = {name: value for name, value in found["calibration"].items() if name != "bins"}
+    return {name: found[name] for name in IN_RESULTS if name in found} | {"calibration": calibration}
+
+
+def _title(job: Job) -> str:
+    return f"{Path(job.train.source).name}: {Path(job.checkpoint).name} fine-tuned"
+
+
+def _subtitle(job: Job, unfreeze: int | str) -> str:
+    trained = {0: "the base frozen", "all": "all of it trained"}.get(unfreeze, f"its top {unfreeze} layers trained")
+    return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {Path(job.checkpoint).name}, {trained}."
+
+
+def command(job: Job, options: Mapping[str, Any]) -> str:
+    """Returns the `bert-tf finetune` that trains the same model again; FILE stands for a source that is no file.
+
+    Args:
+        options: name of an option, as of `bert_tf.finetune` -> value. What is None or False is left out, True stands alone.
+    """
+    sources = {"train": job.train.source}
+    if job.share is None:
+        sources["validation"] = job.validation.source
+    parts = ["bert-tf", "finetune"]
+    for name, source in sources.items():
+        parts += [f"--{name}", source if source.startswith("tfds:") or Path(source).exists() else "FILE"]
+    given = {"validation_share": job.share, "checkpoint": job.checkpoint, "max_length": job.max_length, **options}
+    for name, value in given.items():
+        if value is not None and value is not False:
+            parts += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(parts)
