@@ -19,9 +19,10 @@ FOLDS = 5
 def _scikit_learn() -> Iterator[None]:
     try:
         from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
     except ImportError as error:
         raise ImportError("This needs scikit-learn, which is not installed: pip install 'bert-tf[report]'") from error
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # more threads wait for each other, and for TensorFlow's
         warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is near enough here
         yield
 
