@@ -150,6 +150,14 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             "early_stopping": self.recipe.early_stopping, "optimizer": self.recipe.optimizer, "seed": self.seed,
         }  # fmt: skip
 
+    def options(self) -> dict[str, Any]:
+        """Returns the options of `bert_tf.finetune` that all trials have in common; `job` knows those of the data."""
+        given = {name: self._options[name] for name in ("precision", "text_column", "label_column", "new_head", "seed")}
+        return {
+            "epochs": self.recipe.epochs, "schedule": self.recipe.schedule, "optimizer": self.recipe.optimizer,
+            "micro_batch_size": self.recipe.micro_batch_size, **given,
+        }  # fmt: skip
+
     def remarks(self) -> list[str]:
         """Returns why learning rates at the ends of the space may not learn."""
         found: dict[str | None, None] = {}

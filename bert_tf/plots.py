@@ -68,7 +68,8 @@ def draw(plot: Mapping[str, Any], number: int) -> Html:
 
 
 def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the numbers of a plot as a table: a row an x, a column a series; named points have a row each."""
+    """Returns the numbers of a plot as a table: a row an x, a column a series; named points, and those that share an x in
+    one series, have a row each."""
     x, y = plot["x"], plot["y"]
     x_kind, y_kind = x.get("kind", "plain"), y.get("kind", "plain")
 
@@ -84,10 +85,18 @@ def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
         ]
     else:
         columns = [(x["label"], x_kind), *((series["name"], y_kind) for series in plot["series"])]
-        rows = [
-            [name(at), *(_estimate(s, s["x"].index(at)) if at in s["x"] else None for s in plot["series"])]
-            for at in sorted({at for series in plot["series"] for at in series["x"]})
-        ]
+        several = any(len(set(series["x"])) < len(series["x"]) for series in plot["series"])  # points above each other
+        rows = (
+            [
+                [name(at), *(_estimate(s, j) if k == i else None for k, s in enumerate(plot["series"]))]
+                for at, i, j in sorted((at, i, j) for i, s in enumerate(plot["series"]) for j, at in enumerate(s["x"]))
+            ]
+            if several
+            else [
+                [name(at), *(_estimate(s, s["x"].index(at)) if at in s["x"] else None for s in plot["series"])]
+                for at in sorted({at for series in plot["series"] for at in series["x"]})
+            ]
+        )
     return {"columns": [{"name": column, "kind": kind} for column, kind in columns], "rows": rows}
 
 
@@ -168,7 +177,7 @@ def _curve(series: Mapping[str, Any], x_axis: _Axis, y_axis: _Axis, i: int) -> H
     shapes = _whiskers(series, x_axis, y_axis)
     if series.get("as_", "line") == "line":
         shapes.append(element("polyline", points=" ".join(f"{x:g},{y:g}" for x, y in at), class_="line"))
-    if len(at) <= MARKED:
+    if len(at) <= MARKED or series.get("as_") == "points":
         shapes += [_marker(x, y, i) for x, y in at]
     return element("g", shapes, class_=f"series-{i % STYLES}")
 
@@ -231,7 +240,7 @@ def _legend(every: Sequence[Mapping[str, Any]]) -> tuple[list[Html], int]:
         else:
             line = element("polyline", points=f"{at:g},{top} {at + width:g},{top}", class_="line")
             sample = [line] if as_ == "line" else []
-            sample += [_marker(at + width / 2, top, i)] if len(series["x"]) <= MARKED else []
+            sample += [_marker(at + width / 2, top, i)] if len(series["x"]) <= MARKED or as_ == "points" else []
         shapes.append(element("g", sample, class_=f"series-{i % STYLES}{' bars' if as_ == 'bars' else ''}"))
         shapes.append(_text(at + width + 5, top + 4, series["name"], "start"))
         at += room

@@ -31,7 +31,7 @@ def write(
     parameters: Sequence[tuple[str, int, int]],
     seconds: Mapping[str, float],
     command: str,
-    sections: Sequence[Section] = (),
+    sections: Callable[[], Sequence[Section]] = tuple,
 ) -> dict[str, Any]:
     """Writes report.html and model/README.md of a run that is finished and saved.
 
@@ -46,7 +46,7 @@ def write(
         parameters: see `bert_tf.sections.sections`.
         seconds: what took how long.
         command: str, what gives the same again.
-        sections: more to show, such as a search's trials.
+        sections: `() -> sections` that are shown as well, such as a search's trials.
     Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `floor`, `overfitting`; those
         that could not be worked out are missing.
     """
@@ -68,7 +68,7 @@ def write(
                 *((what, value, "seconds") for what, value in seconds.items()),
                 *((f"most memory held, {where}", size, "bytes") for where, size in hardware.peak_memory().items()),
             ],
-            sections=sections,
+            sections=sections(),
             settings=settings,
             versions=results["versions"],
             command=command,

@@ -4,7 +4,6 @@ import contextlib
 import io
 import math
 import operator
-import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -18,10 +17,13 @@ from keras import ops
 from keras_tuner.src import config
 from tqdm import tqdm
 
-from bert_tf import checkpoint, oracles, report, run_folder
+from bert_tf import checkpoint, oracles, report, run_folder, run_report
 from bert_tf.features import extract
 from bert_tf.hypermodel import RECORD, SPACE, ClassifierHyperModel
 from bert_tf.models import TFAutoModelForSequenceClassification
+from bert_tf.scores import softmax
+from bert_tf.search_sections import search_sections
+from bert_tf.wording import shown
 
 KEPT = 5  # trials whose weights are kept, the best ones
 TRIALS = "trials"  # KerasTuner's folder in that of the search
@@ -66,6 +68,7 @@ def search(
     lease: float = oracles.LEASE,
     overwrite: bool = False,
     resume: bool = False,
+    report: bool = True,
     verbose: bool = True,
     **hypermodel: Any,
 ) -> Searched | None:
@@ -80,7 +83,7 @@ def search(
 
     Args:
         train, validation, checkpoint: as for `bert_tf.finetune`.
-        output_dir: folder for model/, trials.csv, best.json, search.png, tensorboard/, trials/.
+        output_dir: folder for report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.
         tuner: "random", "bayesian", "grid" or "hyperband".
         max_trials: int; None = 30, for "hyperband" as many as it takes by itself.
         epochs: int, the largest number.
@@ -92,6 +95,7 @@ def search(
         overwrite, resume: bool, what to do where `output_dir` already holds a search: start anew, or go on with it: finished
             trials are not run again, the one that was running goes on after its last finished epoch. With a larger
             `max_trials` a finished search goes on, too.
+        report: bool, whether to write report.html and the model card, see `bert_tf.finetune`.
         verbose: bool, whether to say how it goes.
         **hypermodel: more arguments of `bert_tf.ClassifierHyperModel`: the space (`learning_rate`, `batch_size`, `dropout`,
             `weight_decay`, `warmup`, `unfreeze`), `objective`, `early_stopping`, `seed`, and those of `bert_tf.finetune`.
@@ -154,7 +158,7 @@ def search(
             oracles.serve(oracle, address, progress.refresh)
         else:
             tuner_.search()
-    return _finish(made, oracle, settings, output_dir, started, say)
+    return _finish(made, oracle, settings, output_dir, started, say, report)
 
 
 class _Tuner(keras_tuner.Tuner):
@@ -232,14 +236,15 @@ class _Progress:
         gave = f"failed: {record['failed']}" if record.get("failed") else self._gave(record)
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
-            gave += f"; best so far {best.score:.4f} (trial {best.trial_id})"
+            gave += f"; best so far {shown(best.score, 'score')} (trial {best.trial_id})"
         self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {values}: {gave}. About {left:.0f} s left.")
         self.bar.update(1)
         _prune(self.oracle, self.output_dir / TRIALS)
 
     def _gave(self, record) -> str:
         history, best = record["history"], record["best_epoch"]
-        return f"{self.objective} {history[self.objective][best - 1]:.4f} at epoch {best} of {len(history['loss'])}"
+        reached = shown(history[self.objective][best - 1], "score")
+        return f"{self.objective} {reached} at epoch {best} of {len(history['loss'])}"
 
 
 def _short(value: Any) -> str:
@@ -288,7 +293,9 @@ def _join(output_dir: Path, settings: dict) -> None:
 # Results
 
 
-def _finish(made: ClassifierHyperModel, oracle, settings, output_dir: Path, started: float, say) -> Searched:
+def _finish(
+    made: ClassifierHyperModel, oracle, settings, output_dir: Path, started: float, say, with_report: bool
+) -> Searched:
     objective, job = made.objective, made.job
     records = {
         trial_id: checkpoint.read_json(output_dir / TRIALS / f"trial_{trial_id}" / RECORD)
@@ -313,15 +320,17 @@ def _finish(made: ClassifierHyperModel, oracle, settings, output_dir: Path, star
     run_folder.save_model(output_dir, model, job.tokenizer)
     report.plot_search(output_dir / "search.png", rows, {n: r["history"] for n, r in records.items()}, objective)
     values = {name: best[name] for name in names}
+    again = run_report.command(job, {**made.options(), **values})
+    measured, probabilities = _measured(output_dir / "model", job, values["unfreeze"], made.cache_dir)
     result = {
         "trial": best["trial"],
         "values": values,
         "best_epoch": best["best_epoch"],
         "in_search": {name: best[name] for name in metrics},
-        **_measured(output_dir / "model", job, values["unfreeze"], made.cache_dir),
+        **measured,
         "trials": len(rows),
         "failed": len(rows) - len(finished),
-        "finetune": _command(job, values, made),
+        "finetune": again,
         "seconds": round(time.monotonic() - started, 2),
         "settings": settings,
         "versions": {name: version(name) for name in ("bert-tf", "keras", "keras-tuner", "transformers")},
@@ -331,17 +340,43 @@ def _finish(made: ClassifierHyperModel, oracle, settings, output_dir: Path, star
     if failed := len(rows) - len(finished):
         say(f"{failed} trials failed; why stands in trials.csv.")
     say(
-        f"\nBest: trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} {best[objective]:.4f}. "
-        f"The saved model, computed in float32: validation loss {result['val_loss']:.4f}, validation accuracy "
-        f"{result['val_accuracy']:.4f}. {result['seconds']:.0f} s. In {output_dir}/:"
+        f"\nBest: trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} "
+        f"{shown(best[objective], 'score')}. The saved model, computed in float32: validation loss "
+        f"{shown(result['val_loss'], 'score')}, validation accuracy {shown(result['val_accuracy'], 'score')}. "
+        f"{shown(result['seconds'], 'seconds')}."
     )
+    if with_report:
+        histories = {name: record["history"] for name, record in records.items()}
+        result |= run_report.write(
+            output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],
+            settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=again,
+            seconds={"the whole search, this report aside": result["seconds"], "the best trial": best["seconds"]},
+            sections=lambda: search_sections(rows, histories, objective, names),
+        )  # fmt: skip
+        report.write_json(output_dir / "best.json", result)
+    if "floor" in result:
+        say(result["floor"]["comparison"]["verdict"])
+    say(f"In {output_dir}/:")
     say("  " + ", ".join(name for name in run_folder.SEARCH_OUTPUTS if (output_dir / name).exists()))
     say(f"The same by finetune: {result['finetune']}")
     return Searched(model, job.tokenizer, rows, result, output_dir)
 
 
-def _measured(folder: Path, job, unfreeze: int | str, cache_dir) -> dict[str, float]:
-    """Loads the saved model again, in float32, and measures it on the validation texts: what it gives wherever it is used."""
+def _shown_settings(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings and the best trial's values, the space a line a name."""
+    space = {
+        f"searched: {name}": f"{found['lowest']} to {found['highest']}" if isinstance(found, dict)
+        else ", ".join(map(str, found)) if isinstance(found, (list, tuple)) else found
+        for name, found in settings["space"].items()
+    }  # fmt: skip
+    return {**{name: value for name, value in settings.items() if name != "space"}, **values, **space}
+
+
+def _measured(folder: Path, job, unfreeze: int | str, cache_dir) -> tuple[dict[str, float], np.ndarray]:
+    """Loads the saved model again, in float32, and measures it on the validation texts: what it gives wherever it is used.
+
+    Returns: `val_loss` and `val_accuracy`; probabilities, `(texts, classes)`.
+    """
     model = TFAutoModelForSequenceClassification.from_pretrained(folder)
     model.freeze(0)
     size = len(job.train)
@@ -354,18 +389,4 @@ def _measured(folder: Path, job, unfreeze: int | str, cache_dir) -> dict[str, fl
     logits = model.predict({"features": rows}, batch_size=4096, verbose=0).logits
     losses = ops.convert_to_numpy(model.hf_compute_loss(job.validation.labels, logits))
     right = logits.argmax(axis=1) == job.validation.labels
-    return {"val_loss": float(losses.mean()), "val_accuracy": float(right.mean())}
-
-
-def _command(job, values: dict[str, Any], made: ClassifierHyperModel) -> str:
-    """Returns the command that trains the best trial again."""
-    parts: list[Any] = ["bert-tf finetune"]
-    for name, source in (("--train", job.train.source), ("--validation", job.validation.source)):
-        if name == "--train" or source != job.train.source:  # else a part held back by the seed
-            known = source.startswith("tfds:") or Path(source).exists()
-            parts += [name, source if known else "FILE"]
-    parts += ["--checkpoint", job.checkpoint, "--epochs", made.recipe.epochs, "--max-length", job.max_length]
-    for name, value in values.items():
-        parts += ["--" + name.replace("_", "-"), value]
-    parts += ["--schedule", made.recipe.schedule, "--seed", made.seed]
-    return " ".join([parts[0], *(shlex.quote(str(part)) for part in parts[1:])])
+    return {"val_loss": float(losses.mean()), "val_accuracy": float(right.mean())}, softmax(logits.astype("float64"))

@@ -14,7 +14,7 @@ import bert_tf
 # The way of the data, from top to bottom: a module imports only modules above it.
 ORDER = [
     "__init__", "wording", "sections", "card", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub",
-    "hardware", "transformers4", "models", "convert", "tokenizer", "data", "report", "scores", "diagnostics", "linear",
+    "hardware", "transformers4", "models", "convert", "tokenizer", "data", "report", "search_sections", "scores", "diagnostics", "linear",
     "facts", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup", "predict", "run_folder",
     "job", "run_report", "training", "epochs", "finetune", "hypermodel", "oracles", "search", "plan", "cli",
 ]  # fmt: skip
