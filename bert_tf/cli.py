@@ -183,13 +183,13 @@ def _sources(settings: dict):
 
     Here, so that a wrong file is said before TensorFlow has been loaded, which takes seconds.
     """
-    from bert_tf.data import demo_reviews, read_examples
+    from bert_tf.data import DEMO, demo_reviews, read_examples
 
     train, validation = settings.pop("train"), settings.pop("validation")
     columns = (settings["text_column"], settings["label_column"])
-    if train == "demo":
-        train, validation = demo_reviews()[0], validation or "demo"
-    if validation == "demo":
+    if train == DEMO:
+        train, validation = demo_reviews()[0], validation or DEMO
+    if validation == DEMO:
         validation = demo_reviews()[1]
     train = read_examples(train, *columns)
     return train, validation if validation is None else read_examples(validation, *columns)

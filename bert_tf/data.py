@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 TEXT_COLUMNS = ("text", "review", "reviewtext", "review_text", "review_body", "sentence", "content", "body", "comment")
+DEMO = "demo"  # what the command line calls the reviews that ship with the package
 LABEL_COLUMNS = (
     "label", "labels", "sentiment", "positive", "ispositive", "is_positive", "class", "category", "target",
     "rating", "stars", "score",
@@ -398,4 +399,5 @@ def demo_reviews() -> tuple[Examples, Examples]:
     Written for this package, CC0; see bert_tf/reviews/README.md.
     """
     folder = Path(__file__).parent / "reviews"
-    return read_examples(folder / "train.csv"), read_examples(folder / "validation.csv")
+    train, validation = (read_examples(folder / name) for name in ("train.csv", "validation.csv"))
+    return replace(train, source=DEMO), replace(validation, source=DEMO)

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +194,7 @@ def finetune(
         "validation_examples": job.validation.counts(),
         "seconds": round(time.monotonic() - started, 2),
         "settings": settings,
-        "versions": {name: version(name) for name in ("bert-tf", "keras", "transformers")},
+        "versions": run_folder.versions("bert-tf", "keras", "transformers"),
     }
     run_folder.finish(output_dir, model, job.tokenizer, history, metrics)
     backup.remove()

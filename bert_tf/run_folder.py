@@ -1,9 +1,14 @@
 """The folder of a run: what may be written where, and what a finished run leaves."""
 
+import platform
 import shutil
+import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from bert_tf import checkpoint, report
 
@@ -76,6 +81,13 @@ def finish(output_dir: Path, model, tokenizer, history, metrics) -> None:
     title = f"{Path(metrics['settings']['checkpoint']).name}, {metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
     report.plot_curves(output_dir / "curves.png", history, title)
     report.write_json(output_dir / "metrics.json", metrics)
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Returns the versions of packages, of Python and of what Keras computes with."""
+    backend = keras.backend.backend()
+    found = {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return found | {backend: getattr(sys.modules.get(backend), "__version__", "?")}
 
 
 def save_model(output_dir: Path, model, tokenizer) -> None:

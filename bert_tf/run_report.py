@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf import card, checkpoint, facts, hardware, page, report
+from bert_tf.data import DEMO
 from bert_tf.job import Job
 from bert_tf.sections import Section
 
@@ -66,7 +67,7 @@ def write(
             parameters=parameters,
             cost=[
                 *((what, value, "seconds") for what, value in seconds.items()),
-                *((f"most memory held, {where}", size, "bytes") for where, size in hardware.peak_memory().items()),
+                *((f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory().items()),
             ],
             sections=sections(),
             settings=settings,
@@ -88,12 +89,12 @@ def write(
 
 
 def _title(job: Job) -> str:
-    return f"{Path(job.train.source).name}: {Path(job.checkpoint).name} fine-tuned"
+    return f"{Path(job.checkpoint).name}, fine-tuned on {Path(job.train.source).name}"
 
 
 def _subtitle(job: Job, unfreeze: int | str) -> str:
-    trained = {0: "the base frozen", "all": "all of it trained"}.get(unfreeze, f"its top {unfreeze} layers trained")
-    return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {Path(job.checkpoint).name}, {trained}."
+    trained = {0: "the base frozen", "all": "all of it trained"}.get(unfreeze, f"its top layers trained: {unfreeze}")
+    return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}."
 
 
 def command(job: Job, options: Mapping[str, Any]) -> str:
@@ -107,7 +108,8 @@ def command(job: Job, options: Mapping[str, Any]) -> str:
         sources["validation"] = job.validation.source
     parts = ["bert-tf", "finetune"]
     for name, source in sources.items():
-        parts += [f"--{name}", source if source.startswith("tfds:") or Path(source).exists() else "FILE"]
+        known = source == DEMO or source.startswith("tfds:") or Path(source).exists()
+        parts += [f"--{name}", source if known else "FILE"]
     given = {"validation_share": job.share, "checkpoint": job.checkpoint, "max_length": job.max_length, **options}
     for name, value in given.items():
         if value is not None and value is not False:

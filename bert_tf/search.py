@@ -7,7 +7,6 @@ import operator
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -333,7 +332,7 @@ def _finish(
         "finetune": again,
         "seconds": round(time.monotonic() - started, 2),
         "settings": settings,
-        "versions": {name: version(name) for name in ("bert-tf", "keras", "keras-tuner", "transformers")},
+        "versions": run_folder.versions("bert-tf", "keras", "keras-tuner", "transformers"),
     }
     report.write_json(output_dir / "best.json", result)
     say("\n" + report.trial_table(finished[:10], names))

@@ -49,7 +49,7 @@ def _trials(finished, failed: int, histories, objective: str, names: Sequence[st
         "epochs": "plain",
         "val loss": "score",
         "val accuracy": "score",
-        "seconds": "plain",
+        "seconds": "seconds",
     }
     shown_rows = finished[:MOST_ROWS]
     caption = f"The {len(shown_rows)} best trials" if len(finished) > MOST_ROWS else "Trials, the best first"
@@ -86,7 +86,7 @@ def _by(finished, name: str, label: str, objective: str) -> dict[str, Any]:
         )
     return {
         "title": f"{label.split(' (')[0].capitalize()} by {words}",
-        "description": f"A point a trial, at its best epoch. The best has {words} {shown(best[name])}.",
+        "description": f"A point a trial, at its best epoch. The best, trial {best['trial']}: {words} {shown(best[name])}.",
         "x": {"label": words, "whole": name == "best_epoch", "log": name == "learning_rate"},
         "y": {"label": label, "kind": "score"},
         "series": series,

@@ -34,6 +34,10 @@ def test_the_verdict_on_overfitting_names_the_turn_and_the_gaps():
     assert "lowest at epoch 2 (0.500)" in found["verdict"]
     assert "0.800 (+60%)" in found["verdict"]
     assert (found["best_epoch"], found["gap_at_best"], found["gap_at_last"]) == (2, 0.0, pytest.approx(0.7))
+    other = diagnostics.overfitting({"loss": train, "val_loss": validation}, kept=3)
+    assert (other["kind"], other["best_epoch"]) == ("overfitting", 3)
+    assert "lowest at epoch 2" in other["verdict"]
+    assert "epoch 3 is kept" in other["verdict"]
 
 
 def test_a_training_that_diverges_late_says_when():

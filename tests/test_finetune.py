@@ -32,7 +32,7 @@ def test_it_leaves_what_it_promises(tiny, reviews, tmp_path):
     out = tmp_path / "run"
     done = bert_tf.finetune(reviews, **settings(tiny, out, epochs=3, learning_rate=0.01))
     names = {path.name for path in out.iterdir()}
-    assert names == {"model", "history.csv", "metrics.json", "curves.png", "tensorboard", "run.json"}
+    assert names == {"report.html", "model", "history.csv", "metrics.json", "curves.png", "tensorboard", "run.json"}
     assert list((out / "tensorboard").rglob("events.out.tfevents.*"))
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     with (out / "history.csv").open() as file:

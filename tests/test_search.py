@@ -1,6 +1,7 @@
 """The search: its trials are finetune's runs, whatever tuner, kill, worker or lack of memory comes in between."""
 
 import csv
+import html
 import json
 import signal
 import socket
@@ -118,7 +119,7 @@ def test_what_a_search_leaves(tiny, reviews, tmp_path, capsys):
     )  # fmt: skip
     said = capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {
-        "model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", "run.json",
+        "report.html", "model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", "run.json",
     }  # fmt: skip
     with (out / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -141,7 +142,14 @@ def test_what_a_search_leaves(tiny, reviews, tmp_path, capsys):
     predicted = bert_tf.predict(out / "model", reviews["text"])
     right = np.mean([a == b for a, b in zip(predicted.labels, reviews["label"], strict=True)])
     assert right == found.best["val_accuracy"] == max(accuracies)
-    assert f"validation accuracy {right:.4f}" in said
+    assert f"validation accuracy {right:.3f}" in said
+    assert found.best["scores"]["accuracy"]["value"] == right
+    page = (out / "report.html").read_text()
+    assert f"trial {found.best['trial']} is the best" in page
+    assert f"- accuracy: {right:.3f} [" in (out / "model/README.md").read_text()
+    command = html.unescape(page.split("<pre><code>")[1].split("</code>")[0])
+    assert command == found.best["finetune"]
+    assert f"The same by finetune: {command}" in said
     assert "(7 of 7)" in said
 
 
@@ -187,6 +195,8 @@ def test_a_failed_trial_is_never_the_best(tiny, reviews, tmp_path):
     assert [row["status"] for row in found.trials] == ["finished", "failed"]
     assert found.best["failed"] == 1
     assert found.best["values"]["learning_rate"] == 1e-3
+    failed = (tmp_path / "s/report.html").read_text().split("Why trials failed")[1]
+    assert found.trials[1]["failed"] in html.unescape(failed)
 
 
 def test_without_memory_a_trial_goes_on_with_less_at_once(tiny, reviews, tmp_path, monkeypatch):
