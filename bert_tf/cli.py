@@ -346,7 +346,7 @@ def _predict(options) -> None:
         raise FileNotFoundError(f"--output: there is no folder {Path(options.output).parent}.")
     texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
     _load_tensorflow()
-    from bert_tf import report
+    from bert_tf import report, wording
     from bert_tf.predict import predict
 
     found = predict(options.model, texts, batch_size=options.batch_size)
@@ -365,7 +365,7 @@ def _predict(options) -> None:
         text = json.dumps(rows, indent=2, ensure_ascii=False)
         report.write_text(Path(options.output), text + "\n") if options.output else print(text)
     else:
-        cells = [(row["label"], f"{row['score']:.3f}", _shortened(row["text"])) for row in rows]
+        cells = [(row["label"], wording.shown(row["score"], "score"), _shortened(row["text"])) for row in rows]
         print(report.table(("label", "score", "text"), cells))
 
 

@@ -213,8 +213,8 @@ def finetune(
             seconds={"all of it, this report aside": metrics["seconds"], **seconds},
         )  # fmt: skip
         write_json(output_dir / "metrics.json", metrics)
-    if "floor" in metrics:
-        say(metrics["floor"]["comparison"]["verdict"])
+    for remark in run_report.remarks(metrics):
+        say(remark)
     say(f"In {output_dir}/:")
     say("  " + ", ".join(name for name in run_folder.OUTPUTS if (output_dir / name).exists()))
     if not (output_dir / "curves.png").exists():

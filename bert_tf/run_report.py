@@ -18,7 +18,13 @@ log = logging.getLogger("bert_tf")
 REPORT = "report.html"
 CARD = "README.md"
 ORIGINS = {checkpoint.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # where on the hub what has a name here is from
-IN_RESULTS = ("scores", "calibration", "floor", "overfitting")  # of the facts, what metrics.json and best.json get too
+IN_RESULTS = (
+    "scores",
+    "calibration",
+    "floor",
+    "overfitting",
+    "hints",
+)  # of the facts, what metrics.json and best.json get too
 
 
 def write(
@@ -48,8 +54,8 @@ def write(
         seconds: what took how long.
         command: str, what gives the same again.
         sections: `() -> sections` that are shown as well, such as a search's trials.
-    Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `floor`, `overfitting`; those
-        that could not be worked out are missing.
+    Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `floor`, `overfitting`, and
+        `hints` where some could not be worked out.
     """
     try:
         found = facts.of_run(
@@ -89,12 +95,19 @@ def write(
 
 
 def _title(job: Job) -> str:
-    return f"{Path(job.checkpoint).name}, fine-tuned on {Path(job.train.source).name}"
+    texts = "the demo reviews" if job.train.source == DEMO else Path(job.train.source).name
+    return f"{Path(job.checkpoint).name}, fine-tuned on {texts}"
 
 
 def _subtitle(job: Job, unfreeze: int | str) -> str:
-    trained = {0: "the base frozen", "all": "all of it trained"}.get(unfreeze, f"its top layers trained: {unfreeze}")
+    known = {0: "the base frozen", 1: "its top layer trained", "all": "all of it trained"}
+    trained = known.get(unfreeze, f"its top {unfreeze} layers trained")
     return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}."
+
+
+def remarks(results: Mapping[str, Any]) -> list[str]:
+    """Returns what the terminal should say of the numbers that `write` gave: how the model does beside the floor."""
+    return [results["floor"]["comparison"]["verdict"]] if "floor" in results else [*results.get("hints", ())]
 
 
 def command(job: Job, options: Mapping[str, Any]) -> str:

@@ -353,8 +353,8 @@ def _finish(
             sections=lambda: search_sections(rows, histories, objective, names),
         )  # fmt: skip
         report.write_json(output_dir / "best.json", result)
-    if "floor" in result:
-        say(result["floor"]["comparison"]["verdict"])
+    for remark in run_report.remarks(result):
+        say(remark)
     say(f"In {output_dir}/:")
     say("  " + ", ".join(name for name in run_folder.SEARCH_OUTPUTS if (output_dir / name).exists()))
     say(f"The same by finetune: {result['finetune']}")

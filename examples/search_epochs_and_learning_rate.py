@@ -48,7 +48,7 @@ tuner.search(verbose=0)
 
 for trial in tuner.oracle.get_best_trials(3):
     values = trial.hyperparameters.values
-    print(f"val_loss {trial.score:.4f} at epoch {trial.best_step + 1}: learning rate {values['learning_rate']:.2g}, "
+    print(f"val_loss {trial.score:.3f} at epoch {trial.best_step + 1}: learning rate {values['learning_rate']:.2g}, "
           f"batch size {values['batch_size']}")  # fmt: skip
 
 # The best trial's weights, at its best epoch.

@@ -156,13 +156,14 @@ def test_a_report_that_fails_loses_nothing(tiny, reviews, tmp_path, monkeypatch,
     assert (tmp_path / "run/history.csv").exists()
 
 
-def test_without_scikit_learn_the_report_says_what_is_missing(tiny, reviews, tmp_path, monkeypatch):
+def test_without_scikit_learn_report_and_terminal_say_what_is_missing(tiny, reviews, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sklearn.exceptions", None)
-    options = {"checkpoint": tiny, "max_length": 24, "epochs": 1, "verbose": 0}
+    options = {"checkpoint": tiny, "max_length": 24, "epochs": 1, "verbose": 2}
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "run", **options)
     text = html.unescape((tmp_path / "run/report.html").read_text())
     assert "pip install 'bert-tf[report]'" in text
     assert "bert-tf finetune --train FILE --validation-share 0.2" in text
+    assert "pip install 'bert-tf[report]'" in capsys.readouterr().out
     assert "floor" not in done.metrics
     assert "scores" in done.metrics
 
