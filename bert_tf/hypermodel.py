@@ -185,9 +185,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
         compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
-        # KerasTuner writes a model's weights after each better epoch, all of them; a trial's folder has our own file.
-        model.save_weights = lambda *_, **__: None
-        model.load_weights = lambda file, **_: load(Path(file).parent / "best.safetensors", model.trainable_variables)
+        _reads_trials(model)
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
@@ -341,6 +339,20 @@ class _Worker:
                 self.epochs.compiled()
             else:
                 self.epochs = Epochs(self.model, *self.job.parts(self.inputs))
+
+
+def _reads_trials(model) -> None:
+    """Lets a model read what a trial has kept where a tuner tells it to read the weights that KerasTuner would write."""
+    load_weights = model.load_weights
+
+    def load_kept(filepath, *args, **kwargs):
+        kept = Path(filepath).parent / "best.safetensors"
+        if Path(filepath).name == "checkpoint.weights.h5" and kept.is_file():
+            load(kept, model.trainable_variables)
+        else:
+            load_weights(filepath, *args, **kwargs)
+
+    model.load_weights = load_kept
 
 
 class _StopAtNaN(keras.callbacks.Callback):

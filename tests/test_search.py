@@ -20,9 +20,6 @@ from bert_tf.cli import main
 from bert_tf.hypermodel import ClassifierHyperModel
 from bert_tf.search import SearchFailedError
 
-# KerasTuner's oracle: threading.currentThread
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 VALUES = {"learning_rate": 0.01, "batch_size": 6, "dropout": 0.3, "weight_decay": 0.05, "warmup": 0.2}
 
 
