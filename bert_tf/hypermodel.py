@@ -114,6 +114,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             micro_batch_size=None if micro_batch_size is None else operator.index(micro_batch_size),
         )
         self.objective, self.seed, self.cache_dir = objective, seed, cache_dir
+        self.verbose = verbose
         self.say: Say = print if verbose else (lambda *_: None)
         self._sources = (train, validation)
         self._options: dict[str, Any] = {
@@ -218,8 +219,12 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def _run(self, values, folder: Path, before: Path | None, until: int, callbacks, verbose, model):
         record = {"values": values, "continues": before.name if before else None}
-        if (folder / RECORD).is_file():  # killed after this was written: there is nothing left to do
-            return _history(checkpoint.read_json(folder / RECORD)["history"])
+        if (folder / RECORD).is_file():
+            done = checkpoint.read_json(folder / RECORD)
+            if not done.get("failed"):  # killed after this was written: there is nothing left to do
+                return _history(done["history"])
+            for name in (RECORD, "last.safetensors", "best.safetensors"):  # a tuner tries again
+                (folder / name).unlink(missing_ok=True)
         worker = self._worker(values["unfreeze"])
         if before and not (folder / "last.safetensors").is_file():
             for name in ("best.safetensors", "last.safetensors"):  # the last one at the end: it says that all is there
@@ -272,8 +277,9 @@ class _Worker:
     def __init__(self, hypermodel: ClassifierHyperModel, unfreeze: int | str):
         self.job, self.recipe, self.seed = hypermodel.job, hypermodel.recipe, hypermodel.seed
         self.model = self.job.model.fork(unfreeze)
-        progress = hypermodel.say is print
-        self.inputs = self.job.inputs(self.model, cache_dir=hypermodel.cache_dir, progress=progress, say=hypermodel.say)
+        self.inputs = self.job.inputs(
+            self.model, cache_dir=hypermodel.cache_dir, progress=hypermodel.verbose, say=hypermodel.say
+        )
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
         self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
         object.__setattr__(self.model.dropout, "rate", self.dials["dropout"])  # past Keras' tracking: it is no weight

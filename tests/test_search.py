@@ -186,6 +186,21 @@ def test_a_failed_trial_is_never_the_best(tiny, reviews, tmp_path):
     assert found.best["values"]["learning_rate"] == 1e-3
 
 
+def test_a_failed_trial_that_is_tried_again_starts_anew(tiny, reviews, tmp_path):
+    made = ClassifierHyperModel(reviews, epochs=2, learning_rate=[1e30, 1e-3], verbose=False, **options(tiny, tmp_path))
+    tuner = keras_tuner.RandomSearch(
+        made, "val_loss", max_trials=1, max_consecutive_failed_trials=9, directory=tmp_path, project_name="t"
+    )
+    tuner.oracle.populate_space = lambda trial_id: {"status": "RUNNING", "values": {"learning_rate": 1e30}}
+    tuner.search(verbose=0)
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.status == "FAILED"
+    assert "diverged" in record(tmp_path / "t/trial_0")["failed"]
+    trial.hyperparameters.values["learning_rate"] = 1e-3
+    assert len(tuner.run_trial(trial)[0].history["loss"]) == 2
+    assert "failed" not in record(tmp_path / "t/trial_0")
+
+
 def test_without_memory_a_trial_goes_on_with_less_at_once(tiny, reviews, tmp_path, monkeypatch):
     more = options(tiny, tmp_path, unfreeze=1, epochs=2, max_trials=2, verbose=False, early_stopping=None)
     fixed = {"learning_rate": [1e-3, 1e-2], "batch_size": 8, "dropout": 0.0, "weight_decay": 0.0, "warmup": 0.0}
