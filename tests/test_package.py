@@ -13,12 +13,12 @@ import bert_tf
 
 # The way of the data, from top to bottom: a module imports only modules above it.
 ORDER = [
-    "__init__", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub", "hardware", "transformers4", "models",
-    "convert", "tokenizer", "data", "report", "pipeline", "cache", "engines", "features", "backup",
-    "predict", "run_folder", "finetune", "plan", "cli",
+    "__init__", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub", "hardware", "gradients", "transformers4", "models",
+    "convert", "tokenizer", "words", "data", "report", "pipeline", "cache", "engines", "features", "backup",
+    "predict", "explain", "explain_page", "explain_terminal", "run_folder", "finetune", "plan", "cli",
 ]  # fmt: skip
-TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4"}
-PYTORCH_ALLOWED = {"weights"}  # asked for by name, to read the tensors of a pickle
+TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4", "gradients"}
+PYTORCH_ALLOWED = {"weights", "gradients"}  # to read the tensors of a pickle, asked for by name; as Keras' backend
 
 
 def imports(file) -> set[str]:
