@@ -1,5 +1,6 @@
 """Word pieces back to the words of the text they came from, and numbers of pieces to numbers of words."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,8 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
     last = None
     tokens = zip(encoded.tokens(), encoded["offset_mapping"], encoded.word_ids(), encoded.sequence_ids(), strict=True)
     for token, (start, end), word, sequence in tokens:
+        while sequence is not None and end < len(text) and unicodedata.combining(text[end]):
+            end += 1  # accents of their own, which the tokenizer drops
         if sequence is None:
             names.append(token)
             spans.append((0, 0))

@@ -1,6 +1,7 @@
 """What all tests share: no network, a cache of their own, tiny checkpoints."""
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -84,3 +85,24 @@ def reviews() -> dict:
     good = ["good", "really good and sturdy", "lovely thing, works well every day", "great, would buy it again"] * 3
     bad = ["bad", "really bad and flimsy", "awful thing, broke down the first day", "poor, went straight back"] * 3
     return {"text": good + bad, "label": ["positive"] * 12 + ["negative"] * 12}
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Debian's chromium without a window, with the console's messages and the requests in its logs; see `get_log`."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("chromium and chromium-driver are not installed: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    profile = tmp_path_factory.mktemp("browser")
+    for argument in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", "window-size=1200,900", f"user-data-dir={profile}",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
