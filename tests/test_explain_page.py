@@ -22,7 +22,7 @@ def explanation(text: str, seed: int = 0, **more) -> Explanation:
     """What `explain` returns, with numbers drawn at random: each head attends elsewhere."""
     random = np.random.default_rng(seed)
     spans = [(0, 0), *(found.span() for found in re.finditer(r"\S+", text)), (0, 0)]
-    names = tuple(["[CLS]", *(text[slice(*span)] for span in spans[1:-1]), "[SEP]"])
+    names = ("[CLS]", *(text[slice(*span)] for span in spans[1:-1]), "[SEP]")
     count = len(names)
     real = np.array([False, *[True] * (count - 2), False])
     attentions = random.dirichlet(np.full(count, 0.2), size=(LAYERS, HEADS, count)).astype("float32")
@@ -133,8 +133,12 @@ def by_id(browser, name: str):
 
 def pixels(browser) -> list[int]:
     """The alpha channel of the map of words to words."""
-    script = "const c = document.getElementById('surface');" \
-        "return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 3)"  # fmt: skip
+    script = """
+        const map = document.getElementById("surface"), copy = document.createElement("canvas");
+        copy.width = copy.height = map.width;
+        const context = copy.getContext("2d", { willReadFrequently: true });
+        context.drawImage(map, 0, 0);
+        return [...context.getImageData(0, 0, map.width, map.height).data].filter((_, i) => i % 4 === 3);"""
     return browser.execute_script(script)
 
 
@@ -213,9 +217,11 @@ def test_choosing_heads_and_words(opened):
     check(0, 0, source=9)
 
     surface = by_id(browser, "surface")
+    browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", surface)
     cell = surface.size["width"] / len(words)
     ActionChains(browser).move_to_element_with_offset(surface, int(cell * 10.5), int(cell * -20.5)).perform()
     source, target = int(len(words) / 2 - 20.5), int(len(words) / 2 + 10.5)
+    print(surface.rect, cell, browser.execute_script("return [scrollY, innerHeight]"), readout.text)
     assert readout.text.startswith(f"“{given.words.names[source]}” attends to “{given.words.names[target]}” ")
 
 
