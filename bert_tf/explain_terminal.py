@@ -36,7 +36,7 @@ def render(explanation: Explanation, colour: bool) -> str:
         "",
         f"Log-odds of {label}: {explanation.log_odds:+.2f}, of a text without words {explanation.baseline_log_odds:+.2f}. The words sum to "
         f"the difference of {difference:+.2f} with an error of {explanation.completeness_error:.2%}.",
-        f"The same words left out, the log-odds lie on average {abs(score):.2f} {'below' if score > 0 else 'above'} those with random "
+        f"With words left out in the order of their attributions, the log-odds lie on average {abs(score):.2f} {'below' if score > 0 else 'above'} those with random "
         "words left out.",
     ])  # fmt: skip
 
