@@ -148,7 +148,7 @@ def test_words_show_their_numbers(opened):
     given = explanation(REVIEW)
     browser = opened(given)
     assert browser.title == by_id(browser, "title").text == "Why the model said “negative”"
-    assert "negative: 90.0\N{NO-BREAK SPACE}% · positive: 10.0\N{NO-BREAK SPACE}%" in by_id(browser, "subtitle").text
+    assert "negative: 90.0 % · positive: 10.0 %" in by_id(browser, "subtitle").text
     assert not by_id(browser, "choice").is_displayed()
     buttons = browser.find_elements("css selector", "#words button")
     assert [button.text for button in buttons] == REVIEW.split()
@@ -174,7 +174,7 @@ def test_words_show_their_numbers(opened):
     assert browser.switch_to.active_element.get_attribute("role") == "gridcell"
 
     figures = by_id(browser, "figures").text
-    assert "0.40\N{NO-BREAK SPACE}%" in figures
+    assert "0.40 %" in figures
     assert "48" in figures
     assert "below those with random words" in by_id(browser, "deletion-note").text
 
@@ -195,7 +195,7 @@ def test_choosing_heads_and_words(opened):
         target = int(given.attentions[layer, head, source].argmax())
         names = given.words.names
         assert readout.text.startswith(f"“{names[source]}” attends to “{names[target]}” ")
-        assert f"{100 * roots[source, target] ** 2:.1f}\N{NO-BREAK SPACE}%" in readout.text
+        assert f"{100 * roots[source, target] ** 2:.1f} %" in readout.text
         chosen = browser.find_elements("css selector", "#heads [aria-selected=true]")
         assert [cell.get_attribute("aria-label") for cell in chosen] == [f"Layer {layer + 1}, head {head + 1}"]
 
