@@ -104,5 +104,6 @@ def browser(tmp_path_factory):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.get("about:blank")  # and not the browser's own start page, which asks for much
     yield driver
     driver.quit()
