@@ -175,7 +175,7 @@ def explain(
         of range.
 
     >>> explanation = explain("runs/reviews/model", "Broke after a day.")
-    >>> dict(zip(explanation.words.names, explanation.attributions))
+    >>> list(zip(explanation.words.real_names, explanation.attributions))
     """
     if not isinstance(text, str):
         raise TypeError(f"`text` must be one text, a string. Received: {type(text).__name__}")

@@ -62,10 +62,9 @@ def _mark(word: str, level: int, colour: bool) -> str:
 
 
 def _top(explanation: Explanation) -> list[tuple[str, str]]:
-    words = explanation.words
+    names = explanation.words.real_names
     order = np.argsort(-np.abs(explanation.attributions), kind="stable")[:TOP]
-    spans = words.spans[words.real]
-    return [(_printable(words.text[slice(*spans[i])]), f"{explanation.attributions[i]:+.2f}") for i in order]
+    return [(_printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in order]
 
 
 def _printable(text: str) -> str:

@@ -28,6 +28,11 @@ class Words:
     real: np.ndarray
 
     @property
+    def real_names(self) -> tuple[str, ...]:
+        """The words without the special tokens, W of them."""
+        return tuple(name for name, real in zip(self.names, self.real, strict=True) if real)
+
+    @property
     def end(self) -> int:
         """Where the last word ends: what follows in the text was not read."""
         return int(self.spans[:, 1].max(initial=0))

@@ -260,8 +260,7 @@ PLANTED = [
 def test_a_planted_word_is_found_and_is_faithful(planted, tokenizer):
     for text in PLANTED:
         explanation = bert_tf.explain(planted, text, tokenizer, target=0)
-        real = [name for name, real in zip(explanation.words.names, explanation.words.real, strict=True) if real]
-        assert real[explanation.attributions.argmax()] == "awful"
+        assert explanation.words.real_names[explanation.attributions.argmax()] == "awful"
     found = bert_tf.faithfulness(planted, PLANTED, tokenizer, target=0, random_orders=20)
     assert found.interval[0] > 0.1
     assert found.mean == pytest.approx(found.scores.mean())
