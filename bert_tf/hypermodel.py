@@ -131,6 +131,8 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if self._job is None:
             least = min(self.depths, key=lambda depth: np.inf if depth == "all" else depth)
             self._job = prepare(*self._sources, unfreeze=least, say=self.say, **self._options)
+            for depth in [*self.depths, least]:
+                self._job.model.freeze(depth)  # raises for more layers than there are
         return self._job
 
     @property
@@ -181,7 +183,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         return found
 
     def build(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Returns a classifier as a trial starts from, compiled; its files hold what is trained and no more."""
+        """Returns a classifier as a trial starts from, compiled."""
         values = self.values(hp)
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None

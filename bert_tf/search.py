@@ -123,6 +123,7 @@ def search(
             run_folder.check_folder(output_dir, overwrite, resume, sources=(str(checkpoint), train, validation))
     for remark in made.remarks():
         say(remark)
+    made.build(keras_tuner.HyperParameters())  # a wrong optimizer is to be known before the long work
     settings = {"job": "search", "tuner": tuner, **made.settings()}
     if worker is None:
         run_folder.check_resumable(output_dir, settings, resume)

@@ -427,6 +427,8 @@ def test_a_learning_rate_far_off_is_remarked(tiny, reviews, tmp_path, capsys):
         ({"weight_decay": "much"}, "weight_decay.*numbers"),
         ({"unfreeze": (0, 2)}, "one value or a list"),
         ({"unfreeze": 9}, "0 to 3"),
+        ({"unfreeze": [0, 9]}, "0 to 3"),
+        ({"optimizer": "adma"}, "adma"),
         ({"objective": "f1"}, "objective"),
         ({"schedule": "cosine"}, "schedule"),
         ({"tuner": "best"}, "random, bayesian"),
