@@ -65,7 +65,8 @@ def _ours(options, model: str, work: Path) -> dict:
                 sys.executable, "-m", "bert_tf.cli", "finetune", "--train", work / "train.csv", "--validation",
                 work / "validation.csv", "--checkpoint", model, "--epochs", options.epochs, "--batch-size",
                 options.batch_size, "--max-length", options.max_length, "--learning-rate", learning_rate,
-                "--output-dir", output, "--cache-dir", Path(folder) / "cache", *options.ours,
+                "--output-dir", output, "--cache-dir", Path(folder) / "cache", "--no-report",
+                *options.ours,
             ]  # fmt: skip
             environment = {**os.environ, **peers.QUIET, "PYTHONPATH": str(peers.ROOT)}
             started = time.perf_counter()

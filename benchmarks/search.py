@@ -29,7 +29,7 @@ def main() -> int:
                 f"--{name}",
                 _some(getattr(options, name), getattr(options, f"{name}_texts"), work / f"{name}.csv"),
             ]
-        job = [*data, "--checkpoint", options.checkpoint, "--epochs", str(options.epochs)]
+        job = [*data, "--checkpoint", options.checkpoint, "--epochs", str(options.epochs), "--no-report"]
         sides = {"finetune": ["finetune", *job], "search": ["search", *job, "--max-trials", str(options.max_trials)]}
         seconds: dict[str, list[float]] = {name: [] for name in sides}
         for repeat in range(options.repeats):

@@ -26,6 +26,8 @@ _HOME = {
     "tokenize": "tokenizer",
     "batches": "pipeline",
     "convert": "convert",
+    "explain": "explain",
+    "faithfulness": "explain",
     "finetune": "finetune",
     "ClassifierHyperModel": "hypermodel",
     "plan": "plan",

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_finetune(commands)
     _add_search(commands)
     _add_predict(commands)
+    _add_explain(commands)
     _add_convert(commands)
     _add_plan(commands)
     _add_cache(commands)
@@ -373,6 +374,56 @@ def _shortened(text: str, width: int = 70) -> str:
     """One line of a text that a terminal can show: no line breaks, no control characters."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return line if len(line) <= width else line[: width - 3] + "..."
+
+
+# explain
+
+
+def _add_explain(commands) -> None:
+    command = commands.add_parser(
+        "explain",
+        help="say which words spoke for and against a class, and what attention looked at",
+        description="Says why a model gives texts their classes: each word's share in the answer (integrated gradients), with a "
+        "check on it, and with --html the attention of every layer and head.",
+        epilog='Example: bert-tf explain runs/reviews/model --text "Broke after a day." --html why.html',
+    )
+    command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
+    command.add_argument(
+        "--text", action="append", required=True, metavar="TEXT", help="a text; may be given several times"
+    )
+    command.add_argument("--target", metavar="CLASS", help="the class to explain; if left out, the one predicted")
+    command.add_argument("--html", metavar="FILE", help="write an interactive page that needs no network")
+    command.add_argument(
+        "--json", action="store_true", help="print JSON: the words, where they are, their attributions"
+    )
+    command.set_defaults(run=_explain)
+
+
+def _explain(options) -> None:
+    page = Path(options.html) if options.html else None
+    if page and page.suffix not in (".html", ".htm"):
+        raise ValueError(f"--html: expected a file that ends in .html. Received: {page}")
+    if page and not page.absolute().parent.is_dir():
+        raise FileNotFoundError(f"--html: there is no folder {page.parent}.")
+    _load_tensorflow()
+    from bert_tf.explain import explain
+    from bert_tf.predict import load_classifier
+
+    model, tokenizer = load_classifier(options.model)
+    found = [explain(model, text, tokenizer, target=options.target, attentions=bool(page)) for text in options.text]
+    if page:
+        from bert_tf.explain_page import write_page
+
+        write_page(page, found)
+    if options.json:
+        print(json.dumps([explanation.as_dict() for explanation in found], indent=2, ensure_ascii=False))
+    elif page:
+        print(f"Written: {page}")
+    else:
+        from bert_tf.explain_terminal import render
+
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        print("\n\n\n".join(render(explanation, colour) for explanation in found))
 
 
 # convert

@@ -16,7 +16,13 @@ GPU_BFLOAT16 = (8, 0)  # the first compute capability of NVIDIA's that has it
 @cache
 def accelerators() -> tuple[str, ...]:
     """Returns the names of the GPUs and TPUs that Keras sees."""
-    return tuple(name for kind in ("gpu", "tpu") for name in keras.distribution.list_devices(kind))
+    found: list[str] = []
+    for kind in ("gpu", "tpu"):
+        try:
+            found += keras.distribution.list_devices(kind)
+        except (AttributeError, RuntimeError):  # JAX knows no such kind here, torch keeps no list
+            continue
+    return tuple(found)
 
 
 def jit_compile() -> str | bool:

@@ -114,6 +114,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             micro_batch_size=None if micro_batch_size is None else operator.index(micro_batch_size),
         )
         self.objective, self.seed, self.cache_dir = objective, seed, cache_dir
+        self.verbose = verbose
         self.say: Say = print if verbose else (lambda *_: None)
         self._sources = (train, validation)
         self._options: dict[str, Any] = {
@@ -130,6 +131,8 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if self._job is None:
             least = min(self.depths, key=lambda depth: np.inf if depth == "all" else depth)
             self._job = prepare(*self._sources, unfreeze=least, say=self.say, **self._options)
+            for depth in [*self.depths, least]:
+                self._job.model.freeze(depth)  # raises for more layers than there are
         return self._job
 
     @property
@@ -188,14 +191,12 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         return found
 
     def build(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Returns a classifier as a trial starts from, compiled; its files hold what is trained and no more."""
+        """Returns a classifier as a trial starts from, compiled."""
         values = self.values(hp)
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
         compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
-        # KerasTuner writes a model's weights after each better epoch, all of them; a trial's folder has our own file.
-        model.save_weights = lambda *_, **__: None
-        model.load_weights = lambda file, **_: load(Path(file).parent / "best.safetensors", model.trainable_variables)
+        _reads_trials(model)
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
@@ -228,8 +229,12 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def _run(self, values, folder: Path, before: Path | None, until: int, callbacks, verbose, model):
         record = {"values": values, "continues": before.name if before else None}
-        if (folder / RECORD).is_file():  # killed after this was written: there is nothing left to do
-            return _history(checkpoint.read_json(folder / RECORD)["history"])
+        if (folder / RECORD).is_file():
+            done = checkpoint.read_json(folder / RECORD)
+            if not done.get("failed"):  # killed after this was written: there is nothing left to do
+                return _history(done["history"])
+            for name in (RECORD, "last.safetensors", "best.safetensors"):  # a tuner tries again
+                (folder / name).unlink(missing_ok=True)
         worker = self._worker(values["unfreeze"])
         if before and not (folder / "last.safetensors").is_file():
             for name in ("best.safetensors", "last.safetensors"):  # the last one at the end: it says that all is there
@@ -282,8 +287,9 @@ class _Worker:
     def __init__(self, hypermodel: ClassifierHyperModel, unfreeze: int | str):
         self.job, self.recipe, self.seed = hypermodel.job, hypermodel.recipe, hypermodel.seed
         self.model = self.job.model.fork(unfreeze)
-        progress = hypermodel.say is print
-        self.inputs = self.job.inputs(self.model, cache_dir=hypermodel.cache_dir, progress=progress, say=hypermodel.say)
+        self.inputs = self.job.inputs(
+            self.model, cache_dir=hypermodel.cache_dir, progress=hypermodel.verbose, say=hypermodel.say
+        )
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
         self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
         object.__setattr__(self.model.dropout, "rate", self.dials["dropout"])  # past Keras' tracking: it is no weight
@@ -349,6 +355,20 @@ class _Worker:
                 self.epochs.compiled()
             else:
                 self.epochs = Epochs(self.model, *self.job.parts(self.inputs))
+
+
+def _reads_trials(model) -> None:
+    """Lets a model read what a trial has kept where a tuner tells it to read the weights that KerasTuner would write."""
+    load_weights = model.load_weights
+
+    def load_kept(filepath, *args, **kwargs):
+        kept = Path(filepath).parent / "best.safetensors"
+        if Path(filepath).name == "checkpoint.weights.h5" and kept.is_file():
+            load(kept, model.trainable_variables)
+        else:
+            load_weights(filepath, *args, **kwargs)
+
+    model.load_weights = load_kept
 
 
 class _StopAtNaN(keras.callbacks.Callback):

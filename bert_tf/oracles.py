@@ -6,6 +6,7 @@ trial has the default values; small spaces are searched to the end; and a chief 
 heard of any more. `chief` serves an oracle, workers reach it by KerasTuner's own client.
 """
 
+import contextlib
 import math
 import os
 import threading
@@ -217,11 +218,21 @@ def serve(oracle, address: str, done: Callable[[], None] = lambda: None) -> None
         server.stop(grace=1).wait()
 
 
-def environment(address: str, tuner_id: str) -> None:
-    """Tells KerasTuner in this process who it is: it reads environment variables."""
+@contextlib.contextmanager
+def role(address: str, tuner_id: str | None):
+    """Tells KerasTuner for a while who this process is, "chief", a worker or neither: it reads environment variables."""
     host, _, port = address.rpartition(":")
-    os.environ.update(KERASTUNER_TUNER_ID=tuner_id, KERASTUNER_ORACLE_IP=host, KERASTUNER_ORACLE_PORT=port)
-    oracle_client.TIMEOUT = CHIEF_TIMEOUT
+    told = {"KERASTUNER_TUNER_ID": tuner_id or "", "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port}
+    before = {name: os.environ.pop(name) for name in told if name in os.environ}
+    if tuner_id is not None:
+        os.environ.update(told)
+        oracle_client.TIMEOUT = CHIEF_TIMEOUT
+    try:
+        yield
+    finally:
+        for name in told:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 class Beats:

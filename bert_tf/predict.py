@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bert_tf import checkpoint, hardware
 from bert_tf.engines import Careful, Engine, choose, keras_engine, padded_batch, token_batches
 from bert_tf.models import TFAutoModelForSequenceClassification
-from bert_tf.tokenizer import check_max_length, load_tokenizer, tokenize
+from bert_tf.tokenizer import Tokens, check_max_length, load_tokenizer, tokenize
 
 SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
@@ -64,6 +64,30 @@ def predict(
     """
     if isinstance(texts, str):
         raise TypeError("`texts` must be a list of texts. Received: one string; put it into a list: [text]")
+    model, tokenizer = load_classifier(model, tokenizer)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+    texts = list(texts)
+    if wrong := [type(text).__name__ for text in texts if not isinstance(text, str)]:
+        raise TypeError(f"`texts` must be strings. Received among them: {wrong[0]}")
+    max_length = longest(model, tokenizer, max_length)
+    label_names = tuple(model.config.id2label[i] for i in range(model.num_labels))
+    if not len(texts):
+        return Predictions(np.zeros((0, model.num_labels), "float32"), label_names)
+    tokens = tokenize(texts, tokenizer, max_length)
+    squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
+    logits = logits_of(model, tokens, batch_size, engine)
+    return Predictions(ops.convert_to_numpy(squash(logits)), label_names)
+
+
+def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
+    """Returns a classifier and its tokenizer, read from a folder or the hub where they are not given.
+
+    Args:
+        model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
+        tokenizer: the model's; None = the one in the model's folder.
+    Raises: ValueError for a model without classes, or one that was made here and comes without its tokenizer.
+    """
     if isinstance(model, (str, os.PathLike)):
         folder = checkpoint.resolve(model)
         if not checkpoint.has_head(folder):
@@ -75,18 +99,19 @@ def predict(
     tokenizer = tokenizer or load_tokenizer(model.name_or_path)
     if model.problem_type == "regression":
         raise ValueError("A regression model has no classes to predict; its numbers are model.predict(...).logits.")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-    texts = list(texts)
-    if wrong := [type(text).__name__ for text in texts if not isinstance(text, str)]:
-        raise TypeError(f"`texts` must be strings. Received among them: {wrong[0]}")
+    return model, tokenizer
+
+
+def longest(model: Any, tokenizer: Any, max_length: int | None) -> int:
+    """Returns `max_length`, or for None what the tokenizer says (finetune notes it there), if the model takes as many."""
     if max_length is None:
         max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     check_max_length(max_length, model.config, "the model")
-    label_names = tuple(model.config.id2label[i] for i in range(model.num_labels))
-    if not len(texts):
-        return Predictions(np.zeros((0, model.num_labels), "float32"), label_names)
-    tokens = tokenize(texts, tokenizer, max_length)
+    return max_length
+
+
+def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto") -> np.ndarray:
+    """Returns the logits of tokenized texts, float32 `(N, num_labels)`; arguments as of `predict`."""
     found = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
     run = Careful(choose(engine, model, _method(model), padded_batch(tokens, found[0]), len(found), _ours(model)))
     logits = np.empty((len(tokens), model.num_labels), "float32")
@@ -95,8 +120,7 @@ def predict(
         for chosen in found:
             logits[chosen] = run(tokens, chosen)
             progress.update(len(chosen))
-    squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
-    return Predictions(ops.convert_to_numpy(squash(logits)), label_names)
+    return logits
 
 
 def _method(model):
@@ -106,7 +130,12 @@ def _method(model):
 
 def _ours(model) -> Engine:
     """Returns Keras' engine for a model, the same at every call, so that it is traced once."""
+    return kept(model, "_predicts", lambda: keras_engine(model, _method(model)))
+
+
+def kept(model: Any, name: str, make: Callable[[], Any]) -> Any:
+    """Returns what `make` gives, kept with the model under `name` for as long as its weights are the same variables."""
     weights = [id(weight) for weight in model.weights]
-    if getattr(model, "_predicts", (None,))[0] != weights:
-        object.__setattr__(model, "_predicts", (weights, keras_engine(model, _method(model))))  # past Keras' tracking
-    return model._predicts[1]
+    if getattr(model, name, (None,))[0] != weights:
+        object.__setattr__(model, name, (weights, make()))  # past Keras' tracking
+    return getattr(model, name)[1]

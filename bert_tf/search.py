@@ -1,7 +1,5 @@
 """The search for learning rate, batch size and epochs in one call: labelled texts in, the best trial's model and a record out."""
 
-import contextlib
-import io
 import math
 import operator
 import sys
@@ -17,6 +15,7 @@ from keras_tuner.src import config
 from tqdm import tqdm
 
 from bert_tf import checkpoint, oracles, report, run_folder, run_report
+from bert_tf.backup import load
 from bert_tf.features import extract
 from bert_tf.hypermodel import RECORD, SPACE, ClassifierHyperModel
 from bert_tf.models import TFAutoModelForSequenceClassification
@@ -127,6 +126,7 @@ def search(
             run_folder.check_folder(output_dir, overwrite, resume, sources=(str(checkpoint), train, validation))
     for remark in made.remarks():
         say(remark)
+    made.build(keras_tuner.HyperParameters())  # a wrong optimizer is to be known before the long work
     settings = {"job": "search", "tuner": tuner, **made.settings()}
     if worker is None:
         run_folder.check_resumable(output_dir, settings, resume)
@@ -134,29 +134,26 @@ def search(
         (output_dir / "best.json").unlink(missing_ok=True)  # a finished search that goes on
     else:
         _join(output_dir, settings)
-    if chief or worker:
-        oracles.environment(address, "chief" if chief else str(worker))
-    with contextlib.redirect_stdout(io.StringIO()):
-        tuner_ = _Tuner(oracle, made, directory=output_dir, project_name=TRIALS)
-    if resume and worker is None and (output_dir / TRIALS / "oracle.json").is_file():
-        oracle.reload()
-    if worker is not None:
-        say(f"Worker {worker}: running the trials of {address}.")
-        made.load_features()
-        tuner_.search()
-        say(f"Worker {worker}: no trials are left.")
-        return None
     if not chief:
         made.load_features()
-    with _Progress(oracle, output_dir, made, verbose) as progress:
-        oracle.ended = progress.ended
-        if chief:
-            oracle.lease = lease
-            say(f"Waiting for workers at {address}.")
-            tuner_.save()
-            oracles.serve(oracle, address, progress.refresh)
-        else:
-            tuner_.search()
+    with oracles.role(address, "chief" if chief else worker):
+        loop = _Tuner(oracle, made, directory=output_dir, project_name=TRIALS)
+        if resume and worker is None and (output_dir / TRIALS / "oracle.json").is_file():
+            oracle.reload()
+        if worker is not None:
+            say(f"Worker {worker}: running the trials of {address}.")
+            loop.search()
+            say(f"Worker {worker}: no trials are left.")
+            return None
+        with _Progress(oracle, output_dir, made, verbose) as progress:
+            oracle.ended = progress.ended
+            if chief:
+                oracle.lease = lease
+                say(f"Waiting for workers at {address}.")
+                loop.save()
+                oracles.serve(oracle, address, progress.refresh)
+            else:
+                loop.search()
     return _finish(made, oracle, settings, output_dir, started, say, report)
 
 
@@ -262,7 +259,8 @@ def _total(oracle) -> int:
 
 def _prune(oracle, folder: Path) -> None:
     """Removes the weights of ended trials that are neither among the best nor to be gone on with."""
-    kept = {trial.trial_id for trial in oracle.get_best_trials(KEPT)} | oracle.continuable()
+    best = [trial.trial_id for trial in oracle.get_best_trials(KEPT) if trial.status == oracles.COMPLETED]
+    kept = {*best} | oracle.continuable()
     for trial_id in oracle.end_order:
         if trial_id not in oracle.continuable():
             (folder / f"trial_{trial_id}" / "last.safetensors").unlink(missing_ok=True)
@@ -314,7 +312,7 @@ def _finish(
     best = finished[0]
     trial_dir = output_dir / TRIALS / f"trial_{best['trial']}"
     model = made.build(oracle.trials[best["trial"]].hyperparameters)
-    model.load_weights(trial_dir / "best.safetensors")
+    load(trial_dir / "best.safetensors", model.trainable_variables)
     job.tokenizer.model_max_length = job.max_length
     run_folder.save_model(output_dir, model, job.tokenizer)
     report.plot_search(output_dir / "search.png", rows, {n: r["history"] for n, r in records.items()}, objective)

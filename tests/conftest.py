@@ -88,19 +88,32 @@ def reviews() -> dict:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Debian's Chromium without a window, by selenium; keeps the console's messages and the network's requests."""
-    if not shutil.which("chromium") or not shutil.which("chromedriver"):
-        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
+def _chromium(tmp_path_factory):
+    """Debian's chromium without a window, with the console's messages and the requests in its logs; see `get_log`."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("chromium and chromium-driver are not installed: apt-get install chromium chromium-driver")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-                 "disable-component-update", "disable-sync", f"user-data-dir={profile}"):  # fmt: skip
-        options.add_argument(f"--{flag}")
+    profile = tmp_path_factory.mktemp("browser")
+    for argument in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", "window-size=1200,900", f"user-data-dir={profile}",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def browser(_chromium):
+    """The browser on an empty page, of its usual size and colours, its logs empty."""
+    _chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    _chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    _chromium.get("about:blank")  # and not the browser's own start page, which asks for much
+    for kind in ("browser", "performance"):
+        _chromium.get_log(kind)
+    return _chromium

@@ -14,12 +14,13 @@ import bert_tf
 # The way of the data, from top to bottom: a module imports only modules above it.
 ORDER = [
     "__init__", "wording", "sections", "card", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub",
-    "hardware", "transformers4", "models", "convert", "tokenizer", "data", "report", "search_sections", "scores", "diagnostics", "linear",
-    "facts", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup", "predict", "run_folder",
-    "job", "run_report", "training", "epochs", "finetune", "hypermodel", "oracles", "search", "plan", "cli",
+    "hardware", "gradients", "transformers4", "models", "convert", "tokenizer", "words", "data", "report", "search_sections", "scores",
+    "diagnostics", "linear", "facts", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup",
+    "predict", "explain", "explain_page", "explain_terminal", "run_folder", "job", "run_report", "training", "epochs", "finetune",
+    "hypermodel", "oracles", "search", "plan", "cli",
 ]  # fmt: skip
-TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4", "epochs"}
-PYTORCH_ALLOWED = {"weights"}  # asked for by name, to read the tensors of a pickle
+TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4", "epochs", "gradients"}
+PYTORCH_ALLOWED = {"weights", "gradients"}  # to read the tensors of a pickle, asked for by name; as Keras' backend
 
 
 def imports(file) -> set[str]:
@@ -67,28 +68,39 @@ def test_every_public_name_is_there_and_documented():
         bert_tf.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["finetune_reviews.py", "unfreeze_top_layers.py"])
-def test_examples_run(name, tiny, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("finetune_reviews.py", "accuracy"),
+        ("unfreeze_top_layers.py", "accuracy"),
+        ("search_epochs_and_learning_rate.py", "accuracy"),
+        ("explain_a_review.py", "Faithfulness"),
+    ],
+)
+def test_examples_run(name, says, tiny, tmp_path, monkeypatch, capsys):
     example = ROOT / "examples" / name
     assert len(example.read_text().splitlines()) < 60
     monkeypatch.chdir(tmp_path)
     texts = ["--epochs", "1", "--texts", "24", "--checkpoint", str(tiny)]
-    monkeypatch.setattr(sys, "argv", [name, *texts])
+    trials = ["--trials", "2"] if "search" in name else []
+    monkeypatch.setattr(sys, "argv", [name, *texts, *trials])
     runpy.run_path(str(example), run_name="__main__")
-    assert "accuracy" in capsys.readouterr().out
+    assert says in capsys.readouterr().out
 
 
 def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text()
     snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     monkeypatch.chdir(tmp_path)
     small = [part.take(range(0, len(part), 20)) for part in bert_tf.demo_reviews()]
     monkeypatch.setattr(bert_tf.data, "demo_reviews", lambda: small)
     monkeypatch.setitem(vars(bert_tf), "demo_reviews", lambda: small)
     for snippet in snippets:
         shorter = snippet.replace('"minilm"', repr(str(tiny))).replace("epochs=3", "epochs=1")
-        exec(shorter.replace("unfreeze=1,", f"unfreeze=1, checkpoint={str(tiny)!r},"), {})
+        for argument in ("unfreeze=1,", "learning_rate=(1e-4, 1e-2),"):
+            shorter = shorter.replace(argument, f"{argument} checkpoint={str(tiny)!r},")
+        exec(shorter.replace("max_trials=3", "max_trials=2").replace("epochs=5", "epochs=1"), {})
 
 
 def test_readme_commands_are_those_of_the_command_line():

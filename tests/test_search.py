@@ -21,9 +21,6 @@ from bert_tf.cli import main
 from bert_tf.hypermodel import ClassifierHyperModel
 from bert_tf.search import SearchFailedError
 
-# KerasTuner's oracle: threading.currentThread
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
 VALUES = {"learning_rate": 0.01, "batch_size": 6, "dropout": 0.3, "weight_decay": 0.05, "warmup": 0.2}
 
 
@@ -197,6 +194,21 @@ def test_a_failed_trial_is_never_the_best(tiny, reviews, tmp_path):
     assert found.best["values"]["learning_rate"] == 1e-3
     failed = (tmp_path / "s/report.html").read_text().split("Why trials failed")[1]
     assert found.trials[1]["failed"] in html.unescape(failed)
+
+
+def test_a_failed_trial_that_is_tried_again_starts_anew(tiny, reviews, tmp_path):
+    made = ClassifierHyperModel(reviews, epochs=2, learning_rate=[1e30, 1e-3], verbose=False, **options(tiny, tmp_path))
+    tuner = keras_tuner.RandomSearch(
+        made, "val_loss", max_trials=1, max_consecutive_failed_trials=9, directory=tmp_path, project_name="t"
+    )
+    tuner.oracle.populate_space = lambda trial_id: {"status": "RUNNING", "values": {"learning_rate": 1e30}}
+    tuner.search(verbose=0)
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.status == "FAILED"
+    assert "diverged" in record(tmp_path / "t/trial_0")["failed"]
+    trial.hyperparameters.values["learning_rate"] = 1e-3
+    assert len(tuner.run_trial(trial)[0].history["loss"]) == 2
+    assert "failed" not in record(tmp_path / "t/trial_0")
 
 
 def test_without_memory_a_trial_goes_on_with_less_at_once(tiny, reviews, tmp_path, monkeypatch):
@@ -425,6 +437,8 @@ def test_a_learning_rate_far_off_is_remarked(tiny, reviews, tmp_path, capsys):
         ({"weight_decay": "much"}, "weight_decay.*numbers"),
         ({"unfreeze": (0, 2)}, "one value or a list"),
         ({"unfreeze": 9}, "0 to 3"),
+        ({"unfreeze": [0, 9]}, "0 to 3"),
+        ({"optimizer": "adma"}, "adma"),
         ({"objective": "f1"}, "objective"),
         ({"schedule": "cosine"}, "schedule"),
         ({"tuner": "best"}, "random, bayesian"),
