@@ -57,3 +57,11 @@ def test_without_scikit_learn_the_rest_is_there_and_a_hint(run, monkeypatch):
     found = facts.of_run(**run)
     assert "floor" not in found
     assert "bert-tf[report]" in page.render(found)
+
+
+def test_texts_that_share_no_word_leave_the_rest_and_a_hint(run):
+    texts = [f"w{i}" for i in range(1000)]
+    found = facts.of_run(**{**run, "train": (texts, np.arange(1000) % 2), "lengths": None})
+    assert "floor" not in found
+    assert found["hints"][0].startswith("The floor and likely wrong labels are not shown.")
+    assert found["scores"]["accuracy"]["value"] == 1
