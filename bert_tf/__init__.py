@@ -15,8 +15,10 @@ _HOME = {
     "TFAutoModel": "models",
     "TFAutoModelForSequenceClassification": "models",
     "TFBertForSequenceClassification": "models",
+    "TFBertLayerMeansForSequenceClassification": "models",
     "TFBertModel": "models",
     "TFDistilBertForSequenceClassification": "models",
+    "TFDistilBertLayerMeansForSequenceClassification": "models",
     "TFDistilBertModel": "models",
     # the job, step by step and in one call
     "Examples": "data",

@@ -88,7 +88,7 @@ def _add_finetune(commands) -> None:
     _add_job(command)
     training = command.add_argument_group("more on training")
     training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, 1e-3 for a frozen "
-                          "base and 5e-5 otherwise")  # fmt: skip
+                          "base (3e-4 with --head layer_means) and 5e-5 otherwise")  # fmt: skip
     training.add_argument("--weight-decay", type=float, default=0.0, metavar="R", help="decoupled weight decay")
     training.add_argument("--warmup", type=float, default=0.0, metavar="SHARE", help="share of all steps in which the "
                           "learning rate rises")  # fmt: skip
@@ -140,6 +140,8 @@ def _add_start(command, epochs: int):
     model = command.add_argument_group("model")
     model.add_argument("--checkpoint", default="minilm", metavar="NAME", help="what to start from: a folder, a name on the "
                        "Hugging Face hub such as distilbert-base-uncased, or minilm")  # fmt: skip
+    model.add_argument("--head", choices=["first_token", "layer_means"], help="what a new head sees: the first token of the last "
+                       "layer, which transformers reads too, or the means of every layer, which suits a frozen base")  # fmt: skip
     training = command.add_argument_group("training")
     training.add_argument(
         "--epochs", type=int, default=epochs, metavar="N", help="the most passes over the training texts"

@@ -24,7 +24,15 @@ from bert_tf import checkpoint, hardware, report
 from bert_tf.backup import Backup, load, state
 from bert_tf.epochs import Epochs, suits
 from bert_tf.job import Job, Say, prepare
-from bert_tf.training import LEARNING_RATE_RANGES, LEARNING_RATES, Recipe, Schedule, compile_with, total_steps, train
+from bert_tf.training import (
+    LEARNING_RATE_RANGES,
+    Recipe,
+    Schedule,
+    compile_with,
+    total_steps,
+    train,
+    usual_learning_rate,
+)
 
 RECORD = "record.json"  # what a trial was and gave, in its folder; it is finished when this is there
 
@@ -60,7 +68,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         objective: "val_loss" or "val_accuracy", what decides the best epoch; the tuner's should be the same.
         early_stopping: int, epochs without a better one after which a trial stops; None = never.
         schedule: "constant" or "linear", see `bert_tf.training.Recipe`.
-        checkpoint, optimizer, max_length, text_column, label_column, validation_share, new_head, cache_dir, precision,
+        checkpoint, optimizer, max_length, text_column, label_column, validation_share, new_head, head, cache_dir, precision,
             micro_batch_size, seed: as for `bert_tf.finetune`.
         verbose: bool, whether to say what is read and computed.
     Raises: ValueError, FileNotFoundError, with the first model: as `bert_tf.finetune`.
@@ -90,6 +98,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         label_column: str | None = None,
         validation_share: float = 0.2,
         new_head: bool = False,
+        head: str | None = None,
         cache_dir: str | Path | None = None,
         precision: str = "auto",
         micro_batch_size: int | None = None,
@@ -119,7 +128,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self._options: dict[str, Any] = {
             "checkpoint": checkpoint, "max_length": max_length, "text_column": text_column,
             "label_column": label_column, "validation_share": validation_share, "new_head": new_head,
-            "precision": precision, "seed": seed,
+            "head": head, "precision": precision, "seed": seed,
         }  # fmt: skip
         self._job: Job | None = None
         self._workers: dict[int | str, _Worker] = {}
@@ -168,7 +177,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         defaults["dropout"] = float(self.job.model.dropout.rate)
         found = {name: _ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
         for name, values, depths in _learning_rates(self.learning_rate, self.depths):
-            default = LEARNING_RATES[depths[0] == 0]
+            default = usual_learning_rate(depths[0], self.job.model.pooling)
             if depths == self.depths:
                 found["learning_rate"] = _ask(hp, name, values, default)
                 continue
@@ -182,6 +191,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> Any:
         """Returns a classifier as a trial starts from, compiled; its files hold what is trained and no more."""
         values = self.values(hp)
+        self._adapt()
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
         compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
@@ -259,8 +269,13 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         for depth in self.depths:
             self._worker(depth)
 
+    def _adapt(self) -> None:
+        """Before the first model: all are copies of one, what its head standardises by included."""
+        self.job.adapt(cache_dir=self.cache_dir, say=self.say)
+
     def _worker(self, unfreeze: int | str) -> "_Worker":
         if unfreeze not in self._workers:
+            self._adapt()
             self._workers[unfreeze] = _Worker(self, unfreeze)
         return self._workers[unfreeze]
 

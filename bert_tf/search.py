@@ -367,5 +367,7 @@ def _command(job, values: dict[str, Any], made: ClassifierHyperModel) -> str:
     parts += ["--checkpoint", job.checkpoint, "--epochs", made.recipe.epochs, "--max-length", job.max_length]
     for name, value in values.items():
         parts += ["--" + name.replace("_", "-"), value]
+    if job.model.pooling != "first_token":
+        parts += ["--head", job.model.pooling]
     parts += ["--schedule", made.recipe.schedule, "--seed", made.seed]
     return " ".join([parts[0], *(shlex.quote(str(part)) for part in parts[1:])])
