@@ -28,9 +28,12 @@ _HOME = {
     "tokenize": "tokenizer",
     "batches": "pipeline",
     "convert": "convert",
+    "curve": "compare",
     "finetune": "finetune",
     "ClassifierHyperModel": "hypermodel",
+    "ladder": "compare",
     "plan": "plan",
+    "race": "compare",
     "search": "search",
     "predict": "predict",
     # what transformers 4 had beside them

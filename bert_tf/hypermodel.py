@@ -24,6 +24,7 @@ from bert_tf import checkpoint, hardware, report
 from bert_tf.backup import Backup, load, state
 from bert_tf.epochs import Epochs, suits
 from bert_tf.job import Job, Say, prepare
+from bert_tf.pipeline import by_length
 from bert_tf.training import (
     LEARNING_RATE_RANGES,
     Recipe,
@@ -264,10 +265,40 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:
         report.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
 
+    def train(self, values: Mapping[str, Any], folder: Path, seed: int) -> tuple[Any, dict[str, list[float]]]:
+        """Trains once from another seed, with the steps that are compiled already: what `bert_tf.finetune` with that seed does.
+
+        Args:
+            values: of `learning_rate`, `batch_size`, `dropout`, `weight_decay`, `warmup` and `unfreeze`.
+            folder: for the state of the run; killed and called again, it goes on where it was.
+            seed: int, of the new head, the order of the texts and dropout. The split of the data stays.
+        Returns: the classifier with the weights of its best epoch, to be used before the next call; and the history.
+        """
+        worker = self._worker(values["unfreeze"])
+        if seed != worker.seed:
+            options = {**self._options, "seed": seed, "unfreeze": values["unfreeze"]}
+            worker.restart(prepare(self.job.train, self.job.validation, say=lambda _: None, **options).model, seed)
+        backup = Backup(folder, self.objective, self.recipe.early_stopping)
+        worker.run(values, backup, self.recipe.epochs, [], 0)
+        backup.restore_best(worker.model)
+        return worker.model, backup.history
+
+    def validation_logits(self, unfreeze: int | str) -> np.ndarray:
+        """Returns what the classifier of a depth says of the validation texts as it is now, float32 `(M, C)`."""
+        worker, job = self._worker(unfreeze), self.job
+        found = worker.model.predict(job.held_back(worker.inputs, 64), verbose=0).logits
+        logits = np.empty_like(found)
+        logits[by_length(job.tokens.take(np.arange(len(job.train), len(job.tokens))))] = found
+        return logits
+
     def load_features(self) -> None:
         """Computes what all trials share, or reads it: the features of each freeze depth. Without it the first trial does."""
         for depth in self.depths:
-            self._worker(depth)
+            self.load_depth(depth)
+
+    def load_depth(self, unfreeze: int | str) -> None:
+        """Computes the features of one freeze depth, or reads them."""
+        self._worker(unfreeze)
 
     def _adapt(self) -> None:
         """Before the first model: all are copies of one, what its head standardises by included."""
@@ -288,6 +319,7 @@ class _Worker:
 
     def __init__(self, hypermodel: ClassifierHyperModel, unfreeze: int | str):
         self.job, self.recipe, self.seed = hypermodel.job, hypermodel.recipe, hypermodel.seed
+        self.unfreeze = unfreeze
         self.model = self.job.model.fork(unfreeze)
         progress = hypermodel.say is print
         self.inputs = self.job.inputs(self.model, cache_dir=hypermodel.cache_dir, progress=progress, say=hypermodel.say)
@@ -298,6 +330,12 @@ class _Worker:
         self.micro_batches = 0
         self.at_once: int | None = None  # found to fit into memory
         self.epochs: Epochs | None = None
+
+    def restart(self, model, seed: int) -> None:
+        """Takes over how a model of another seed starts: its new head and the state of its random generators."""
+        fresh = state(model.fork(self.unfreeze))
+        self.start[: len(fresh)] = [(mine, np.array(its)) for (mine, _), its in zip(self.start, fresh, strict=False)]
+        self.seed = seed
 
     def run(self, values: Mapping[str, Any], backup: Backup, until: int, callbacks, verbose) -> int:
         """Runs a trial up to an epoch; returns how many texts were computed at once."""

@@ -16,7 +16,8 @@ ORDER = [
     "__init__", "wording", "sections", "card", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub",
     "hardware", "transformers4", "models", "convert", "tokenizer", "data", "report", "scores", "diagnostics", "linear",
     "facts", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup", "predict", "run_folder",
-    "job", "training", "epochs", "finetune", "hypermodel", "oracles", "search", "plan", "cli",
+    "job", "training", "epochs", "finetune", "hypermodel", "memory", "baselines", "entrants", "verdicts", "contest", "compare_plots", "compare", "oracles",
+    "search", "plan", "cli",
 ]  # fmt: skip
 TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4", "epochs"}
 PYTORCH_ALLOWED = {"weights"}  # asked for by name, to read the tensors of a pickle
