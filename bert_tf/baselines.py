@@ -89,6 +89,7 @@ def lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int = 10)
         validation_data=batches(_tokens(validation.texts, numbers), validation.labels, batch_size=64),
         epochs=epochs,
         callbacks=[stop],
+        shuffle=False,  # the batches are
         verbose=0,
     ).history
 
