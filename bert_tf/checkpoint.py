@@ -15,12 +15,23 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_tf.families import FAMILIES, TENSORS, Family, encoder_settings, family_of, part_names
+from bert_tf.families import (
+    FAMILIES,
+    LAYER_MEANS_HEAD,
+    TENSORS,
+    Family,
+    encoder_settings,
+    family_of,
+    head_of,
+    part_names,
+    pooling_of,
+)
 from bert_tf.weights import SAFETENSORS, read_json, read_tensors, remove_weights, tensor_names, write_tensors
 
 log = logging.getLogger("bert_tf")
 
 MINILM = "minilm"  # the embedded default, by this name wherever a checkpoint is asked for
+OUR_KEYS = ("classifier_pooling",)  # of config.json, which transformers' config classes do not know
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -141,7 +152,11 @@ def read_config(folder: Path, given=None, **overrides):
     config_class = getattr(transformers, family.config_class)
     values["id2label"], values["label2id"] = _labels(values, overrides)
     values.pop("num_labels", None)
-    known = set(config_class().to_dict()) | set(values) | {"output_attentions", "output_hidden_states", "return_dict"}
+    known = (
+        set(config_class().to_dict())
+        | set(values)
+        | {*OUR_KEYS, "output_attentions", "output_hidden_states", "return_dict"}
+    )
     if unknown := sorted(set(overrides) - known):
         raise ValueError(
             f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."
@@ -188,7 +203,7 @@ def has_head(folder: Path, **options) -> bool:
 
 
 def _in_head(name: str, family: Family) -> bool:
-    return name.startswith(tuple(f"{part}." for part in family.head.values()))
+    return name.startswith(tuple(f"{part}." for part in (family.head | LAYER_MEANS_HEAD).values()))
 
 
 def _standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -213,7 +228,7 @@ def _variables(model) -> dict[str, tuple]:
     family = family_of(model.config.model_type)
     layers = encoder_settings(model.config)["num_hidden_layers"]
     variables = {}
-    for ours, theirs in part_names(family, layers, head=model.has_head).items():
+    for ours, theirs in part_names(family, layers, head_of(model.config) if model.has_head else None).items():
         part = model
         for step in ours.split("."):
             part = part[int(step)] if step.isdigit() else getattr(part, step)
@@ -378,7 +393,8 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
         family, left, head = FAMILIES["distilbert"], [*left, *dropped], False
     kind = type(config).__name__.removesuffix("Config")
     config.dtype = "float32"
-    config.architectures = [f"{kind}ForSequenceClassification" if head else f"{kind}Model"]
+    means = "LayerMeans" if pooling_of(config) == "layer_means" else ""
+    config.architectures = [f"{kind}{means}ForSequenceClassification" if head else f"{kind}Model"]
     if not head:  # a base alone goes without the prefix
         tensors = {name.removeprefix(f"{family.prefix}."): value for name, value in tensors.items()}
     if left:
@@ -404,11 +420,9 @@ def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:
         )
     bert, distilbert = FAMILIES["bert"], FAMILIES["distilbert"]
     layers = config.num_hidden_layers
-    theirs = {
-        f"bert.{ours.partition('.')[2]}": name for ours, name in part_names(distilbert, layers, head=False).items()
-    }
+    theirs = {f"bert.{ours.partition('.')[2]}": name for ours, name in part_names(distilbert, layers).items()}
     folded, used = {}, {"bert.embeddings.token_type_embeddings.weight"}
-    for ours, name in part_names(bert, layers, head=False).items():
+    for ours, name in part_names(bert, layers).items():
         if ours in theirs:
             for suffix in ("weight", "bias"):
                 if f"{name}.{suffix}" in tensors:

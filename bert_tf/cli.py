@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resume = " It goes on where it was with --resume." if options.command in ("finetune", "search") else ""
+        resume = (
+            " It goes on where it was with --resume." if options.command in ("finetune", "search", "compare") else ""
+        )
         print(f"\nStopped.{resume}", file=sys.stderr)
         return 130
     return 0
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_finetune(commands)
     _add_search(commands)
+    _add_compare(commands)
     _add_predict(commands)
     _add_explain(commands)
     _add_convert(commands)
@@ -89,7 +92,7 @@ def _add_finetune(commands) -> None:
     _add_job(command)
     training = command.add_argument_group("more on training")
     training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, 1e-3 for a frozen "
-                          "base and 5e-5 otherwise")  # fmt: skip
+                          "base (3e-4 with --head layer_means) and 5e-5 otherwise")  # fmt: skip
     training.add_argument("--weight-decay", type=float, default=0.0, metavar="R", help="decoupled weight decay")
     training.add_argument("--warmup", type=float, default=0.0, metavar="SHARE", help="share of all steps in which the "
                           "learning rate rises")  # fmt: skip
@@ -114,9 +117,10 @@ def _add_training(training) -> None:
     training.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
 
 
-def _add_output(command, folder: str) -> None:
+def _add_output(command, folder: str | None) -> None:
     output = command.add_argument_group("output")
-    output.add_argument("--output-dir", default=folder, metavar="DIR", help="folder for the results")
+    output.add_argument("--output-dir", default=folder, metavar="DIR", help="folder for the results"
+                        + ("" if folder else "; if left out, runs/ and what is compared"))  # fmt: skip
     output.add_argument(
         "--overwrite", action="store_true", help="replace what the output folder holds of an earlier run"
     )
@@ -125,7 +129,7 @@ def _add_output(command, folder: str) -> None:
                         "which take some seconds")  # fmt: skip
 
 
-def _add_start(command, epochs: int):
+def _add_start(command, epochs: int | None):
     """Adds what every training command has: data, model, epochs; returns the groups on model and training."""
     data = command.add_argument_group("data")
     data.add_argument("--train", metavar="FILE", help="labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; "
@@ -145,9 +149,16 @@ def _add_start(command, epochs: int):
     model = command.add_argument_group("model")
     model.add_argument("--checkpoint", default="minilm", metavar="NAME", help="what to start from: a folder, a name on the "
                        "Hugging Face hub such as distilbert-base-uncased, or minilm")  # fmt: skip
+    model.add_argument("--head", choices=["first_token", "layer_means"], help="what a new head sees: the first token of the last "
+                       "layer, which transformers reads too, or the means of every layer, which suits a frozen base")  # fmt: skip
     training = command.add_argument_group("training")
     training.add_argument(
-        "--epochs", type=int, default=epochs, metavar="N", help="the most passes over the training texts"
+        "--epochs",
+        type=int,
+        default=epochs,
+        metavar="N",
+        help="the most passes over the training texts"
+        + ("" if epochs else "; if left out, 2 where layers are unfrozen, else 20, stopped early"),
     )
     training.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="what is computed in; "
                           "auto = bfloat16 where the machine does it natively")  # fmt: skip
@@ -274,6 +285,83 @@ def _search(options) -> None:
     from bert_tf.search import search
 
     search(train, validation, **settings)
+
+
+# compare
+
+
+def _add_compare(commands) -> None:
+    command = commands.add_parser(
+        "compare",
+        help="see how much to unfreeze, which model is worth it, whether more data would help",
+        description="One of three comparisons on the same texts. --ladder: the same checkpoint with more and more of it unfrozen. "
+        "MODEL ...: fine-tuned models, and checkpoints to be fine-tuned with a frozen base, against TF-IDF and an LSTM. --data-sizes: "
+        "one model on more and more texts. Each leaves a table (.csv), a picture (.png) and report.html in the output folder.",
+        epilog="Example: bert-tf compare --ladder --train reviews.csv --rungs floor,layer_means,1,2 --output-dir runs/ladder",
+        formatter_class=_Help,
+    )
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "models", nargs="*", default=[], metavar="MODEL", help="a race of these: folders, or names on the hub"
+    )
+    what.add_argument("--ladder", action="store_true", help="how much to unfreeze")
+    what.add_argument("--data-sizes", type=_listed, metavar="SIZES", help="whether more data would help: numbers of training "
+                      "texts, such as 100,300,1000,all")  # fmt: skip
+    model, training = _add_start(command, epochs=None)
+    model.add_argument("--rungs", type=_listed, metavar="RUNGS", help="of the ladder: some of floor,first_token,layer_means,1,2,...,all; if "
+                       "left out, all of them")  # fmt: skip
+    model.add_argument("--unfreeze", type=_unfreeze, metavar="K", help="with --data-sizes: how many layers to train; if left "
+                       "out, none")  # fmt: skip
+    model.add_argument("--baselines", type=_listed, metavar="NAMES", help="of a race: tfidf,lstm if left out, or none")
+    training.add_argument("--frozen-epochs", type=int, metavar="N", help="of the ladder's rungs without unfrozen layers; if left "
+                          "out, 20, stopped early")  # fmt: skip
+    training.add_argument(
+        "--seeds", type=int, metavar="N", help="runs of each, for the intervals; if left out, 3; a race has one"
+    )
+    training.add_argument("--learning-rate", type=float, metavar="R", help="step size; if left out, what finetune takes. Of the "
+                          "ladder: where layers are unfrozen")  # fmt: skip
+    training.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts a step")
+    training.add_argument("--cache-dir", metavar="DIR", help="where to keep what the frozen layers give; if left out, the user's "
+                          "cache folder")  # fmt: skip
+    training.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
+    _add_output(command, None)
+    command.set_defaults(run=_compare)
+
+
+def _listed(value: str) -> list[int | str]:
+    return [int(part) if part.isdigit() else part for part in value.split(",")]
+
+
+# What each comparison takes, beside what all take.
+COMPARISONS = {
+    "race": ("baselines", "head", "learning_rate"),
+    "ladder": ("rungs", "frozen_epochs", "learning_rate", "seeds", "checkpoint", "new_head"),
+    "curve": ("unfreeze", "head", "learning_rate", "seeds", "checkpoint", "new_head"),
+}
+
+
+def _compare(options) -> None:
+    settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
+    models, ladder, sizes = settings.pop("models"), settings.pop("ladder"), settings.pop("data_sizes")
+    kind = "ladder" if ladder else "curve" if sizes else "race"
+    allowed = COMPARISONS[kind]
+    for name in {name for names in COMPARISONS.values() for name in names} - set(allowed):
+        value = settings.pop(name)
+        if value not in (None, False) and name != "checkpoint":
+            raise ValueError(f"--{name.replace('_', '-')} has no part in a {kind}.")
+    if settings.get("baselines") == ["none"]:
+        settings["baselines"] = []
+    settings["output_dir"] = settings["output_dir"] or f"runs/{kind}"
+    train, validation = _sources(settings)
+    settings = {name: value for name, value in settings.items() if value is not None}
+    from bert_tf import compare
+
+    if kind == "race":
+        compare.race(models, train, validation, **settings)
+    elif kind == "ladder":
+        compare.ladder(train, validation, **settings)
+    else:
+        compare.curve(train, validation, sizes=sizes, **settings)
 
 
 # plan

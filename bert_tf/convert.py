@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from bert_tf import checkpoint
-from bert_tf.models import BASES, CLASSES
+from bert_tf.models import BASES, classifier_class
 
 PROBE = [101, 2023, 2003, 1037, 3231, 102]  # six token ids, taken modulo the vocabulary
 
@@ -67,7 +67,7 @@ def _probe(folder: Path, **options) -> dict[str, np.ndarray]:
     """Loads a checkpoint, with all its checks, and runs it on the probe text."""
     config = checkpoint.read_config(folder)
     headed = checkpoint.has_head(folder, **options)
-    model = (CLASSES if headed else BASES)[config.model_type](config)
+    model = (classifier_class(config) if headed else BASES[config.model_type])(config)
     checkpoint.load_weights(model, folder, **options)
     ids = np.array([PROBE[: config.max_position_embeddings]]) % config.vocab_size
     outputs = model(ids, output_hidden_states=True)

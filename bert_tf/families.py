@@ -114,11 +114,21 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
+# What a head sees of the encoder, by config.json's `classifier_pooling`: the last layer's state of the first token, as in
+# Hugging Face's classes, or the means over the tokens of every layer's states.
+POOLINGS = ("first_token", "layer_means")
+# The parts of the head over the means of every layer, ours -> theirs: the same for all families.
+LAYER_MEANS_HEAD = {"standardization": "standardization", "classifier": "classifier"}
+
 # Names of single tensors inside a part, ours -> theirs; True where theirs is transposed.
 TENSORS: dict[str, dict[str, tuple[str, bool]]] = {
     "Dense": {"kernel": ("weight", True), "bias": ("bias", False)},
     "Embedding": {"embeddings": ("weight", False)},
     "LayerNormalization": {"gamma": ("weight", False), "beta": ("bias", False)},
+    "Standardization": {
+        "mean": ("running_mean", False),
+        "variance": ("running_var", False),
+    },  # as in PyTorch's BatchNorm1d
 }
 
 
@@ -146,14 +156,33 @@ def encoder_settings(config) -> dict:
     return {ours: getattr(config, theirs) for ours, theirs in family.config.items()} | family.fixed
 
 
-def part_names(family: Family, num_hidden_layers: int, head: bool) -> dict[str, str]:
+def pooling_of(config) -> str:
+    """Returns what a config says that the head sees, one of `POOLINGS`.
+
+    Raises: ValueError for anything else.
+    """
+    found = getattr(config, "classifier_pooling", None) or POOLINGS[0]
+    if found not in POOLINGS:
+        raise ValueError(f"config.json: classifier_pooling must be one of {', '.join(POOLINGS)}. Received: {found!r}")
+    return found
+
+
+def head_of(config) -> dict[str, str]:
+    """Returns the parts of the head that a config asks for, ours -> theirs."""
+    return LAYER_MEANS_HEAD if pooling_of(config) == "layer_means" else family_of(config.model_type).head
+
+
+def part_names(family: Family, num_hidden_layers: int, head: dict[str, str] | None = None) -> dict[str, str]:
     """Returns every part, ours -> theirs, with layers numbered and the base's prefix as in a file with a head.
+
+    Args:
+        head: the parts of the head, of `head_of`; None = the base alone.
 
     Our names are attribute paths from the model (`distilbert.blocks.layer.0.attention.query`).
     """
-    names = {}
+    names: dict[str, str] = {}
     for ours, theirs in family.base.items():
         layers = range(num_hidden_layers) if "{i}" in ours else (0,)
         for i in layers:
             names[f"{family.prefix}.{ours.format(i=i)}"] = f"{family.prefix}.{theirs.format(i=i)}"
-    return names | family.head if head else names
+    return names | (head or {})

@@ -37,7 +37,7 @@ class Features:
 
     Attributes:
         lengths: int64 `(N,)`, number of tokens of each text.
-        pooled: bool. True: one row a text, the first token's. False: one row a token.
+        pooled: bool. True: one row a text, what a head looks at. False: one row a token.
         chunks: the `Chunk`s that hold the rows.
         chunk, start: int64 `(N,)`, which chunk a text is in, and where in its rows.
         computed: int, how many different texts had to be computed; the others were there.
@@ -123,7 +123,7 @@ def extract(
     missing = index.missing()
     if len(missing):
         rows = len(missing) if pooled else int(index.lengths[missing].sum())
-        space.make_room(rows * encoder.hidden_size * numpy_dtype(keep).itemsize, limit)
+        space.make_room(rows * encoder.feature_size * numpy_dtype(keep).itemsize, limit)
         _compute(encoder, tokens, index, space, keep, engine, progress)
     space.touch()
     chunk, start = index.chunk[index.inverse], index.start[index.inverse]
@@ -151,7 +151,7 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
         "weights": digest.hexdigest(),
         **shape,
         "layers": boundary,
-        "pooling": "first token" if encoder.all_frozen else "none",
+        "pooling": encoder.pooling.replace("_", " ") if encoder.all_frozen else "none",
         "precision": encoder.compute_dtype,
         "kept": keep,
     }

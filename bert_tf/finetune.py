@@ -4,7 +4,7 @@ import operator
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bert_tf import checkpoint, run_folder, run_report
 from bert_tf.backup import Backup
 from bert_tf.job import prepare
 from bert_tf.report import write_history, write_json
-from bert_tf.training import LEARNING_RATES, Recipe, compile_model
+from bert_tf.training import Recipe, compile_model, usual_learning_rate
 from bert_tf.training import train as train_model
 from bert_tf.wording import shown
 
@@ -60,6 +60,7 @@ def finetune(
     label_column: str | None = None,
     validation_share: float = 0.2,
     new_head: bool = False,
+    head: str | None = None,
     cache: bool | str = True,
     cache_dir: str | Path | None = None,
     precision: str = "auto",
@@ -84,18 +85,21 @@ def finetune(
             metrics.json, curves.png, tensorboard/. Nothing is written before the data and the checkpoint have been read and found good.
         unfreeze: layers of the base to train: 0 = none, k = the top k, "all".
         epochs: int, the most passes over the data.
-        learning_rate: float; None = 1e-3 with a frozen base, else 5e-5.
+        learning_rate: float; None = 1e-3 with a frozen base (3e-4 under the head over the means of every layer), else 5e-5.
         batch_size: int, texts a step.
         max_length: int, tokens; longer texts are cut. None = 256, or as many as the model has positions.
         optimizer: str, the name of a Keras optimizer.
         weight_decay, warmup, schedule: see `bert_tf.training.Recipe`: decoupled weight decay, the share of steps in which
             the learning rate rises, and whether it is "constant" after that or "linear", falling to 0.
-        dropout: float in [0, 1), the head's; None = the checkpoint's.
+        dropout: float in [0, 1), the head's; None = the checkpoint's, for a new head over the means of every layer 0.5.
         early_stopping: int, epochs without a lower validation loss after which to stop; None = never.
         callbacks: Keras callbacks, beside those that keep the best weights, the history and the TensorBoard logs. What
             they add to the logs goes into the history; a state of their own is not part of what `resume` restores.
         text_column, label_column: columns of the sources; None = found by their usual names.
         new_head: bool, whether to replace the head a checkpoint already has.
+        head: "first_token", Hugging Face's head over the last layer's state of the first token, or "layer_means", a linear head
+            over the means of every layer, which suits a frozen base (and with unfrozen layers is not cached): see
+            `bert_tf.TFDistilBertLayerMeansForSequenceClassification`. None = the checkpoint's, "first_token" for a new one.
         cache: True = keep what the frozen layers give on disk, "memory" = for this run only, False = do not keep it.
         cache_dir: folder for it; None = the user's cache folder.
         precision: "float32" or "bfloat16", what is computed in: trained weights are float32 under both. "auto" =
@@ -122,7 +126,7 @@ def finetune(
         raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={cache!r}")
     recipe = Recipe(
         epochs=epochs,
-        learning_rate=LEARNING_RATES[unfreeze == 0] if learning_rate is None else float(learning_rate),
+        learning_rate=1.0 if learning_rate is None else float(learning_rate),  # the usual one when the head is known
         batch_size=batch_size,
         optimizer=optimizer,
         weight_decay=weight_decay,
@@ -135,10 +139,12 @@ def finetune(
     run_folder.check_folder(output_dir, overwrite, resume, sources=(source, train, validation))
     job = prepare(
         train, validation, checkpoint=source, unfreeze=unfreeze, max_length=max_length, text_column=text_column,
-        label_column=label_column, validation_share=validation_share, new_head=new_head, dropout=dropout,
-        precision=precision, seed=seed, say=say,
+        label_column=label_column, validation_share=validation_share, new_head=new_head, head=head,
+        dropout=dropout, precision=precision, seed=seed, say=say,
     )  # fmt: skip
     model = job.model
+    if learning_rate is None:
+        recipe = replace(recipe, learning_rate=usual_learning_rate(unfreeze, model.pooling))
     say(job.describe(unfreeze))
     if remark := recipe.remark(unfreeze):
         say(remark)
@@ -150,6 +156,7 @@ def finetune(
     compile_model(model, recipe, len(job.train))  # a wrong optimizer is to be known before the long work
     run_folder.check_resumable(output_dir, settings, resume)
     began = time.monotonic()
+    job.adapt(cache, cache_dir, say)
     inputs = job.inputs(model, cache, cache_dir, verbose != 0, say)
     seconds = {"features of the frozen layers": time.monotonic() - began}
     run_folder.start(output_dir, settings, overwrite, resume)
@@ -205,7 +212,8 @@ def finetune(
     if report:
         options = {
             **asdict(recipe), "unfreeze": unfreeze, "dropout": dropout, "precision": precision, "seed": seed,
-            "text_column": text_column, "label_column": label_column, "new_head": new_head, "no_cache": cache is False,
+            "text_column": text_column, "label_column": label_column, "new_head": new_head, "head": head,
+            "no_cache": cache is False,
         }  # fmt: skip
         metrics |= run_report.write(
             output_dir, job, lambda: job.probabilities(model, inputs, batch_size), results=metrics, history=history,

@@ -2,11 +2,12 @@
 
 import ctypes
 import platform
-import sys
 from functools import cache
 from pathlib import Path
 
 import keras
+
+from bert_tf import memory
 
 PRECISIONS = ("float32", "bfloat16")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere a bfloat16 product is emulated, and slower
@@ -106,14 +107,8 @@ def keep_memory() -> bool:
 def peak_memory() -> dict[str, int]:
     """Returns the most memory that this process has held so far, in bytes: where it lies -> how much. What the system or
     the backend does not tell is missing."""
-    found = {}
-    try:
-        import resource
-    except ImportError:  # Windows
-        pass
-    else:
-        unit = 1 if sys.platform == "darwin" else 1024
-        found["main memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    most = memory.peak_memory()
+    found = {} if most is None else {"main memory": most}
     if accelerators() and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -24,7 +24,15 @@ from bert_tf import checkpoint, hardware, report
 from bert_tf.backup import Backup, load, state
 from bert_tf.epochs import Epochs, suits
 from bert_tf.job import Job, Say, prepare
-from bert_tf.training import LEARNING_RATE_RANGES, LEARNING_RATES, Recipe, Schedule, compile_with, total_steps, train
+from bert_tf.training import (
+    LEARNING_RATE_RANGES,
+    Recipe,
+    Schedule,
+    compile_with,
+    total_steps,
+    train,
+    usual_learning_rate,
+)
 
 RECORD = "record.json"  # what a trial was and gave, in its folder; it is finished when this is there
 
@@ -60,7 +68,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         objective: "val_loss" or "val_accuracy", what decides the best epoch; the tuner's should be the same.
         early_stopping: int, epochs without a better one after which a trial stops; None = never.
         schedule: "constant" or "linear", see `bert_tf.training.Recipe`.
-        checkpoint, optimizer, max_length, text_column, label_column, validation_share, new_head, cache_dir, precision,
+        checkpoint, optimizer, max_length, text_column, label_column, validation_share, new_head, head, cache_dir, precision,
             micro_batch_size, seed: as for `bert_tf.finetune`.
         verbose: bool, whether to say what is read and computed.
     Raises: ValueError, FileNotFoundError, with the first model: as `bert_tf.finetune`.
@@ -90,6 +98,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         label_column: str | None = None,
         validation_share: float = 0.2,
         new_head: bool = False,
+        head: str | None = None,
         cache_dir: str | Path | None = None,
         precision: str = "auto",
         micro_batch_size: int | None = None,
@@ -120,7 +129,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self._options: dict[str, Any] = {
             "checkpoint": checkpoint, "max_length": max_length, "text_column": text_column,
             "label_column": label_column, "validation_share": validation_share, "new_head": new_head,
-            "precision": precision, "seed": seed,
+            "head": head, "precision": precision, "seed": seed,
         }  # fmt: skip
         self._job: Job | None = None
         self._workers: dict[int | str, _Worker] = {}
@@ -155,7 +164,10 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def options(self) -> dict[str, Any]:
         """Returns the options of `bert_tf.finetune` that all trials have in common; `job` knows those of the data."""
-        given = {name: self._options[name] for name in ("precision", "text_column", "label_column", "new_head", "seed")}
+        given = {
+            name: self._options[name]
+            for name in ("precision", "text_column", "label_column", "new_head", "head", "seed")
+        }
         return {
             "epochs": self.recipe.epochs, "schedule": self.recipe.schedule, "optimizer": self.recipe.optimizer,
             "micro_batch_size": self.recipe.micro_batch_size, **given,
@@ -179,7 +191,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         defaults["dropout"] = float(self.job.model.dropout.rate)
         found = {name: _ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
         for name, values, depths in _learning_rates(self.learning_rate, self.depths):
-            default = LEARNING_RATES[depths[0] == 0]
+            default = usual_learning_rate(depths[0], self.job.model.pooling)
             if depths == self.depths:
                 found["learning_rate"] = _ask(hp, name, values, default)
                 continue
@@ -193,6 +205,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> Any:
         """Returns a classifier as a trial starts from, compiled."""
         values = self.values(hp)
+        self._adapt()
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
         compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
@@ -267,13 +280,45 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:
         report.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
 
+    def train(self, values: Mapping[str, Any], folder: Path, seed: int) -> tuple[Any, dict[str, list[float]]]:
+        """Trains once from another seed, with the steps that are compiled already: what `bert_tf.finetune` with that seed does.
+
+        Args:
+            values: of `learning_rate`, `batch_size`, `dropout`, `weight_decay`, `warmup` and `unfreeze`.
+            folder: for the state of the run; killed and called again, it goes on where it was.
+            seed: int, of the new head, the order of the texts and dropout. The split of the data stays.
+        Returns: the classifier with the weights of its best epoch, to be used before the next call; and the history.
+        """
+        worker = self._worker(values["unfreeze"])
+        if seed != worker.seed:
+            options = {**self._options, "seed": seed, "unfreeze": values["unfreeze"]}
+            worker.restart(prepare(self.job.train, self.job.validation, say=lambda _: None, **options).model, seed)
+        backup = Backup(folder, self.objective, self.recipe.early_stopping)
+        worker.run(values, backup, self.recipe.epochs, [], 0)
+        backup.restore_best(worker.model)
+        return worker.model, backup.history
+
+    def validation_logits(self, unfreeze: int | str) -> np.ndarray:
+        """Returns what the classifier of a depth says of the validation texts as it is now, float32 `(M, C)`."""
+        worker = self._worker(unfreeze)
+        return self.job.logits(worker.model, worker.inputs, 64)
+
     def load_features(self) -> None:
         """Computes what all trials share, or reads it: the features of each freeze depth. Without it the first trial does."""
         for depth in self.depths:
-            self._worker(depth)
+            self.load_depth(depth)
+
+    def load_depth(self, unfreeze: int | str) -> None:
+        """Computes the features of one freeze depth, or reads them."""
+        self._worker(unfreeze)
+
+    def _adapt(self) -> None:
+        """Before the first model: all are copies of one, what its head standardises by included."""
+        self.job.adapt(cache_dir=self.cache_dir, say=self.say)
 
     def _worker(self, unfreeze: int | str) -> "_Worker":
         if unfreeze not in self._workers:
+            self._adapt()
             self._workers[unfreeze] = _Worker(self, unfreeze)
         return self._workers[unfreeze]
 
@@ -286,6 +331,7 @@ class _Worker:
 
     def __init__(self, hypermodel: ClassifierHyperModel, unfreeze: int | str):
         self.job, self.recipe, self.seed = hypermodel.job, hypermodel.recipe, hypermodel.seed
+        self.unfreeze = unfreeze
         self.model = self.job.model.fork(unfreeze)
         self.inputs = self.job.inputs(
             self.model, cache_dir=hypermodel.cache_dir, progress=hypermodel.verbose, say=hypermodel.say
@@ -297,6 +343,12 @@ class _Worker:
         self.micro_batches = 0
         self.at_once: int | None = None  # found to fit into memory
         self.epochs: Epochs | None = None
+
+    def restart(self, model, seed: int) -> None:
+        """Takes over how a model of another seed starts: its new head and the state of its random generators."""
+        fresh = state(model.fork(self.unfreeze))
+        self.start[: len(fresh)] = [(mine, np.array(its)) for (mine, _), its in zip(self.start, fresh, strict=False)]
+        self.seed = seed
 
     def run(self, values: Mapping[str, Any], backup: Backup, until: int, callbacks, verbose) -> int:
         """Runs a trial up to an epoch; returns how many texts were computed at once."""

@@ -21,14 +21,18 @@ import numpy as np
 from bert_tf import checkpoint, hardware, report
 from bert_tf.cache import default_dir
 from bert_tf.data import Examples, check_classes, read_examples
-from bert_tf.families import FAMILIES
+from bert_tf.families import FAMILIES, POOLINGS, pooling_of
 from bert_tf.features import Features, extract, kept_in
-from bert_tf.models import CLASSES
+from bert_tf.models import classifier_class
 from bert_tf.pipeline import batches, by_length
 from bert_tf.scores import softmax
 from bert_tf.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
 
 Say = Callable[[str], None]
+
+# Of a new head over the means of every layer. On 2,000 product reviews (validation loss at the best epoch) 0.224 where 0.2
+# gives 0.232; on as many app reviews 0.302 and 0.301.
+LAYER_MEANS_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,23 @@ class Job:
 
     def kept_in(self, model, cache: bool | str = True) -> str | None:
         """Returns the dtype of the features that `inputs` gives, None where it gives tokens."""
-        return kept_in(model.encoder, self.asked) if cache and model.encoder.boundary else None
+        encoder = model.encoder
+        whole = encoder.all_frozen or encoder.pooling == "first_token"  # means of every layer need every layer
+        return kept_in(encoder, self.asked) if cache and encoder.boundary and whole else None
+
+    def adapt(self, cache: bool | str = True, cache_dir: str | Path | None = None, say: Say = print) -> None:
+        """Gives a head that standardises what it sees mean and variance of the training texts, if it has none yet.
+
+        Args: as of `inputs`.
+        """
+        if self.model.pooling == "first_token" or self.model.standardization.adapted:
+            return
+        trained = [layer.trainable for layer in self.model._flatten_layers(include_self=False)]
+        self.model.freeze(0)  # the means of every layer as training starts
+        features = self.inputs(self.model, cache or "memory", cache_dir, say is print, say)
+        self.model.adapt(features.take(np.arange(len(self.train))))
+        for layer, each in zip(self.model._flatten_layers(include_self=False), trained, strict=True):
+            layer.trainable = each
 
     def inputs(
         self,
@@ -123,13 +143,17 @@ class Job:
         """Returns batches of the validation texts, from short to long."""
         return batches(*self.parts(inputs)[1], batch_size=batch_size, pad_token_id=self._pad)
 
-    def probabilities(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
-        """Returns what a model says of the validation texts, in their order, float `(M, C)`; from the very batches that it is
-        measured on in training."""
+    def logits(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
+        """Returns what a model says of the validation texts, in their order, float32 `(M, C)`; from the very batches that it
+        is measured on in training."""
         logits = model.predict(self.held_back(inputs, batch_size), verbose=0).logits
-        found = np.empty(logits.shape)
-        found[self._short_to_long] = softmax(logits.astype("float64"))
+        found = np.empty_like(logits)
+        found[self._short_to_long] = logits
         return found
+
+    def probabilities(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
+        """Returns the same as probabilities, float64 `(M, C)`."""
+        return softmax(self.logits(model, inputs, batch_size).astype("float64"))
 
     def uncut_lengths(self) -> dict[str, np.ndarray]:
         """Returns how many tokens the texts have before they are cut, int64: "training" and "validation"."""
@@ -153,6 +177,7 @@ class Job:
             "checkpoint": self.checkpoint,
             "max_length": self.max_length,
             "precision": self.precision,
+            "head": self.model.pooling,
             "data_fingerprint": _fingerprint(
                 tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
             ),
@@ -182,6 +207,7 @@ def prepare(
     label_column: str | None = None,
     validation_share: float = 0.2,
     new_head: bool = False,
+    head: str | None = None,
     dropout: float | None = None,
     precision: str = "auto",
     seed: int = 0,
@@ -193,11 +219,13 @@ def prepare(
     Returns: `Job`; its model is frozen as `unfreeze` says.
     Raises: ValueError or FileNotFoundError that says what was found and what to do.
     """
+    if head is not None and head not in POOLINGS:
+        raise ValueError(f"`head` must be None or one of {', '.join(POOLINGS)}. Received: head={head!r}")
     source, computed_in = str(checkpoint), hardware.resolve_precision(precision)
     examples, held_back = _read(train, validation, text_column, label_column, validation_share, seed, say)
     keras.utils.set_random_seed(seed)
     tokenizer = load_tokenizer(source)
-    model, examples = _classifier(source, examples, new_head, unfreeze, dropout, hardware.policy(computed_in))
+    model, examples = _classifier(source, examples, new_head, head, unfreeze, dropout, hardware.policy(computed_in))
     held_back = held_back.relabel(examples.label_names)
     max_length = resolve_max_length(max_length, model.config, source)
     model.freeze(unfreeze)
@@ -222,14 +250,26 @@ def _read(train, validation, text_column, label_column, share, seed, say) -> tup
 
 
 def _classifier(
-    source: str, examples: Examples, new_head: bool, unfreeze: int | str, dropout: float | None, dtype: str
+    source: str,
+    examples: Examples,
+    new_head: bool,
+    head: str | None,
+    unfreeze: int | str,
+    dropout: float | None,
+    dtype: str,
 ) -> tuple[Any, Examples]:
     """Loads the classifier for the classes of `examples`; a head that is there is kept only if it is for the same ones."""
     folder = checkpoint.resolve(source)
     names = examples.label_names
-    if checkpoint.has_head(folder) and not new_head:
-        id2label = checkpoint.read_config(folder).id2label
-        theirs = tuple(id2label[i] for i in sorted(id2label))
+    config = checkpoint.read_config(folder)
+    kept = checkpoint.has_head(folder) and not new_head
+    if kept and head not in (None, pooling_of(config)):
+        raise ValueError(
+            f"{source} has a head over {pooling_of(config)}, asked for is head={head!r}. For a new one pass new_head=True "
+            "(--new-head)."
+        )
+    if kept:
+        theirs = tuple(config.id2label[i] for i in sorted(config.id2label))
         if set(theirs) == set(names):
             examples = examples.relabel(theirs)
         elif len(theirs) != len(names) or any(name != f"LABEL_{i}" for i, name in enumerate(theirs)):
@@ -238,13 +278,18 @@ def _classifier(
                 f"({', '.join(names)}). For a new head pass new_head=True (--new-head)."
             )
     config = checkpoint.read_config(
-        folder, id2label=dict(enumerate(examples.label_names)), problem_type="single_label_classification"
+        folder,
+        id2label=dict(enumerate(examples.label_names)),
+        problem_type="single_label_classification",
+        **({"classifier_pooling": head} if head else {}),
     )
+    if dropout is None and not kept and pooling_of(config) == "layer_means":
+        dropout = LAYER_MEANS_DROPOUT
     if dropout is not None:
         setattr(config, FAMILIES[config.model_type].head_dropout[0], dropout)
-    model = CLASSES[config.model_type](config, dtype=dtype)
+    model = classifier_class(config)(config, dtype=dtype)
     info = checkpoint.load_weights(model, folder, new_head=new_head)
-    if unfreeze == 0 and any("pooler" in name for name in info["missing_keys"]):
+    if unfreeze == 0 and model.pooling == "first_token" and any("pooler" in name for name in info["missing_keys"]):
         raise ValueError(
             f"{source} has no pooler, and a frozen base would keep a random one. Train it with unfreeze=1 "
             "(--unfreeze 1), or fold the checkpoint: bert-tf convert --to distilbert."

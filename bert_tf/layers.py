@@ -45,6 +45,54 @@ class Dropout(keras.layers.Dropout):
         return ops.where(kept, inputs / (1 - rate), 0)
 
 
+class Standardization(keras.layers.Layer):
+    """Subtracts from each feature its mean and divides by its standard deviation, both measured once, before training.
+
+    A fixed linear map that lets one learning rate suit features of any scale (LeCun et al. 1998, Efficient BackProp, sec. 4.3).
+    Differs from `keras.layers.Normalization`: what it divides by is read from its weights at every call, so that they can be
+    loaded and copied like any others. Until `adapt` it changes nothing.
+
+    Args:  (F = features)
+        epsilon: float, the least variance; a feature that varies less, one that is the same for all, is only centred.
+    Call arguments: float `(B, F)`; returns the same.
+    """
+
+    def __init__(self, epsilon: float = 1e-8, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(name="mean", shape=input_shape[-1:], initializer="zeros", trainable=False)
+        self.variance = self.add_weight(name="variance", shape=input_shape[-1:], initializer="ones", trainable=False)
+
+    @property
+    def adapted(self) -> bool:
+        """Whether mean and variance are those of some features."""
+        return bool(ops.any(ops.not_equal(self.mean, 0)))
+
+    def adapt(self, features) -> None:
+        """Measures mean and variance.
+
+        Args:
+            features: N rows `(F,)`, to be had by their number: an array `(N, F)`, or `bert_tf.features.Features`.
+        """
+        total, squares = np.zeros((2, self.mean.shape[0]))
+        for start in range(0, len(features), 1024):  # not all at once: they may be on disk for a reason
+            rows = np.stack([features[i] for i in range(start, min(start + 1024, len(features)))]).astype("float64")
+            total += rows.sum(axis=0)
+            squares += (rows**2).sum(axis=0)
+        mean = total / len(features)
+        variance = squares / len(features) - mean**2
+        self.mean.assign(mean)
+        self.variance.assign(np.where(variance < self.epsilon, 1.0, variance))
+
+    def call(self, inputs):
+        return (inputs - self.mean) * ops.rsqrt(self.variance)
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
 class Embedding(keras.layers.Embedding):
     """`keras.layers.Embedding` with a gradient in which an id that comes twice counts as one.
 

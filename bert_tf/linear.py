@@ -6,6 +6,7 @@ scikit-learn is the extra `report` and is imported only when something here is c
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,21 +28,45 @@ def _scikit_learn() -> Iterator[None]:
         yield
 
 
-def floor(
-    train_texts: Sequence[str], train_labels: Any, texts: Sequence[str], num_labels: int, seed: int = 0
-) -> np.ndarray:
-    """Classifies texts by their words alone: TF-IDF of words, signs and pairs of them, logistic regression.
+@dataclass(frozen=True)
+class Floor:
+    """TF-IDF with logistic regression, trained: call it with texts to get probabilities, float64 `(M, C)`.
+
+    Attributes:
+        vectorizer, model: scikit-learn's.
+        num_labels: int, C; columns of classes that no training text had are 0.
+    """
+
+    vectorizer: Any
+    model: Any
+    num_labels: int
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        return _predict(self.model, self.vectorizer.transform(texts), self.num_labels)
+
+    @property
+    def parameters(self) -> int:
+        return self.model.coef_.size + self.model.intercept_.size
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes to keep: weights, and each word with its frequency."""
+        words = sum(len(word.encode()) + 5 for word in self.vectorizer.vocabulary_)
+        return 4 * self.parameters + words
+
+
+def train_floor(train_texts: Sequence[str], train_labels: Any, num_labels: int, seed: int = 0) -> Floor:
+    """Learns to classify texts by their words alone: TF-IDF of words, signs and pairs of them, logistic regression.
 
     What a fine-tuned model should beat, in seconds on one core. Words that occur once are left out where there are 1,000
     texts or more; counts enter by their logarithm. The strength of the regularisation is chosen from `STRENGTHS` within the
     training texts, where these are at most `CHEAP`.
 
-    Args:  (N training texts, M texts)
+    Args:  (N training texts)
         train_texts, train_labels: str N, int `(N,)`.
-        texts: str M, to classify.
         num_labels: int, C, the columns to return.
         seed: int, of the folds in which the strength is chosen.
-    Returns: probabilities, float64 `(M, C)`; 0 for a class that no training text has.
+    Returns: `Floor`.
     Raises: ImportError without scikit-learn; ValueError if the training texts have fewer than two classes, or all are blank.
     """
     labels = np.asarray(train_labels)
@@ -52,7 +77,19 @@ def floor(
             strength = min(
                 STRENGTHS, key=lambda tried: _loss(labels, _by_fold(rows, labels, num_labels, 3, tried, None, seed))
             )
-        return _probabilities(rows, labels, vectorizer.transform(texts), num_labels, strength)
+        return Floor(vectorizer, _fit(rows, labels, strength), num_labels)
+
+
+def floor(
+    train_texts: Sequence[str], train_labels: Any, texts: Sequence[str], num_labels: int, seed: int = 0
+) -> np.ndarray:
+    """Classifies texts by what `train_floor` learns, which see.
+
+    Args:
+        texts: str M, to classify.
+    Returns: probabilities, float64 `(M, C)`; 0 for a class that no training text has.
+    """
+    return train_floor(train_texts, train_labels, num_labels, seed)(texts)
 
 
 def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
@@ -124,17 +161,24 @@ def _by_fold(rows, labels, num_labels, count, strength, groups, seed) -> np.ndar
 
 
 def _probabilities(train, labels: np.ndarray, rows, num_labels: int, strength: float) -> np.ndarray:
+    if isinstance(train, np.ndarray):
+        mean, scale = train.mean(axis=0), train.std(axis=0) + 1e-6
+        train, rows = (train - mean) / scale, (rows - mean) / scale
+    return _predict(_fit(train, labels, strength), rows, num_labels)
+
+
+def _fit(rows, labels: np.ndarray, strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(f"At least two classes must be there to learn from. Received: {len(classes)}")
-    if isinstance(train, np.ndarray):
-        mean, scale = train.mean(axis=0), train.std(axis=0) + 1e-6
-        train, rows = (train - mean) / scale, (rows - mean) / scale
-    model = LogisticRegression(C=strength, max_iter=300).fit(train, labels)
+    return LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
+
+
+def _predict(model, rows, num_labels: int) -> np.ndarray:
     found = np.zeros((rows.shape[0], num_labels))
-    found[:, classes] = model.predict_proba(rows)
+    found[:, model.classes_] = model.predict_proba(rows)
     return found
 
 

@@ -14,7 +14,7 @@ from bert_tf import checkpoint, hardware
 from bert_tf.data import read_examples
 from bert_tf.engines import keras_engine, padded_batch, token_batches
 from bert_tf.features import Features, extract, kept_in, numpy_dtype
-from bert_tf.models import CLASSES
+from bert_tf.models import classifier_class
 from bert_tf.pipeline import batches
 from bert_tf.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.training import Recipe
@@ -60,6 +60,7 @@ def plan(
     *,
     checkpoint: str | Path = checkpoint.MINILM,
     unfreeze: int | str = 0,
+    head: str | None = None,
     epochs: int = 3,
     batch_size: int = 32,
     max_length: int | None = None,
@@ -83,13 +84,13 @@ def plan(
     computed_in = hardware.resolve_precision(precision)
     parts = [read_examples(part, text_column, label_column) for part in (train, validation) if part is not None]
     share = validation_share if validation is None else len(parts[1]) / (len(parts[0]) + len(parts[1]))
-    model = _model(source, len(parts[0].label_names), hardware.policy(computed_in))
+    model = _model(source, len(parts[0].label_names), head, hardware.policy(computed_in))
     max_length = resolve_max_length(max_length, model.config, source)
     model.freeze(unfreeze)
     tokens = tokenize(chain(*(part.texts for part in parts)), load_tokenizer(source), max_length)
     total = int(tokens.lengths.sum())
     encoder = model.encoder
-    cached = bool(cache and encoder.boundary)
+    cached = bool(cache and encoder.boundary and (encoder.all_frozen or encoder.pooling == "first_token"))
     kept_bytes = numpy_dtype(kept_in(encoder, precision)).itemsize
 
     typical = _typical(tokens, batch_size)
@@ -114,17 +115,22 @@ def plan(
         precision=computed_in,
         weights_bytes=4 * model.num_parameters() + 12 * trainable,
         activations_bytes=_activations(model, batch_size, int(tokens.lengths.max()), computed_in),
-        cache_bytes=(len(tokens) if encoder.all_frozen else total) * encoder.hidden_size * kept_bytes if cached else 0,
+        cache_bytes=(len(tokens) if encoder.all_frozen else total) * encoder.feature_size * kept_bytes if cached else 0,
         features_seconds=features_seconds,
         epoch_seconds=epoch_seconds,
         seconds=features_seconds + epochs * epoch_seconds,
     )
 
 
-def _model(source: str, num_labels: int, dtype: str):
+def _model(source: str, num_labels: int, head: str | None, dtype: str):
     folder = checkpoint.resolve(source)
-    config = checkpoint.read_config(folder, num_labels=num_labels, problem_type="single_label_classification")
-    model = CLASSES[config.model_type](config, dtype=dtype)
+    config = checkpoint.read_config(
+        folder,
+        num_labels=num_labels,
+        problem_type="single_label_classification",
+        **({"classifier_pooling": head} if head else {}),
+    )
+    model = classifier_class(config)(config, dtype=dtype)
     checkpoint.load_weights(model, folder, new_head=True)
     return model
 

@@ -1,4 +1,4 @@
-"""Plain results to things to read: tables on the terminal, history.csv, metrics.json, curves.png; trials.csv, search.png.
+"""Plain results to things to read: tables on the terminal, history.csv, metrics.json, curves.png; trials.csv, search.png; other plots.
 
 Knows nothing of models or training: history, numbers and names come in, text and files go out.
 """
@@ -11,6 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bert_tf.wording import shown
 
@@ -255,3 +256,70 @@ def plot_search(file: Path, rows: Sequence[Mapping], histories: Mapping[str, His
     figure.savefig(scratch, dpi=120)
     os.replace(scratch, file)
     return True
+
+
+# Plots by their description
+
+
+def draw_png(file: Path, plots: Sequence[Mapping[str, Any]], title: str) -> bool:
+    """Draws plots side by side, two a row, from the descriptions that `bert_tf.plots.draw` takes: a page shows the same.
+
+    Args:
+        file: a .png.
+        plots: descriptions; `title`, `x`, `y`, `series` and `marks` are drawn.
+        title: of all of them.
+    Returns: whether it was drawn; without matplotlib it is not.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+    except ImportError:
+        return False
+    columns = min(2, len(plots))
+    rows = -(-len(plots) // columns)
+    figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(_plain(title))
+    for plot, axes in zip(plots, figure.subplots(rows, columns, squeeze=False).flat, strict=False):
+        for i, series in enumerate(plot["series"]):
+            known = [j for j, y in enumerate(series["y"]) if y is not None]
+            x, y = [series["x"][j] for j in known], [series["y"][j] for j in known]
+            style = {"label": _plain(series["name"]), "color": f"C{i}", "marker": "osD^vP"[i % 6], "markersize": 4}
+            line = "none" if series.get("as_") == "points" else "-"
+            axes.plot(x, y, linestyle=line, linewidth=1.3, **style)
+            if series.get("low"):
+                ends = [(series["low"][j], series["high"][j]) for j in known]
+                axes.vlines(x, [low for low, _ in ends], [high for _, high in ends], color=f"C{i}", linewidth=1)
+        for mark in plot.get("marks") or ():
+            axes.axvline(mark["x"], color="gray", linewidth=1, linestyle=":")
+        if plot["x"].get("names"):
+            names = [_plain(name) for name in plot["x"]["names"]]
+            axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize="small")
+        elif plot["x"].get("log"):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            axes.xaxis.set_minor_locator(NullLocator())
+        elif plot["x"].get("whole"):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title(_plain(plot["title"]), fontsize="medium")
+        axes.set_xlabel(plot["x"]["label"])
+        axes.set_ylabel(plot["y"]["label"])
+        axes.margins(x=0.12)
+        for series in plot["series"]:
+            for at, value, label in zip(series["x"], series["y"], series.get("labels") or (), strict=False):
+                right = axes.transAxes.inverted().transform(axes.transData.transform((at, value)))[0] > 0.5
+                style = {"ha": "right" if right else "left", "fontsize": "small", "textcoords": "offset points"}
+                axes.annotate(_plain(label), (at, value), (-6 if right else 6, 3), **style)
+        axes.grid(alpha=0.3)
+        if len(plot["series"]) > 1:
+            axes.legend(fontsize="x-small")
+    scratch = file.with_name(f".{file.stem}.part.png")
+    figure.savefig(scratch, dpi=90)
+    os.replace(scratch, file)
+    return True
+
+
+def _plain(text: str) -> str:
+    return str(text).replace("$", r"\$")  # matplotlib reads mathematics between dollars

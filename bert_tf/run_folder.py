@@ -14,8 +14,16 @@ from bert_tf import checkpoint, report
 
 RUN = "run.json"  # a folder that holds one is a run; written first
 OUTPUTS = ("report.html", "model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
-RESULTS = ("metrics.json", "best.json")  # written last: the run is finished
+RESULTS = ("metrics.json", "best.json", "compare.json")  # written last: the run is finished
 SEARCH_OUTPUTS = ("report.html", "model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", RUN)
+COMPARE_OUTPUTS = (
+    *(f"{kind}.{ending}" for kind in ("ladder", "race", "curve") for ending in ("csv", "png")),
+    "epochs.csv",
+    "report.html",
+    "compare.json",
+    "entrants",
+    RUN,
+)
 
 
 def check_folder(output_dir: Path, overwrite: bool, resume: bool, sources: Sequence[Any]) -> None:
@@ -67,7 +75,7 @@ def start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> No
     if resume and (output_dir / RUN).is_file():
         return
     if overwrite:
-        for name in {*OUTPUTS, *SEARCH_OUTPUTS}:
+        for name in {*OUTPUTS, *SEARCH_OUTPUTS, *COMPARE_OUTPUTS}:
             path = output_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     output_dir.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,17 @@ SCHEDULES = ("constant", "linear")
 
 # Learning rates that suit Adam and its relatives, by whether the base is frozen: the usual one, and a range to search in.
 # A fresh head has far to go, pretrained layers should move little (Devlin et al. 2019, app. A.3: 2e-5 to 5e-5).
+# The head over the means of every layer has few weights a feature, which all begin to move at once: 3e-4 rather than 1e-3.
 LEARNING_RATES = {True: 1e-3, False: 5e-5}
+LAYER_MEANS_LEARNING_RATE = 3e-4
 LEARNING_RATE_RANGES = {True: (1e-4, 1e-2), False: (1e-5, 3e-4)}
 FAR_OFF = {True: (5e-5, 5e-2), False: (2e-6, 1e-3)}
 LIKE_ADAM = ("adam", "adamw", "nadam", "adamax", "rmsprop", "lamb")
+
+
+def usual_learning_rate(unfreeze: int | str, pooling: str = "first_token") -> float:
+    """Returns the learning rate that suits so much unfrozen under a head of this kind."""
+    return LAYER_MEANS_LEARNING_RATE if unfreeze == 0 and pooling == "layer_means" else LEARNING_RATES[unfreeze == 0]
 
 
 @dataclass(frozen=True)

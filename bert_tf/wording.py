@@ -37,6 +37,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,.0f}",
     "p": _p_value,
     "seconds": duration,
+    "milliseconds": lambda value: f"{1000 * value:,.1f} ms",
     "bytes": megabytes,
     "plain": _plain,
 }

@@ -24,15 +24,16 @@ def softmax(x):
     return e / e.sum(-1, keepdims=True)
 
 
-def distilbert_logits(weights, input_ids, attention_mask, layers, heads):
-    """Logits of DistilBertForSequenceClassification, one text at a time, real tokens only: padding plays no part."""
+def distilbert_hidden_states(weights, input_ids, attention_mask, layers, heads):
+    """States of the embeddings and of each layer, `(T, D)` each, one text at a time, real tokens only."""
     weights = {name: value.astype("float64") for name, value in weights.items()}
-    logits = []
+    texts = []
     for ids, mask in zip(input_ids, attention_mask, strict=True):
         ids = ids[mask == 1]
         e = "distilbert.embeddings"
         x = weights[f"{e}.word_embeddings.weight"][ids] + weights[f"{e}.position_embeddings.weight"][: len(ids)]
         x = layer_norm(x, weights, f"{e}.LayerNorm")
+        states = [x]
         for i in range(layers):
             p = f"distilbert.transformer.layer.{i}"
             size = x.shape[-1] // heads
@@ -46,5 +47,13 @@ def distilbert_logits(weights, input_ids, attention_mask, layers, heads):
             inner = linear(x, weights, f"{p}.ffn.lin1")
             inner = 0.5 * inner * (1 + erf(inner / np.sqrt(2)))
             x = layer_norm(linear(inner, weights, f"{p}.ffn.lin2") + x, weights, f"{p}.output_layer_norm")
-        logits.append(linear(np.maximum(linear(x[0], weights, "pre_classifier"), 0), weights, "classifier"))
-    return np.array(logits)
+            states.append(x)
+        texts.append(states)
+    return texts
+
+
+def distilbert_logits(weights, input_ids, attention_mask, layers, heads):
+    """Logits of DistilBertForSequenceClassification, one text at a time, real tokens only: padding plays no part."""
+    weights = {name: value.astype("float64") for name, value in weights.items()}
+    first = [states[-1][0] for states in distilbert_hidden_states(weights, input_ids, attention_mask, layers, heads)]
+    return np.array([linear(np.maximum(linear(x, weights, "pre_classifier"), 0), weights, "classifier") for x in first])

@@ -14,10 +14,11 @@ import bert_tf
 # The way of the data, from top to bottom: a module imports only modules above it.
 ORDER = [
     "__init__", "wording", "sections", "card", "outputs", "layers", "families", "encoder", "weights", "checkpoint", "hub",
-    "hardware", "gradients", "transformers4", "models", "convert", "tokenizer", "words", "data", "report", "search_sections", "scores",
-    "diagnostics", "linear", "facts", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup",
-    "predict", "explain", "explain_page", "explain_terminal", "run_folder", "job", "run_report", "training", "epochs", "finetune",
-    "hypermodel", "oracles", "search", "plan", "cli",
+    "memory", "hardware", "gradients", "transformers4", "models", "convert", "tokenizer", "words", "data", "report", "search_sections",
+    "scores", "diagnostics", "linear", "facts", "markup", "plots", "page", "pipeline", "cache", "engines", "features", "backup",
+    "predict", "explain", "explain_page", "explain_terminal", "run_folder", "job", "run_report", "training", "epochs",
+    "finetune", "hypermodel", "baselines", "entrants", "verdicts", "contest", "compare_plots", "compare",
+    "oracles", "search", "plan", "cli",
 ]  # fmt: skip
 TENSORFLOW_ALLOWED = {"pipeline", "hardware", "cli", "transformers4", "epochs", "gradients"}
 PYTORCH_ALLOWED = {"weights", "gradients"}  # to read the tensors of a pickle, asked for by name; as Keras' backend

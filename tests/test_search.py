@@ -108,6 +108,16 @@ class LearningRates(keras.callbacks.Callback):
         self.seen.append(float(self.model.optimizer.learning_rate))
 
 
+def test_a_head_over_every_layer_is_searched_by_the_same_argument(tiny, reviews, tmp_path):
+    space = {"learning_rate": 0.01, "batch_size": 5, "dropout": 0.0, "weight_decay": 0.0, "warmup": 0.0, "unfreeze": 0}
+    common = {"checkpoint": tiny, "head": "layer_means", "epochs": 3, "max_length": 24, "precision": "float32"}
+    found = bert_tf.search(reviews, **common, **space, max_trials=1, output_dir=tmp_path / "search", verbose=False)
+    assert found.model.standardization.adapted
+    one = bert_tf.finetune(reviews, **common, **space, output_dir=tmp_path / "run", verbose=0)
+    assert found.best["val_loss"] == pytest.approx(one.metrics["val_loss"], abs=1e-5)
+    assert "--head layer_means" in found.best["finetune"]
+
+
 def test_what_a_search_leaves(tiny, reviews, tmp_path, capsys):
     out = tmp_path / "search"
     found = bert_tf.search(
