@@ -34,7 +34,7 @@ def run(minilm, tmp_path_factory):
     for name, times in ((FILE, 5), (f"validation {FILE}", 2)):
         with (folder / name).open("w", newline="") as file:
             lines = [
-                (f"{text} {i} {ATTACK if i % 2 else 'indeed ' * 9}", LABELS[label])
+                (f"{text} {i} {ATTACK if i % 2 else 'indeed ' * (9 - 6 * (label == 'negative'))}", LABELS[label])
                 for i in range(times)
                 for text, label in rows
             ]
