@@ -25,7 +25,7 @@ FILE = "\"'><img src=x onerror=window.hit=1>&.csv"
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
+def run(minilm, tmp_path_factory):
     """A run by the command line on hostile texts, labels and file names; its folder and what it printed."""
     folder = tmp_path_factory.mktemp("run")
     good = ["good", "really good and sturdy", "lovely thing, works well every day", "great, would buy it again"]
@@ -34,14 +34,14 @@ def run(tiny, tmp_path_factory):
     for name, times in ((FILE, 5), (f"validation {FILE}", 2)):
         with (folder / name).open("w", newline="") as file:
             lines = [
-                (f"{text} {i} {ATTACK if i % 2 else 'indeed ' * 9}", LABELS[label])
+                (f"{text} {i} {ATTACK if i % 2 else 'indeed ' * (9 - 6 * (label == 'negative'))}", LABELS[label])
                 for i in range(times)
                 for text, label in rows
             ]
             csv.writer(file).writerows([("words", "verdict"), *lines])
     out = folder / "out"
     given = ["--train", folder / FILE, "--validation", folder / f"validation {FILE}", "--text-column", "words", "--label-column",
-             "verdict", "--checkpoint", tiny, "--epochs", 3, "--batch-size", 7, "--max-length", 24, "--learning-rate", 0.02,
+             "verdict", "--checkpoint", minilm, "--epochs", 2, "--batch-size", 7, "--max-length", 24, "--learning-rate", 0.001,
              "--precision", "float32", "--seed", 5, "--output-dir", out]  # fmt: skip
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -92,6 +92,9 @@ def test_the_numbers_are_those_of_the_saved_model(run):
     assert loss == pytest.approx(scores["log_loss"]["value"], abs=1e-5)
     counts = re.findall(r"heat-\d (?:right|wrong)\">(\d+)<", (out / "report.html").read_text())
     expected = [((truth == i) & (found.probabilities.argmax(1) == j)).sum() for i in (0, 1) for j in (0, 1)]
+    assert (
+        min(expected[0] + expected[2], expected[1] + expected[3], expected[1] + expected[2]) > 0
+    )  # both labels, and mistakes
     assert [*map(int, counts)] == expected
 
 
