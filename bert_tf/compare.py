@@ -69,7 +69,7 @@ def ladder(
     """
     contest = Contest(
         "ladder", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     layers = _layers(checkpoint)
     chosen = ["floor", *POOLINGS, *range(1, layers), "all"] if rungs is None else [*rungs]
@@ -184,7 +184,7 @@ def race(
     """
     contest = Contest(
         "race", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=models, overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
@@ -296,7 +296,7 @@ def curve(
     """
     contest = Contest(
         "curve", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     every = len(contest.train)
     if wrong := [size for size in sizes if size != "all" and not (type(size) is int and size >= 2)]:
@@ -363,12 +363,14 @@ def _layers(source: str | Path) -> int:
 
 def _short_names(models: Sequence[str | Path]) -> list[str]:
     """Returns a name for each model that a folder can have: the last part of its path, with as many before as tell them apart."""
-    parts = [str(model).rstrip("/").split("/") for model in models]
+    folders = [Path(model).expanduser() for model in models]
+    parts = [[*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
+             for model, folder in zip(models, folders, strict=True)]  # fmt: skip
     for count in range(1, max(map(len, parts), default=1) + 1):
         names = ["-".join(part[-count:]) for part in parts]
         if len(set(names)) == len(names):
             break
-    return names if models else []
+    return names
 
 
 def _write_epochs(file: Path, histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> None:
