@@ -84,16 +84,9 @@ def ladder(
             made.append({"name": name, "kind": "trained", **common, **how, "work": 1.0})
         elif rung == "all" or (type(rung) is int and 0 < rung <= layers):
             name = "all layers" if rung == "all" else f"top {rung} layer{'s' if rung != 1 else ''}"
-            how = {"unfreeze": rung, "head": "first_token", "epochs": epochs, "early_stopping": None}
-            made.append(
-                {
-                    "name": name,
-                    "kind": "trained",
-                    **common,
-                    **how,
-                    "work": 1.0 + (layers if rung == "all" else int(rung)),
-                }
-            )
+            how = {"unfreeze": rung, "head": "first_token", "epochs": epochs, "learning_rate": learning_rate}
+            work = 1.0 + (layers if rung == "all" else int(rung))
+            made.append({"name": name, "kind": "trained", **common, **how, "early_stopping": None, "work": work})
         else:
             raise ValueError(f"A rung is floor, {', '.join(POOLINGS)}, 1 to {layers}, or all. Received: {rung!r}")
     contest.run(made, alone)

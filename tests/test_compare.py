@@ -35,7 +35,13 @@ def rows_of(file) -> list[dict]:
 
 def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
     out = tmp_path / "ladder"
-    settings = {"rungs": ["floor", "layer_means", 1], "seeds": 2, "frozen_epochs": 3, "alone": False}
+    settings = {
+        "rungs": ["floor", "layer_means", 1],
+        "seeds": 2,
+        "frozen_epochs": 3,
+        "learning_rate": 0.002,
+        "alone": False,
+    }
     found = bert_tf.ladder(reviews, reviews, output_dir=out, **settings, **options)
     names = {path.name for path in out.iterdir()}
     assert names == {"ladder.csv", "epochs.csv", "ladder.png", "report.html", "compare.json", "entrants", "run.json"}
@@ -43,7 +49,7 @@ def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
     epochs = rows_of(out / "epochs.csv")
     for rung, how in (
         ("frozen, layer means", {"head": "layer_means", "epochs": 3}),
-        ("top 1 layer", {"unfreeze": 1, "epochs": 2}),
+        ("top 1 layer", {"unfreeze": 1, "epochs": 2, "learning_rate": 0.002}),
     ):
         run = bert_tf.finetune(reviews, reviews, output_dir=tmp_path / rung, seed=1, verbose=0, **how, **options)
         ours = [row for row in epochs if row["rung"] == rung and row["seed"] == "1"]
