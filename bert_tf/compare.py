@@ -355,10 +355,13 @@ def _layers(source: str | Path) -> int:
 
 
 def _short_names(models: Sequence[str | Path]) -> list[str]:
-    """Returns a name for each model that a folder can have: the last part of its path, with as many before as tell them apart."""
-    folders = [Path(model).expanduser() for model in models]
-    parts = [[*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
-             for model, folder in zip(models, folders, strict=True)]  # fmt: skip
+    """Returns a name for each model that a folder can have: the last part of its path ("model" aside, as all are called that
+    `finetune` leaves), with as many before it as tell them apart."""
+    parts = []
+    for model in models:
+        folder = Path(model).expanduser()
+        part = [*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
+        parts.append(part[:-1] if part[-1] == "model" and len(part) > 1 else part)
     for count in range(1, max(map(len, parts), default=1) + 1):
         names = ["-".join(part[-count:]) for part in parts]
         if len(set(names)) == len(names):

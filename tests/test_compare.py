@@ -100,7 +100,7 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
     accuracy = {row["name"]: row["accuracy"]["value"] for row in found.rows}
     assert [*accuracy.values()] == sorted(accuracy.values(), reverse=True)
     labels = np.array([label == "positive" for label in reviews["label"]], int)
-    assert accuracy["model"] == pytest.approx(tuned.metrics["val_accuracy"])
+    assert accuracy["mine"] == pytest.approx(tuned.metrics["val_accuracy"])
     alone = bert_tf.finetune(reviews, reviews, checkpoint=tiny, head="layer_means", epochs=2, seed=3, output_dir=tmp_path / "alone",
                              verbose=0, **options)  # fmt: skip
     assert accuracy["base"] == pytest.approx(alone.metrics["val_accuracy"])
@@ -116,7 +116,7 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
         assert row["latency"] > 0
         assert row["texts_per_second"] > 0
     sizes = {row["name"]: row["size"] for row in found.rows}
-    assert sizes["model"] > 4 * tuned.metrics["parameters"]
+    assert sizes["mine"] > 4 * tuned.metrics["parameters"]
     assert "Best on these texts" in capsys.readouterr().out
     assert (out / "race.png").read_bytes().startswith(b"\x89PNG")
 
@@ -255,6 +255,7 @@ def test_the_verdict_on_more_data_follows_the_numbers():
     floor = {size: np.stack([texts < 0.65] * 2) for size in right}
     said = " ".join(verdicts.of_curve(right, floor))
     assert "More data would help" in said
+    assert "from 100 to 400 texts" in said
     assert "passed beyond chance at 200, 400 texts" in said
     assert "would not surely help" in " ".join(verdicts.of_curve({100: right[400], 200: right[400]}, floor))
 
