@@ -69,7 +69,7 @@ def ladder(
     """
     contest = Contest(
         "ladder", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     layers = _layers(checkpoint)
     chosen = ["floor", *POOLINGS, *range(1, layers), "all"] if rungs is None else [*rungs]
@@ -84,16 +84,9 @@ def ladder(
             made.append({"name": name, "kind": "trained", **common, **how, "work": 1.0})
         elif rung == "all" or (type(rung) is int and 0 < rung <= layers):
             name = "all layers" if rung == "all" else f"top {rung} layer{'s' if rung != 1 else ''}"
-            how = {"unfreeze": rung, "head": "first_token", "epochs": epochs, "early_stopping": None}
-            made.append(
-                {
-                    "name": name,
-                    "kind": "trained",
-                    **common,
-                    **how,
-                    "work": 1.0 + (layers if rung == "all" else int(rung)),
-                }
-            )
+            how = {"unfreeze": rung, "head": "first_token", "epochs": epochs, "learning_rate": learning_rate}
+            work = 1.0 + (layers if rung == "all" else int(rung))
+            made.append({"name": name, "kind": "trained", **common, **how, "early_stopping": None, "work": work})
         else:
             raise ValueError(f"A rung is floor, {', '.join(POOLINGS)}, 1 to {layers}, or all. Received: {rung!r}")
     contest.run(made, alone)
@@ -184,7 +177,7 @@ def race(
     """
     contest = Contest(
         "race", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=models, overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
@@ -296,7 +289,7 @@ def curve(
     """
     contest = Contest(
         "curve", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     every = len(contest.train)
     if wrong := [size for size in sizes if size != "all" and not (type(size) is int and size >= 2)]:
@@ -362,13 +355,18 @@ def _layers(source: str | Path) -> int:
 
 
 def _short_names(models: Sequence[str | Path]) -> list[str]:
-    """Returns a name for each model that a folder can have: the last part of its path, with as many before as tell them apart."""
-    parts = [str(model).rstrip("/").split("/") for model in models]
+    """Returns a name for each model that a folder can have: the last part of its path ("model" aside, as all are called that
+    `finetune` leaves), with as many before it as tell them apart."""
+    parts = []
+    for model in models:
+        folder = Path(model).expanduser()
+        part = [*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
+        parts.append(part[:-1] if part[-1] == "model" and len(part) > 1 else part)
     for count in range(1, max(map(len, parts), default=1) + 1):
         names = ["-".join(part[-count:]) for part in parts]
         if len(set(names)) == len(names):
             break
-    return names if models else []
+    return names
 
 
 def _write_epochs(file: Path, histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> None:

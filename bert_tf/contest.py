@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bert_tf import checkpoint, entrants, page, report, run_folder, verdicts
+from bert_tf import checkpoint, diagnostics, entrants, page, report, run_folder, verdicts
 from bert_tf.data import Examples, check_classes, read_examples
 from bert_tf.scores import TINY
 from bert_tf.wording import shown
@@ -40,6 +40,7 @@ class Contest:
     Args:
         kind: str, "ladder", "race" or "curve": what its files are called.
         train, validation, text_column, label_column, validation_share, output_dir, overwrite, resume: as for `bert_tf.finetune`.
+        models: folders and hub names that take part.
         verbose: bool, whether to say how it goes.
     """
 
@@ -53,6 +54,7 @@ class Contest:
         label_column: str | None,
         validation_share: float,
         output_dir: str | Path,
+        models: Sequence[str | Path],
         overwrite: bool,
         resume: bool,
         verbose: bool,
@@ -60,7 +62,7 @@ class Contest:
         self.kind, self.output_dir = kind, Path(output_dir).expanduser()
         self.overwrite, self.resume, self.verbose = overwrite, resume, verbose
         self.started = time.monotonic()
-        run_folder.check_folder(self.output_dir, overwrite, resume, sources=(train, validation))
+        run_folder.check_folder(self.output_dir, overwrite, resume, sources=(train, validation, *map(str, models)))
         self.train = read_examples(train, text_column, label_column)
         check_classes(self.train)
         if validation is None:
@@ -102,10 +104,7 @@ class Contest:
                 try:
                     (entrants.run_alone if alone else entrants.run)(entrant, self.train, self.validation, self.folder)
                     gave = f"accuracy {shown(verdicts.accuracy(self._hits(entrant)), 'score')}"
-                except (
-                    RuntimeError,
-                    MemoryError,
-                ) as error:  # of one rung too deep for the memory, the others still count
+                except (RuntimeError, MemoryError) as error:  # too large for the machine, say: the others still count
                     gave = f"failed: {error}"
                 done += entrant["work"]
                 passed = time.monotonic()
@@ -138,7 +137,8 @@ class Contest:
     ) -> Compared:
         """Writes table, picture and page, compare.json last, and says them."""
         out, verdict = self.output_dir, " ".join(said)
-        report.write_csv(out / f"{self.kind}.csv", [*_flat(rows[0])], [_flat(row) for row in rows])
+        flat = [_flat(row) for row in rows]
+        report.write_csv(out / f"{self.kind}.csv", [*dict.fromkeys(name for row in flat for name in row)], flat)
         title = (
             f"{self.kind.capitalize()}: {len(self.train):,} texts to learn from, {len(self.validation):,} to judge by"
         )
@@ -146,15 +146,17 @@ class Contest:
         head = [{"name": name.replace("_", " "), "kind": kind} for name, kind in columns.items()]
         table = {"caption": notes, "columns": head, "rows": [[row[name] for name in columns] for row in rows]}
         blocks = [*({"verdict": each} for each in said), {"table": table}, *({"plot": plot} for plot in plots)]
-        splits = (("training", self.train), ("validation", self.validation))
+        splits = {"training": self.train, "validation": self.validation}
+        given = {name: (part.texts, part.labels) for name, part in splits.items()}
         facts = {
             "title": title,
-            "subtitle": verdict,
+            "subtitle": f"{self.train.source}; judged by {self.validation.source}",
             "sections": [{"title": self.kind.capitalize(), "blocks": blocks}],
-            "data": {"splits": [{"name": name, "labels": part.counts(), "lengths": None} for name, part in splits]},
-            "command": " ".join(map(shlex.quote, ["bert-tf", *sys.argv[1:]]))
-            if Path(sys.argv[0]).name == "bert-tf"
-            else None,
+            "data": {
+                "splits": [{"name": name, "labels": part.counts()} for name, part in splits.items()],
+                "duplicates": diagnostics.duplicates(given, self.train.label_names),
+            },
+            "command": shlex.join(["bert-tf", *sys.argv[1:]]) if Path(sys.argv[0]).name == "bert-tf" else None,
             "versions": {name: version(name) for name in ("bert-tf", "keras", "transformers")},
         }
         page.write_report(out / "report.html", facts)

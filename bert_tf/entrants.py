@@ -6,11 +6,13 @@ seed-S/run.json and seed-S/probabilities.npy for each seed, and record.json when
 """
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,8 @@ def run(entrant: Entrant, train: Examples, validation: Examples, folder: Path, a
         alone: bool, whether nothing else has run in this process: then its peak memory is the entrant's.
     """
     folder = folder / entrant["name"]
-    classify, facts = KINDS[entrant["kind"]](entrant, train, validation, folder)
+    with _of_new_heads_nothing():
+        classify, facts = KINDS[entrant["kind"]](entrant, train, validation, folder)
     memory = peak_memory() if alone else None
     texts = [*validation.texts][:TIMED]
     classify(texts)  # the first time it is built
@@ -105,6 +108,21 @@ def runs(entrant: Entrant, folder: Path) -> list[dict[str, Any]]:
 def finished(entrant: Entrant, folder: Path) -> bool:
     """Returns whether an entrant has been run to its end."""
     return (folder / entrant["name"] / RECORD).is_file()
+
+
+@contextmanager
+def _of_new_heads_nothing() -> Iterator[None]:
+    """Keeps the log from saying for each seed that its head is new: here it always is."""
+    log = logging.getLogger("bert_tf")
+
+    def heard(record: logging.LogRecord) -> bool:
+        return "new and not trained yet" not in str(record.msg)
+
+    log.addFilter(heard)
+    try:
+        yield
+    finally:
+        log.removeFilter(heard)
 
 
 def _left(entrant: Entrant, folder: Path) -> Iterator[tuple[int, Path]]:

@@ -151,7 +151,9 @@ def of_curve(right: Mapping[int, np.ndarray], floor: Mapping[int, np.ndarray]) -
     sizes = sorted(right)
     said: list[str] = []
     if len(sizes) > 1:
-        before, last = sizes[-2:]
+        last = sizes[-1]
+        # About two doublings, where there are such sizes: of one alone the gain is often within chance.
+        before = min(sizes[-2], *(size for size in sizes if size * 5 >= last))
         difference = gain(right[last], right[before])
         per_doubling = difference["value"] / np.log2(last / before)  # type: ignore[operator]
         step = f"from {before:,} to {last:,} texts accuracy changed by {shown(difference, 'points')} points"

@@ -110,6 +110,8 @@ def test_cached_equals_uncached(tiny, reviews, tmp_path):
 def test_a_model_like_any_other(tiny, reviews, tmp_path, unfreeze):
     done = bert_tf.finetune(reviews, **options(tiny, tmp_path / "run", unfreeze=unfreeze))
     assert done.model.standardization.adapted
+    trained = done.model.fork(unfreeze).num_parameters(only_trainable=True)
+    assert done.metrics["trainable_parameters"] == trained == 98 + unfreeze * 1184
     assert done.metrics["settings"]["features"] == ("float32" if unfreeze == 0 else None)
     folder = tmp_path / "run/model"
     config = json.loads((folder / "config.json").read_text())
