@@ -115,6 +115,8 @@ def _add_training(training) -> None:
                           "later runs; if left out, the user's cache folder")  # fmt: skip
     training.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random")
     training.add_argument("--new-head", action="store_true", help="replace the classification head the checkpoint has")
+    training.add_argument("--no-report", action="store_false", dest="report", help="write no report.html and no model card, "
+                          "which take some seconds")  # fmt: skip
 
 
 def _add_output(command, folder: str | None) -> None:
@@ -125,8 +127,6 @@ def _add_output(command, folder: str | None) -> None:
         "--overwrite", action="store_true", help="replace what the output folder holds of an earlier run"
     )
     output.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    output.add_argument("--no-report", action="store_false", dest="report", help="write no report.html and no model card, "
-                        "which take some seconds")  # fmt: skip
 
 
 def _add_start(command, epochs: int | None):
