@@ -96,6 +96,18 @@ def of_ladder(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]
             said.append(
                 f"Unfreezing does not pay here: {name}, the best of it, has {_points(difference)} against {against}."
             )
+    if unfrozen:
+        cheaper = [
+            row
+            for row in rows
+            if row["seconds"] < unfrozen["seconds"] and not _sure(gain(right[unfrozen["rung"]], right[row["rung"]]))
+        ]
+        if cheaper:
+            least = min(cheaper, key=lambda row: row["seconds"])
+            saved = _times(unfrozen["seconds"] / least["seconds"])
+            said.append(
+                f"Not surely worse than {unfrozen['rung']}, and trained {saved} times as fast: {least['rung']}."
+            )
     if frozen and unfrozen and unfrozen["best_epoch"] == unfrozen["epochs"]:
         said.append(
             f"The loss of {unfrozen['rung']} was lowest at its last epoch ({unfrozen['epochs']:g}): more epochs, or a larger learning "
