@@ -72,7 +72,7 @@ def of_race(rows: Sequence[dict[str, Any]]) -> list[Plot]:
             {
                 "name": name,
                 "x": [costs[i] for i in chosen],
-                "y": [accuracy[i] for i in chosen],
+                **_interval([rows[i] for i in chosen], "accuracy"),
                 "labels": [rows[i]["name"] for i in chosen],
                 "as_": as_,
             }
@@ -82,7 +82,7 @@ def of_race(rows: Sequence[dict[str, Any]]) -> list[Plot]:
         plots.append(
             {
                 "title": f"Accuracy against {cost}",
-                "description": "On the line: nothing that costs as little is as accurate.",
+                "description": "On the line: nothing that costs as little is as accurate. Bars are 95 % intervals.",
                 "x": {"label": label, "log": True},
                 "y": {"label": "accuracy (share of texts)", "kind": "score"},
                 "series": series,

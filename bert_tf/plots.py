@@ -215,7 +215,7 @@ def _labels(every: Sequence[Mapping[str, Any]], x_axis: _Axis, y_axis: _Axis) ->
     taken = [(x - 5, x + 5, y + 4) for y, x, _ in named]  # left, right, y of what is there
     for y, x, label in sorted(named):
         width = LETTER * len(label)
-        backwards = x + 8 + width > WIDTH
+        backwards = x + 8 + width > WIDTH - RIGHT
         left = x - 8 - width if backwards else x + 8
         at = y + 4
         while any(left < end and start < left + width and abs(at - other) < 12 for start, end, other in taken):

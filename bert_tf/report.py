@@ -306,12 +306,8 @@ def draw_png(file: Path, plots: Sequence[Mapping[str, Any]], title: str) -> bool
         axes.set_title(_plain(plot["title"]), fontsize="medium")
         axes.set_xlabel(plot["x"]["label"])
         axes.set_ylabel(plot["y"]["label"])
-        axes.margins(x=0.12)
-        for series in plot["series"]:
-            for at, value, label in zip(series["x"], series["y"], series.get("labels") or (), strict=False):
-                right = axes.transAxes.inverted().transform(axes.transData.transform((at, value)))[0] > 0.5
-                style = {"ha": "right" if right else "left", "fontsize": "small", "textcoords": "offset points"}
-                axes.annotate(_plain(label), (at, value), (-6 if right else 6, 3), **style)
+        axes.margins(x=0.12, y=0.12)
+        _name_points(axes, plot["series"])
         axes.grid(alpha=0.3)
         if len(plot["series"]) > 1:
             axes.legend(fontsize="x-small")
@@ -319,6 +315,27 @@ def draw_png(file: Path, plots: Sequence[Mapping[str, Any]], title: str) -> bool
     figure.savefig(scratch, dpi=90)
     os.replace(scratch, file)
     return True
+
+
+def _name_points(axes: Any, every: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the names of points beside them, lower where they would lie on one written before."""
+    axes.autoscale_view()  # else it happens with the drawing, and places are not known yet
+    to_axes = axes.transData + axes.transAxes.inverted()
+    named = [
+        (*to_axes.transform((x, y)), _plain(label))
+        for series in every
+        for x, y, label in zip(series["x"], series["y"], series.get("labels") or (), strict=False)
+    ]
+    taken = [(x - 0.01, x + 0.01, y) for x, y, _ in named]  # left, right, height: in shares of the axes
+    for x, y, label in sorted(named, key=lambda point: -point[1]):
+        width = 0.017 * len(label)
+        left = x - 0.02 - width if x > 0.5 else x + 0.02
+        at = y - 0.01
+        while any(left < end and start < left + width and abs(at - height) < 0.055 for start, end, height in taken):
+            at -= 0.01
+        taken.append((left, left + width, at))
+        place = {"xycoords": axes.transAxes, "ha": "right" if x > 0.5 else "left", "fontsize": "small"}
+        axes.annotate(label, (x - 0.02 if x > 0.5 else x + 0.02, at), **place)
 
 
 def _plain(text: str) -> str:

@@ -88,13 +88,25 @@ def of_ladder(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]
         cost = f"for {_times(unfrozen['seconds'] / frozen['seconds'])} times the time"
         if not _sure(difference):
             said.append(
-                f"Undecided whether unfreezing pays: {name} gains {_points(difference)} over {against}, {cost}."
+                f"Undecided whether unfreezing pays: {name} has {shown(difference, 'points')} points against {against}, {cost}."
             )
         elif difference["value"] > 0:  # type: ignore[operator]
             said.append(f"Unfreezing pays: {name} gains {_points(difference)} over {against}, {cost}.")
         else:
             said.append(
-                f"Unfreezing does not pay here: {name}, the best of it, has {_points(difference)} against {against}."
+                f"Unfreezing does not pay here: {name}, the best of it, has {shown(difference, 'points')} points against {against}."
+            )
+    if unfrozen:
+        cheaper = [
+            row
+            for row in rows
+            if row["seconds"] < unfrozen["seconds"] and not _sure(gain(right[unfrozen["rung"]], right[row["rung"]]))
+        ]
+        if cheaper:
+            least = min(cheaper, key=lambda row: row["seconds"])
+            saved = _times(unfrozen["seconds"] / least["seconds"])
+            said.append(
+                f"Not surely worse than {unfrozen['rung']}, and trained {saved} times as fast: {least['rung']}."
             )
     if frozen and unfrozen and unfrozen["best_epoch"] == unfrozen["epochs"]:
         said.append(

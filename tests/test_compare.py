@@ -238,12 +238,14 @@ def test_the_verdict_on_unfreezing_follows_the_numbers():
     said = " ".join(verdicts.of_ladder(*ladder_rows(floor=0.7, frozen=0.8, unfrozen=0.9)))
     assert "Unfreezing pays: top 2 layers gains" in said
     assert "for 4.0 times the time" in said
+    assert "Not surely worse" not in said
     assert "passes the floor" in said
     assert "Unfreezing does not pay" in " ".join(verdicts.of_ladder(*ladder_rows(frozen=0.9, unfrozen=0.8)))
     rows, right = ladder_rows(floor=0.8, frozen=0.8, unfrozen=0.802)
     rows[2]["best_epoch"] = 2.0
     said = " ".join(verdicts.of_ladder(rows, right))
     assert "Undecided whether unfreezing pays" in said
+    assert "Not surely worse than top 2 layers, and trained 4.0 times as fast: words." in said
     assert "more epochs, or a larger learning rate" in said
     assert "does not surely pass the floor" in said
 
