@@ -196,10 +196,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
                 found["learning_rate"] = _ask(hp, name, values, default)
                 continue
             with hp.conditional_scope("unfreeze", [str(depth) for depth in depths]):
-                if found["unfreeze"] in depths:
-                    found["learning_rate"] = _ask(hp, name, values, default)
-                else:
-                    _ask(hp, name, values, default)
+                rate = _ask(hp, name, values, default)
+            if found["unfreeze"] in depths:
+                found["learning_rate"] = rate
         return found
 
     def build(self, hp: keras_tuner.HyperParameters) -> Any:

@@ -3,13 +3,14 @@
 Knows nothing of models or training: history, numbers and names come in, text and files go out.
 """
 
+import contextlib
 import csv
 import io
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,28 @@ from bert_tf.wording import shown
 History = Mapping[str, Sequence[float]]  # metric -> value of each epoch, as Keras' history
 
 
-def write_text(file: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    scratch = file.with_name(
-        f".{file.name}.{uuid.uuid4().hex}.part"
-    )  # of one's own: others may write the same file now
+@contextlib.contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Gives a file to write to, which takes the place of `file` when all is written, and is gone if that fails."""
+    # of one's own: others may write the same file now
+    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        yield scratch
         os.replace(scratch, file)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    with whole(file) as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def copy_file(source: Path, file: Path) -> None:
     """Copies a file whole or not at all."""
-    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
-    try:
+    with whole(file) as scratch:
         shutil.copyfile(source, scratch)
-        os.replace(scratch, file)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def write_json(file: Path, values: Mapping) -> None:
@@ -134,9 +137,8 @@ def plot_curves(file: Path, history: History, title: str) -> bool:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    scratch = file.with_name(f".{file.stem}.part.png")
-    figure.savefig(scratch, dpi=120)
-    os.replace(scratch, file)
+    with whole(file) as scratch:
+        figure.savefig(scratch, dpi=120, format="png")
     return True
 
 
@@ -252,9 +254,8 @@ def plot_search(file: Path, rows: Sequence[Mapping], histories: Mapping[str, His
     figure.suptitle(f"{len(finished)} trials" + (f", {failed} failed" if failed else ""))
     for axes in (by_rate, by_epoch, curves):
         axes.grid(alpha=0.3)
-    scratch = file.with_name(f".{file.stem}.part.png")
-    figure.savefig(scratch, dpi=120)
-    os.replace(scratch, file)
+    with whole(file) as scratch:
+        figure.savefig(scratch, dpi=120, format="png")
     return True
 
 
@@ -311,9 +312,8 @@ def draw_png(file: Path, plots: Sequence[Mapping[str, Any]], title: str) -> bool
         axes.grid(alpha=0.3)
         if len(plot["series"]) > 1:
             axes.legend(fontsize="x-small")
-    scratch = file.with_name(f".{file.stem}.part.png")
-    figure.savefig(scratch, dpi=90)
-    os.replace(scratch, file)
+    with whole(file) as scratch:
+        figure.savefig(scratch, dpi=90, format="png")
     return True
 
 

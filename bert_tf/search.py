@@ -260,11 +260,11 @@ def _total(oracle) -> int:
 def _prune(oracle, folder: Path) -> None:
     """Removes the weights of ended trials that are neither among the best nor to be gone on with."""
     best = [trial.trial_id for trial in oracle.get_best_trials(KEPT) if trial.status == oracles.COMPLETED]
-    kept = {*best} | oracle.continuable()
+    continuable = oracle.continuable()
     for trial_id in oracle.end_order:
-        if trial_id not in oracle.continuable():
+        if trial_id not in continuable:
             (folder / f"trial_{trial_id}" / "last.safetensors").unlink(missing_ok=True)
-        if trial_id not in kept:
+        if trial_id not in continuable and trial_id not in best:
             (folder / f"trial_{trial_id}" / "best.safetensors").unlink(missing_ok=True)
 
 
