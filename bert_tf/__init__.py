@@ -3,69 +3,56 @@
 Importing it is quick: TensorFlow, Keras and transformers are loaded by the first name that needs them.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 
 _HOME = {
     # models
-    "TFAutoModel": "models",
-    "TFAutoModelForSequenceClassification": "models",
-    "TFBertForSequenceClassification": "models",
-    "TFBertLayerMeansForSequenceClassification": "models",
-    "TFBertModel": "models",
-    "TFDistilBertForSequenceClassification": "models",
-    "TFDistilBertLayerMeansForSequenceClassification": "models",
-    "TFDistilBertModel": "models",
+    "TFAutoModel": "models.auto",
+    "TFAutoModelForSequenceClassification": "models.auto",
+    "TFBertForSequenceClassification": "models.families.bert",
+    "TFBertLayerMeansForSequenceClassification": "models.families.bert",
+    "TFBertModel": "models.families.bert",
+    "TFDistilBertForSequenceClassification": "models.families.distilbert",
+    "TFDistilBertLayerMeansForSequenceClassification": "models.families.distilbert",
+    "TFDistilBertModel": "models.families.distilbert",
     # the job, step by step and in one call
-    "Examples": "data",
-    "demo_reviews": "data",
-    "read_examples": "data",
-    "load_tokenizer": "tokenizer",
-    "tokenize": "tokenizer",
-    "batches": "pipeline",
-    "convert": "convert",
-    "curve": "compare",
-    "explain": "explain",
-    "faithfulness": "explain",
-    "finetune": "finetune",
-    "ClassifierHyperModel": "hypermodel",
-    "ladder": "compare",
-    "plan": "plan",
-    "race": "compare",
-    "search": "search",
-    "predict": "predict",
+    "Examples": "data.examples",
+    "demo_reviews": "data.readers",
+    "read_examples": "data.readers",
+    "load_tokenizer": "data.tokenizer",
+    "tokenize": "data.tokenizer",
+    "batches": "data.pipeline",
+    "convert": "inference.convert",
+    "curve": "comparison.curve",
+    "explain": "explanation.explain",
+    "faithfulness": "explanation.explain",
+    "finetune": "training.finetune",
+    "ClassifierHyperModel": "tuning.hypermodel",
+    "ladder": "comparison.ladder",
+    "plan": "training.plan",
+    "race": "comparison.race",
+    "search": "tuning.search",
+    "predict": "inference.predict",
     # what transformers 4 had beside them
-    "AutoConfig": "transformers4",
-    "AutoTokenizer": "transformers4",
-    "BertConfig": "transformers4",
-    "BertTokenizer": "transformers4",
-    "BertTokenizerFast": "transformers4",
-    "DataCollatorWithPadding": "transformers4",
-    "DistilBertConfig": "transformers4",
-    "DistilBertTokenizer": "transformers4",
-    "DistilBertTokenizerFast": "transformers4",
-    "KerasMetricCallback": "transformers4",
-    "PushToHubCallback": "transformers4",
-    "WarmUp": "transformers4",
-    "create_optimizer": "transformers4",
+    "AutoConfig": "transformers4.tokenizers",
+    "AutoTokenizer": "transformers4.tokenizers",
+    "BertConfig": "transformers4.tokenizers",
+    "BertTokenizer": "transformers4.tokenizers",
+    "BertTokenizerFast": "transformers4.tokenizers",
+    "DataCollatorWithPadding": "data.rows",
+    "DistilBertConfig": "transformers4.tokenizers",
+    "DistilBertTokenizer": "transformers4.tokenizers",
+    "DistilBertTokenizerFast": "transformers4.tokenizers",
+    "KerasMetricCallback": "transformers4.callbacks",
+    "PushToHubCallback": "transformers4.callbacks",
+    "WarmUp": "transformers4.optimizer",
+    "create_optimizer": "transformers4.optimizer",
 }
 
 __all__ = sorted(_HOME)
-
-
-class _Package(ModuleType):
-    """Keeps `bert_tf.finetune` the function: importing the module of that name would put the module in its place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

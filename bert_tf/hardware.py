@@ -10,7 +10,11 @@ import keras
 from bert_tf import memory
 
 PRECISIONS = ("float32", "bfloat16")
+
+
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere a bfloat16 product is emulated, and slower
+
+
 GPU_BFLOAT16 = (8, 0)  # the first compute capability of NVIDIA's that has it
 
 

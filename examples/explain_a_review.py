@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 import bert_tf
-from bert_tf.explain_page import write_page
-from bert_tf.explain_terminal import render
-from bert_tf.predict import load_classifier
+from bert_tf.explanation.page import write_page
+from bert_tf.explanation.terminal import render
+from bert_tf.inference.predict import load_classifier
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", help="folder of a fine-tuned model; default: one is trained here")

@@ -42,7 +42,7 @@ def _no_network():
 @pytest.fixture(scope="session")
 def minilm(_cache_of_its_own) -> Path:
     """The embedded checkpoint: MiniLM folded into a DistilBERT, real weights."""
-    from bert_tf.checkpoint import minilm
+    from bert_tf.checkpoints.locate import minilm
 
     return minilm()
 
@@ -61,7 +61,7 @@ def tiny(minilm, tmp_path_factory) -> Path:
     from transformers import DistilBertConfig
 
     import bert_tf
-    from bert_tf import weights
+    from bert_tf.checkpoints import weights
 
     folder = tmp_path_factory.mktemp("tiny")
     config = DistilBertConfig(

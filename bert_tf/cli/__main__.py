@@ -1,0 +1,8 @@
+"""`python -m bert_tf.cli`, the same as `bert-tf`."""
+
+import sys
+
+from bert_tf.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

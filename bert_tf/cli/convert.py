@@ -1,0 +1,41 @@
+"""`bert-tf convert`."""
+
+from pathlib import Path
+
+from bert_tf.cli.options import load_tensorflow
+
+# convert
+
+
+def add_convert(commands) -> None:
+    command = commands.add_parser(
+        "convert",
+        help="rewrite a checkpoint in the standard form",
+        description="Rewrites a checkpoint that bert_tf can read as config.json, model.safetensors and tokenizer files.",
+        epilog="Example: bert-tf convert my-bert my-distilbert --to distilbert",
+    )
+    command.add_argument("source", metavar="SRC", help="folder or hub name")
+    command.add_argument("destination", metavar="DST", help="folder to write")
+    command.add_argument("--to", choices=["distilbert"], help="fold a BERT into a DistilBERT: the same numbers for single "
+                         "texts, without token types and pooler")  # fmt: skip
+    command.add_argument("--overwrite", action="store_true", help="replace the checkpoint that DST holds")
+    command.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="read pytorch_model.bin where there is nothing else: its tensors alone, which needs PyTorch",
+    )
+    command.set_defaults(run=_convert)
+
+
+def _convert(options) -> None:
+    destination = Path(options.destination)
+    if destination.is_dir() and any(destination.iterdir()) and not options.overwrite:
+        raise FileExistsError(f"{destination}: is not empty. Choose another folder, or --overwrite.")
+    load_tensorflow()
+    from bert_tf.inference import convert
+
+    done = convert(options.source, destination, to=options.to, allow_pickle=options.allow_pickle)
+    print(
+        f"{done.tensors_read} tensors read, {done.tensors_written} written; {done.compared} of a probe text before and "
+        f"after differ by at most {done.difference:.1e}. Written: {destination}"
+    )

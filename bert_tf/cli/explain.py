@@ -1,0 +1,57 @@
+"""`bert-tf explain`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from bert_tf.cli.options import load_tensorflow
+
+# explain
+
+
+def add_explain(commands) -> None:
+    command = commands.add_parser(
+        "explain",
+        help="say which words spoke for and against a class, and what attention looked at",
+        description="Says why a model gives texts their classes: each word's share in the answer (integrated gradients), with a "
+        "check on it, and with --html the attention of every layer and head.",
+        epilog='Example: bert-tf explain runs/reviews/model --text "Broke after a day." --html why.html',
+    )
+    command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
+    command.add_argument(
+        "--text", action="append", required=True, metavar="TEXT", help="a text; may be given several times"
+    )
+    command.add_argument("--target", metavar="CLASS", help="the class to explain; if left out, the one predicted")
+    command.add_argument("--html", metavar="FILE", help="write an interactive page that needs no network")
+    command.add_argument(
+        "--json", action="store_true", help="print JSON: the words, where they are, their attributions"
+    )
+    command.set_defaults(run=_explain)
+
+
+def _explain(options) -> None:
+    page = Path(options.html) if options.html else None
+    if page and page.suffix not in (".html", ".htm"):
+        raise ValueError(f"--html: expected a file that ends in .html. Received: {page}")
+    if page and not page.absolute().parent.is_dir():
+        raise FileNotFoundError(f"--html: there is no folder {page.parent}.")
+    load_tensorflow()
+    from bert_tf.explanation import explain
+    from bert_tf.inference.predict import load_classifier
+
+    model, tokenizer = load_classifier(options.model)
+    found = [explain(model, text, tokenizer, target=options.target, attentions=bool(page)) for text in options.text]
+    if page:
+        from bert_tf.explanation.page import write_page
+
+        write_page(page, found)
+    if options.json:
+        print(json.dumps([explanation.as_dict() for explanation in found], indent=2, ensure_ascii=False))
+    elif page:
+        print(f"Written: {page}")
+    else:
+        from bert_tf.explanation.terminal import render
+
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        print("\n\n\n".join(render(explanation, colour) for explanation in found))

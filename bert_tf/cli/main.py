@@ -1,0 +1,63 @@
+"""`bert-tf`: the library's functions from the command line."""
+
+import argparse
+import logging
+import os
+import sys
+
+from bert_tf import __version__
+from bert_tf.cli.cache import add_cache
+from bert_tf.cli.compare import add_compare
+from bert_tf.cli.convert import add_convert
+from bert_tf.cli.explain import add_explain
+from bert_tf.cli.finetune import add_finetune
+from bert_tf.cli.plan import add_plan
+from bert_tf.cli.predict import add_predict
+from bert_tf.cli.search import add_search
+
+USER_ERRORS = (ValueError, OSError, ImportError)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, or 2 for wrong input, whose message goes to stderr."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it remarks on every start that PyTorch is missing
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("bert_tf").setLevel(logging.INFO)
+    try:
+        options.run(options)
+    except USER_ERRORS as error:
+        print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        resume = (
+            " It goes on where it was with --resume." if options.command in ("finetune", "search", "compare") else ""
+        )
+        print(f"\nStopped.{resume}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bert-tf",
+        description="Fine-tune DistilBERT and BERT to sort texts into classes, and use the result.",
+        epilog="Start with: bert-tf finetune --train reviews.csv",
+    )
+    parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_finetune(commands)
+    add_search(commands)
+    add_compare(commands)
+    add_predict(commands)
+    add_explain(commands)
+    add_convert(commands)
+    add_plan(commands)
+    add_cache(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`bert-tf predict`."""
+
+import json
+from pathlib import Path
+
+from bert_tf.cli.options import load_tensorflow
+
+# predict
+
+
+def add_predict(commands) -> None:
+    command = commands.add_parser(
+        "predict",
+        help="sort new texts into classes",
+        description="Sorts texts into the classes a model was fine-tuned for; prints a table, or JSON.",
+        epilog='Example: bert-tf predict runs/reviews/model --text "Broke after a day." --text "Lovely."',
+    )
+    command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
+    source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .jsonl or .parquet")
+    command.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
+    command.add_argument(
+        "--batch-size", type=int, metavar="N", help="the most texts at once; if left out, by their length"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print JSON: text, label, score, and the score of each class"
+    )
+    command.add_argument("--output", metavar="FILE", help="write to this .csv or .json file and not to the terminal")
+    command.set_defaults(run=_predict)
+
+
+def _predict(options) -> None:
+    from bert_tf.data.readers import read_examples
+
+    if options.output and Path(options.output).suffix not in (".csv", ".json"):
+        raise ValueError(f"--output: expected a file that ends in .csv or .json. Received: {options.output}")
+    if options.output and not Path(options.output).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--output: there is no folder {Path(options.output).parent}.")
+    texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
+    load_tensorflow()
+    from bert_tf import files, formatting
+    from bert_tf.inference import predict
+    from bert_tf.reporting import tables
+
+    found = predict(options.model, texts, batch_size=options.batch_size)
+    rows = [
+        {
+            "text": text,
+            "label": label,
+            "score": round(score, 6),
+            "scores": dict(zip(found.label_names, map(float, p), strict=True)),
+        }
+        for text, label, score, p in zip(texts, found.labels, found.scores, found.probabilities, strict=True)
+    ]
+    if options.output and options.output.endswith(".csv"):
+        files.write_csv(Path(options.output), ["text", "label", "score"], rows)
+    elif options.output or options.json:
+        text = json.dumps(rows, indent=2, ensure_ascii=False)
+        files.write_text(Path(options.output), text + "\n") if options.output else print(text)
+    else:
+        cells = [(row["label"], formatting.shown(row["score"], "score"), _shortened(row["text"])) for row in rows]
+        print(tables.table(("label", "score", "text"), cells))
+
+
+def _shortened(text: str, width: int = 70) -> str:
+    """One line of a text that a terminal can show: no line breaks, no control characters."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= width else line[: width - 3] + "..."

@@ -1,0 +1,1 @@
+"""From a source to batches: examples, tokens, buckets, tf.data."""

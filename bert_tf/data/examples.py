@@ -1,0 +1,114 @@
+"""Labelled texts from every source, as `Examples`.
+
+A source is a file (CSV, TSV, JSON lines, Parquet), a pandas DataFrame, lists in a dict, or a tensorflow-datasets name
+(`tfds:imdb_reviews@train`). A new source is a function here that ends in `_examples`, and a line in `read_examples`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts and their labels.
+
+    Attributes:
+        texts: str, N of them; can be iterated again and again. A list, or a stream that is never held whole.
+        labels: NumPy int32 `(N,)`, indices into `label_names`; None where a source has none.
+        label_names: str, the classes.
+        source: str, where they come from, for messages.
+    """
+
+    texts: Iterable[str]
+    labels: Any
+    label_names: tuple[str, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
+
+    def counts(self) -> dict[str, int]:
+        """Returns the number of examples of each class."""
+        if self.labels is None:
+            return {}
+        found = np.bincount(self.labels, minlength=len(self.label_names))
+        return {name: int(count) for name, count in zip(self.label_names, found, strict=True)}
+
+    def take(self, indices: np.ndarray) -> "Examples":
+        """Returns the examples at `indices`, in the source's order."""
+        chosen = np.zeros(len(self), bool)
+        chosen[indices] = True
+        texts = (
+            [*compress(self.texts, chosen)]
+            if isinstance(self.texts, list)
+            else Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
+        )
+        return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
+
+    def relabel(self, label_names: Sequence[str]) -> "Examples":
+        """Returns the same examples with the classes in the order of `label_names`.
+
+        Raises: ValueError if the examples have a class that is not among them.
+        """
+        if unknown := sorted(set(self.label_names) - set(label_names)):
+            raise ValueError(
+                f"{self.source}: has labels {', '.join(map(repr, unknown))}, "
+                f"which are not among those to learn: {', '.join(map(repr, label_names))}."
+            )
+        order = np.array([list(label_names).index(name) for name in self.label_names], "int32")
+        labels = None if self.labels is None else order[self.labels]
+        return replace(self, labels=labels, label_names=tuple(label_names))
+
+    def split(self, share: float, seed: int) -> tuple["Examples", "Examples"]:
+        """Splits into two, each class by the same share (stratified), at random by `seed`.
+
+        Args:
+            share: float in (0, 1), the second part's; at least one of each class, never all.
+        Raises: ValueError if a class has a single example.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"`share` must lie between 0 and 1. Received: share={share}")
+        if self.labels is None:
+            raise ValueError(f"{self.source}: has no labels to stratify by.")
+        if lonely := [name for name, count in self.counts().items() if count < 2]:
+            raise ValueError(
+                f"{self.source}: too few examples to hold some back for validation; "
+                f"fewer than two of: {', '.join(map(repr, lonely))}. Add examples or give a validation file."
+            )
+        generator = np.random.default_rng(seed)
+        second = np.zeros(len(self), bool)
+        for label in range(len(self.label_names)):
+            members = generator.permutation(np.flatnonzero(self.labels == label))
+            second[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = True
+        return self.take(np.flatnonzero(~second)), self.take(np.flatnonzero(second))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Something that can be iterated again and again, and whose length is known."""
+
+    start: Callable[[], Iterator[str]]
+    length: int
+
+    def __iter__(self) -> Iterator[str]:
+        return self.start()
+
+    def __len__(self) -> int:
+        return self.length
+
+
+# Checks
+
+
+def check_classes(examples: Examples) -> None:
+    """Raises ValueError if there is nothing to tell apart."""
+    present = [name for name, count in examples.counts().items() if count]
+    if len(present) < 2:
+        raise ValueError(
+            f"{examples.source}: all {len(examples)} rows have the same label, {present[0]!r}. "
+            "A classifier needs at least two classes; is label_column (--label-column) right?"
+        )

@@ -1,0 +1,37 @@
+"""Labels among the inputs of a model, and where Keras wants them."""
+
+import numpy as np
+
+LABEL_KEYS = ("labels", "label", "label_ids")  # what transformers calls labels among the inputs
+
+
+def labels_to_y(x, y=None) -> tuple:
+    """Takes labels out of inputs: transformers' way to pass them, where Keras wants them in `y` for its weights.
+
+    Args:
+        x: dict or `BatchEncoding` of arrays, or a `tf.data.Dataset`; anything else is left as it is.
+        y: labels; where they are given, those inside `x` are dropped.
+    Returns: `(x, y)`.
+    """
+    if hasattr(x, "element_spec") and hasattr(x, "map"):
+        spec = x.element_spec
+        parts = spec if isinstance(spec, tuple) else (spec,)
+        if isinstance(parts[0], dict) and any(key in parts[0] for key in LABEL_KEYS):
+            x = x.map(lambda *batch: _regrouped(*batch))
+    elif hasattr(x, "keys"):
+        x = {name: np.asarray(value) if isinstance(value, list) else value for name, value in dict(x).items()}
+        inside = [x.pop(key) for key in LABEL_KEYS if key in x]
+        y = inside[0] if y is None and inside else y
+    return x, np.asarray(y) if isinstance(y, list) else y
+
+
+def _regrouped(x, y=None, *weights):
+    x, y = labels_to_y(x, y)
+    return (x, y, *weights)
+
+
+def labels_of(x, y):
+    """Labels of a batch, from `y` or from inside `x`, for whatever gives batches without `labels_to_y`."""
+    if y is None and isinstance(x, dict):
+        return next((x[key] for key in LABEL_KEYS if key in x), None)
+    return y

@@ -1,0 +1,156 @@
+"""Tokens, or the features kept of them, to batches: a `tf.data.Dataset` of padded, length-bucketed batches.
+
+Reviews differ much in length; padding all to the longest doubles or triples the work. Here texts of like length share a
+batch, and a batch is padded to the next of a small fixed set of lengths, so that compiled backends see few shapes.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.data.bucketing import LENGTHS, padded, shuffled_batches, split_inputs
+from bert_tf.data.tokenizer import Tokens
+
+IN_MEMORY = 2**28  # bytes of pooled features that are held as one tensor: gathered in the graph, 3 times as fast
+
+
+def batches(
+    source: Any,
+    labels: np.ndarray | None = None,
+    *,
+    batch_size: int = 32,
+    micro_batches: int = 1,
+    shuffle: bool = False,
+    seed: int = 0,
+    first_epoch: int = 0,
+    pad_token_id: int = 0,
+) -> tf.data.Dataset:
+    """Makes the dataset that `fit`, `evaluate` and `predict` take.
+
+    Args:  (N = texts, B = batch, T = tokens, one of `LENGTHS` or the length of the longest text)
+        source: `Tokens` of N texts, or their `Features`.
+        labels: `(N,)`; None = a dataset of inputs alone, for `predict`.
+        batch_size: int; the last batch may be smaller.
+        micro_batches: int, into how many parts each batch is cut, for `gradient_accumulation_steps` of an optimizer.
+        shuffle: bool. True: another order each epoch, of batches and in them, texts of like length together.
+            False: the given order.
+        seed: int; the order of epoch k is decided by `seed` and k alone.
+        first_epoch: int, number of the epoch that the first iteration stands for (a resumed run).
+        pad_token_id: int, what fills up `input_ids`.
+    Returns: `tf.data.Dataset` of `(inputs, labels)` with known cardinality. The inputs are int32 `(B, T)` `input_ids` and
+        `attention_mask`, or in place of the ids `features`: `(B, T, D)`, and `(B, D)` without a mask if they are pooled.
+    Raises: ValueError if the sizes do not fit.
+
+    >>> from bert_tf.data.tokenizer import Tokens
+    >>> two = Tokens(np.array([101, 7, 102, 101, 102], "int32"), np.array([3, 5]))
+    >>> next(iter(batches(two, np.array([1, 0])))[0]["attention_mask"].numpy()
+    array([[1, 1, 1],
+           [1, 1, 0]], dtype=int32)
+    """
+    if labels is not None and len(labels) != len(source):
+        raise ValueError(f"One label for each text is needed. Received: {len(source)} texts, {len(labels)} labels")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+    if not 1 <= micro_batches <= batch_size:
+        raise ValueError(
+            f"`micro_batches` must lie between 1 and `batch_size`. Received: {micro_batches}, batch_size={batch_size}"
+        )
+    epochs = itertools.count(first_epoch)
+
+    def order() -> list[np.ndarray]:
+        """The batches of the next epoch, as indices."""
+        if shuffle:
+            whole = shuffled_batches(source.lengths, batch_size, seed, next(epochs))
+        else:
+            whole = np.split(np.arange(len(source)), range(batch_size, len(source), batch_size))
+        return list(split_inputs(whole, micro_batches)) if micro_batches > 1 else whole
+
+    from_order: Callable[..., tf.data.Dataset]
+    if isinstance(source, Tokens):
+        from_order = _token_batches
+    else:
+        small = source.pooled and len(source) * source.width * source.dtype.itemsize <= IN_MEMORY
+        from_order = _pooled_batches if small else _feature_batches
+    steps = -(-len(source) // batch_size)
+    if micro_batches > 1 and 0 < len(source) % batch_size < micro_batches and steps > 1:
+        steps -= 1
+    return (
+        from_order(source, labels, order, pad_token_id)
+        .apply(tf.data.experimental.assert_cardinality(min(steps * micro_batches, len(source))))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _indices(order: Callable[[], list[np.ndarray]]) -> tf.data.Dataset:
+    """Makes a dataset of batches of indices, int64 `(B,)`; Python is asked once an epoch."""
+
+    def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        found = order()
+        yield np.concatenate(found or [np.zeros(0, "int64")]), np.cumsum([0, *map(len, found)])
+
+    def cut(chosen, ends):
+        return tf.data.Dataset.range(tf.size(ends, "int64") - 1).map(lambda i: chosen[ends[i] : ends[i + 1]])
+
+    spec = tf.TensorSpec([None], "int64")
+    return tf.data.Dataset.from_generator(epoch, output_signature=(spec, spec)).flat_map(cut)
+
+
+def _pooled_batches(features, labels, order, _) -> tf.data.Dataset:
+    rows = tf.constant(np.stack([features[i] for i in range(len(features))]))  # (N, D)
+    targets = None if labels is None else tf.constant(labels)
+
+    def gather(chosen):
+        inputs = {"features": tf.gather(rows, chosen)}
+        return inputs if targets is None else (inputs, tf.gather(targets, chosen))
+
+    return _indices(order).map(gather)
+
+
+def _token_batches(tokens: Tokens, labels, order, pad_token_id: int) -> tf.data.Dataset:
+    starts = tf.constant(tokens.ends - tokens.lengths)
+    sizes = tf.constant(tokens.lengths)
+    ids = tf.constant(tokens.ids)
+    # The longest text of all is the widest a batch gets: a model may have no positions beyond it.
+    widest = int(tokens.lengths.max(initial=0))
+    allowed = tf.constant([length for length in LENGTHS if length < widest] + [widest], "int64")
+    targets = None if labels is None else tf.constant(labels)
+
+    def gather(chosen):
+        size = tf.gather(sizes, chosen)
+        width = allowed[tf.searchsorted(allowed, [tf.reduce_max(size)])[0]]
+        positions = tf.range(width)[None, :]  # (1, T)
+        real = positions < size[:, None]  # (B, T)
+        where = tf.where(real, tf.gather(starts, chosen)[:, None] + positions, 0)
+        inputs = {
+            "input_ids": tf.where(real, tf.gather(ids, where), pad_token_id),
+            "attention_mask": tf.cast(real, "int32"),
+        }
+        return inputs if targets is None else (inputs, tf.gather(targets, chosen))
+
+    return _indices(order).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _feature_batches(features, labels, order, _) -> tf.data.Dataset:
+    dtype, width = tf.as_dtype(features.dtype), features.width
+    widest = int(features.lengths.max(initial=0))
+
+    def gathered() -> Iterator[Any]:
+        for chosen in order():
+            if features.pooled:
+                inputs = {"features": np.stack([features[i] for i in chosen])}
+            else:
+                lengths = features.lengths[chosen]
+                mask = np.arange(padded(int(lengths.max()), widest)) < lengths[:, None]  # (B, T)
+                rows = np.zeros((*mask.shape, width), features.dtype)
+                rows[mask] = np.concatenate([features[i] for i in chosen])
+                inputs = {"features": rows, "attention_mask": mask.astype("int32")}
+            yield inputs if labels is None else (inputs, labels[chosen])
+
+    inputs = {"features": tf.TensorSpec([None, width] if features.pooled else [None, None, width], dtype)}
+    if not features.pooled:
+        inputs["attention_mask"] = tf.TensorSpec([None, None], "int32")
+    signature = inputs if labels is None else (inputs, tf.TensorSpec([None, *labels.shape[1:]], labels.dtype))
+    return tf.data.Dataset.from_generator(gathered, output_signature=signature)

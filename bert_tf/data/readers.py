@@ -1,0 +1,302 @@
+"""Every source of labelled texts."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert_tf.data.examples import Examples, Stream
+
+TEXT_COLUMNS = ("text", "review", "reviewtext", "review_text", "review_body", "sentence", "content", "body", "comment")
+
+
+DEMO = "demo"  # what the command line calls the reviews that ship with the package
+
+
+LABEL_COLUMNS = (
+    "label", "labels", "sentiment", "positive", "ispositive", "is_positive", "class", "category", "target",
+    "rating", "stars", "score",
+)  # fmt: skip
+
+
+def read_examples(
+    source: Any,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    *,
+    labelled: bool = True,
+    data_dir: str | os.PathLike | None = None,
+) -> Examples:
+    """Reads labelled texts from whatever `source` is.
+
+    Args:
+        source: path of a .csv, .tsv, .jsonl or .parquet file; `"tfds:NAME"` or `"tfds:NAME@SPLIT"`; a pandas DataFrame;
+            a dict of lists; a pair (texts, labels); `Examples`.
+        text_column, label_column: names of the columns; None = found by their usual names.
+        labelled: bool, whether labels are needed; False reads texts alone.
+        data_dir: where tensorflow-datasets keeps its data; None = its default.
+    Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
+    Raises: FileNotFoundError, ValueError or TypeError that names the file, the row and what to do.
+
+    >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
+    ('0', '1')
+    """
+    if isinstance(source, Examples):
+        return source
+    if isinstance(source, str) and source.startswith("tfds:"):
+        return _tfds_examples(source, text_column, label_column, labelled, data_dir)
+    if isinstance(source, (str, os.PathLike)):
+        return _file_examples(Path(source), text_column, label_column, labelled)
+    if hasattr(source, "columns") and hasattr(source, "to_dict"):
+        columns = {str(name): source[name].tolist() for name in source.columns}
+        return _column_examples(columns, "the DataFrame", text_column, label_column, labelled)
+    if isinstance(source, Mapping):
+        columns = {str(name): list(values) for name, values in source.items()}
+        return _column_examples(columns, "the given lists", text_column, label_column, labelled)
+    if isinstance(source, tuple) and len(source) == 2:
+        columns = {"text": list(source[0]), "label": list(source[1])}
+        return _column_examples(columns, "the given lists", "text", "label", labelled)
+    raise TypeError(
+        "Expected a path, 'tfds:NAME', a DataFrame, a dict of lists or a pair (texts, labels). "
+        f"Received: {type(source).__name__}"
+    )
+
+
+# Files
+
+
+def _file_examples(file: Path, text_column, label_column, labelled) -> Examples:
+    readers = {".csv": _csv_columns, ".tsv": _csv_columns, ".jsonl": _jsonl_columns, ".parquet": _parquet_columns}
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file.")
+    if file.is_dir() or file.suffix.lower() not in readers:
+        raise ValueError(f"{file}: expected a file that ends in {', '.join(readers)}, or tfds:NAME.")
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file}: the file is empty.")
+    columns = readers[file.suffix.lower()](file)
+    return _column_examples(columns, str(file), text_column, label_column, labelled)
+
+
+def _csv_columns(file: Path) -> dict[str, list]:
+    # Read with surrogates in place of broken bytes, so that the row they stand in can be named.
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        reader = csv.reader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
+        csv.field_size_limit(max(csv.field_size_limit(), 100_000_000))  # a text may be longer than csv expects
+        rows: list[list[str]] = []
+        try:
+            header = next(reader, [])
+            for row in reader:
+                if not row:
+                    continue
+                number = len(rows) + 1
+                where = f"{file}: row {number} (line {reader.line_num})"
+                if len(row) != len(header):
+                    raise ValueError(
+                        f"{where} has {len(row)} fields, the header has {len(header)} ({', '.join(header)}). "
+                        'A text with commas or line breaks needs quotes ("...") around it.'
+                    )
+                _check_characters("".join(row), where)
+                rows.append(row)
+        except csv.Error as error:
+            raise ValueError(
+                f"{file}: row {len(rows) + 1} (line {reader.line_num}) is not valid CSV ({error})."
+            ) from error
+    if len(set(header)) != len(header):
+        raise ValueError(f"{file}: column names stand twice in the header: {', '.join(header)}.")
+    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
+
+
+def _check_characters(text: str, where: str) -> None:
+    if "\0" in text:
+        raise ValueError(f"{where} holds a NUL byte. The file is damaged or not text; remove the row or export again.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where} is not valid UTF-8. Convert the file, for example: iconv -f LATIN1 -t UTF-8."
+        ) from error
+
+
+def _jsonl_columns(file: Path) -> dict[str, list]:
+    rows = []
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            _check_characters(line, f"{file}: line {number}")
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{file}: line {number} is not valid JSON ({error}).") from error
+            if not isinstance(row, dict):
+                raise ValueError(
+                    f'{file}: line {number} is no JSON object. Expected one such as {{"text": ..., "label": ...}}.'
+                )
+            rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _parquet_columns(file: Path) -> dict[str, list]:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ValueError(f"{file}: reading Parquet needs pandas and pyarrow: pip install pandas pyarrow.") from error
+    try:
+        table = pandas.read_parquet(file)
+    except Exception as error:  # pyarrow's errors have no common class
+        raise ValueError(f"{file}: not a readable Parquet file ({error}).") from error
+    return {str(name): table[name].tolist() for name in table.columns}
+
+
+# Columns
+
+
+def _column_examples(columns: dict[str, list], source: str, text_column, label_column, labelled) -> Examples:
+    text_column = _find_column(columns, text_column, TEXT_COLUMNS, source, "text")
+    texts = columns[text_column]
+    if not texts:
+        raise ValueError(f"{source}: has no rows.")
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str) or (labelled and not text.strip()):
+            found = "empty" if isinstance(text, str) or _missing(text) else f"a {type(text).__name__}"
+            raise ValueError(
+                f"{source}: row {number}: the text (column {text_column!r}) is {found}. Fill it or remove the row."
+            )
+    if not labelled:
+        return Examples(texts, None, (), source)
+    label_column = _find_column(columns, label_column, LABEL_COLUMNS, source, "label")
+    if text_column == label_column:
+        raise ValueError(f"{source}: text and label are the same column, {text_column!r}.")
+    labels = columns[label_column]
+    if len(labels) != len(texts):
+        raise ValueError(
+            f"{source}: {len(texts)} texts and {len(labels)} labels. There must be one label for each text."
+        )
+    names = [_label_name(label, f"{source}: row {number}", label_column) for number, label in enumerate(labels, 1)]
+    return _encode(texts, names, source)
+
+
+def _find_column(columns: Mapping, given: str | None, usual: Sequence[str], source: str, what: str) -> str:
+    if given is not None and given in columns:
+        return given
+    if given is None:
+        lowered = {name.strip().lower(): name for name in columns}
+        for name in usual:
+            if name in lowered:
+                return lowered[name]
+    expected = f"no column {given!r}" if given is not None else f"no column with a usual name for the {what}"
+    raise ValueError(
+        f"{source}: {expected}. Columns found: {', '.join(map(repr, columns)) or 'none'}. "
+        f"Name the right one: {what}_column=... (--{what}-column)."
+        + (
+            " The columns seem to be separated by semicolons; commas are needed."
+            if any(";" in name for name in columns)
+            else ""
+        )
+    )
+
+
+def _label_name(label: Any, where: str, column: str) -> str:
+    """Returns a label as text, as a CSV would hold it; 1.0 is "1"."""
+    if isinstance(label, (float, np.floating)) and float(label).is_integer():
+        label = int(label)
+    name = "" if _missing(label) else str(label).strip()
+    if not name:
+        raise ValueError(f"{where}: the label (column {column!r}) is empty. Fill it or remove the row.")
+    return name
+
+
+def _missing(value: Any) -> bool:
+    """None, NaN, and what pandas has for them."""
+    return (
+        value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+    )
+
+
+def _encode(texts: Iterable[str], names: Sequence[str], source: str) -> Examples:
+    classes = sorted(set(names), key=_label_order)
+    if len(classes) > 1000:
+        raise ValueError(
+            f"{source}: {len(classes)} different labels in {len(names)} rows, for example {classes[0]!r} and {classes[1]!r}. "
+            "That looks like another kind of column: name the right one with label_column=... (--label-column)."
+        )
+    index = {name: i for i, name in enumerate(classes)}
+    return Examples(texts, np.array([index[name] for name in names], "int32"), tuple(classes), source)
+
+
+def _label_order(name: str) -> tuple:
+    """Numbers by value, before words by alphabet."""
+    try:
+        return (0, int(name), name)
+    except ValueError:
+        return (1, 0, name)
+
+
+# tensorflow-datasets
+
+
+def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> Examples:
+    """Streams a tensorflow-datasets builder: labels are read once, texts at each iteration, neither file held whole."""
+    import tensorflow_datasets as tfds
+
+    dataset, _, split = name.removeprefix("tfds:").partition("@")
+    split = split or "train"
+    try:
+        builder = tfds.builder(dataset, data_dir=data_dir)
+        if not builder.is_prepared():
+            builder.download_and_prepare()
+        length = builder.info.splits[split].num_examples
+    except Exception as error:  # unknown name, unknown split, no network: no common class
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{name}: tensorflow-datasets could not provide it ({reason}).") from error
+    features = builder.info.features
+    supervised = builder.info.supervised_keys or (None, None)
+    if text_column is None and supervised[0] in features:
+        text_column = supervised[0]
+    if label_column is None and supervised[1] in features:
+        label_column = supervised[1]
+    text_column = _find_column(features, text_column, TEXT_COLUMNS, name, "text")
+
+    def column(key: str) -> Iterator[Any]:
+        only = tfds.decode.PartialDecoding({key: True})
+        rows = builder.as_dataset(split=split, decoders=only, shuffle_files=False)
+        return (row[key] for row in tfds.as_numpy(rows))
+
+    def texts() -> Iterator[str]:
+        for number, text in enumerate(column(text_column), 1):
+            try:
+                yield text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{name}: row {number} is not valid UTF-8.") from error
+
+    stream = Stream(texts, length)
+    if not labelled:
+        return Examples(stream, None, (), name)
+    label_column = _find_column(features, label_column, LABEL_COLUMNS, name, "label")
+    if class_names := getattr(features[label_column], "names", None):
+        labels = np.fromiter(column(label_column), "int32", length)
+        if unlabelled := int((labels < 0).sum()):
+            raise ValueError(
+                f"{name}: {unlabelled} of {length} rows have no label (-1). Choose another split: tfds:NAME@SPLIT."
+            )
+        return Examples(stream, labels, tuple(class_names), name)
+    values = (value.decode("utf-8") if isinstance(value, bytes) else value for value in column(label_column))
+    return _encode(
+        stream, [_label_name(value, f"{name}: row {i}", label_column) for i, value in enumerate(values, 1)], name
+    )
+
+
+def demo_reviews() -> tuple[Examples, Examples]:
+    """Returns the product reviews that ship with the package: 920 for training, 232 for validation.
+
+    Written for this package, CC0; see bert_tf/reviews/README.md.
+    """
+    folder = Path(__file__).parent / "reviews"
+    train, validation = (read_examples(folder / name) for name in ("train.csv", "validation.csv"))
+    return replace(train, source=DEMO), replace(validation, source=DEMO)

@@ -1,0 +1,117 @@
+"""Rows of tokenized texts, collated and batched as in transformers 4."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.data.labels import LABEL_KEYS
+
+
+def as_tensor(array) -> tf.Tensor:
+    array = np.asarray(array)
+    return tf.constant(array.astype("int32") if array.dtype.kind == "i" else array)
+
+
+class DataCollatorWithPadding:
+    """Makes a batch of tokenized texts: padded to the longest, labels beside them.
+
+    Differs from transformers: `return_tensors` is "tf" unless said otherwise.
+
+    Args:
+        tokenizer: the tokenizer that made them.
+        padding, max_length, pad_to_multiple_of: as for its `pad`.
+        return_tensors: "tf" or "np".
+    Call arguments:
+        features: list of dicts, one a text; "label" and "label_ids" become "labels".
+    Returns: dict of tensors `(B, T)`, and `labels`.
+    """
+
+    def __init__(self, tokenizer, padding=True, max_length=None, pad_to_multiple_of=None, return_tensors="tf"):
+        self.tokenizer = tokenizer
+        self.padding = {"padding": padding, "max_length": max_length, "pad_to_multiple_of": pad_to_multiple_of}
+        self.return_tensors = return_tensors
+
+    def __call__(self, features: Sequence[Mapping]) -> dict:
+        texts = [{name: value for name, value in row.items() if name not in LABEL_KEYS} for row in features]
+        batch = dict(self.tokenizer.pad(texts, **self.padding, return_tensors="np"))
+        labels = [next((row[key] for key in LABEL_KEYS if key in row), None) for row in features]
+        if labels and labels[0] is not None:
+            batch["labels"] = np.asarray(labels)
+        return {name: as_tensor(array) for name, array in batch.items()} if self.return_tensors == "tf" else batch
+
+
+def _stack(features: Sequence[Mapping]) -> dict:
+    """Makes a batch of rows that are all of one length."""
+    names = {name: "labels" if name in LABEL_KEYS else name for name in features[0]}
+    try:
+        return {ours: np.stack([np.asarray(row[name]) for row in features]) for name, ours in names.items()}
+    except ValueError as error:
+        raise ValueError(
+            f"Texts of one batch have different lengths ({error}). Pass tokenizer=... so that they are padded."
+        ) from error
+
+
+def prepare_tf_dataset(
+    model,
+    dataset,
+    batch_size: int = 8,
+    shuffle: bool = True,
+    tokenizer=None,
+    collate_fn: Callable | None = None,
+    collate_fn_args: Mapping | None = None,
+    drop_remainder: bool | None = None,
+    prefetch: bool = True,
+) -> tf.data.Dataset:
+    """Makes batches for `fit` from rows of tokenized texts, such as a `datasets.Dataset`.
+
+    `bert_tf.batches` does more with less padding; this is for code that has the rows already.
+
+    Args:
+        model: columns that its `call` does not take are left out.
+        dataset: rows by index, each a dict; with a length.
+        batch_size, shuffle: as they say; another order each epoch, by NumPy's global generator.
+        tokenizer: pads each batch to its longest text; None = all rows have one length.
+        collate_fn: makes a batch of a list of rows, in place of padding; `collate_fn_args` are its keyword arguments.
+        drop_remainder: whether a smaller last batch is left out; None = when shuffling, as transformers 4 did.
+        prefetch: bool.
+    Returns: `tf.data.Dataset` of (inputs, labels), or of inputs where there are no labels.
+    Raises: ValueError if there are no rows, or rows of different lengths without a tokenizer.
+    """
+    if not len(dataset):
+        raise ValueError("`dataset` has no rows.")
+    taken = {"input_ids", "attention_mask", "inputs_embeds", *LABEL_KEYS}
+    if model.encoder.embeddings.token_type_embeddings is not None:
+        taken.add("token_type_ids")
+    collate = collate_fn or (_stack if tokenizer is None else DataCollatorWithPadding(tokenizer, return_tensors="np"))
+    drop_remainder = shuffle if drop_remainder is None else drop_remainder
+    if batch_size < 1 or (drop_remainder and len(dataset) < batch_size):
+        raise ValueError(
+            f"No batch can be made: {len(dataset)} rows, batch_size={batch_size}, drop_remainder={drop_remainder}."
+        )
+    if not taken & set(dataset[0]):
+        raise ValueError(
+            f"No column is one that the model takes. Columns: {', '.join(dataset[0])}. Tokenize the texts first."
+        )
+    steps = len(dataset) // batch_size if drop_remainder else -(-len(dataset) // batch_size)
+
+    def batch(indices) -> Any:
+        rows = [dataset[int(i)] for i in indices]
+        rows = [{name: value for name, value in row.items() if name in taken} for row in rows]
+        made = {name: np.asarray(value) for name, value in dict(collate(rows, **(collate_fn_args or {}))).items()}
+        labels = next((made.pop(key) for key in LABEL_KEYS if key in made), None)
+        return made if labels is None else (made, labels)
+
+    def batches() -> Iterator:
+        order = np.random.permutation(len(dataset)) if shuffle else np.arange(len(dataset))
+        for step in range(steps):
+            yield batch(order[step * batch_size : (step + 1) * batch_size])
+
+    def signature(array: np.ndarray) -> tf.TensorSpec:
+        return tf.TensorSpec([None] * array.ndim, array.dtype)
+
+    example = batch(range(min(batch_size, len(dataset))))
+    made = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(signature, example))
+    made = made.apply(tf.data.experimental.assert_cardinality(steps))
+    return made.prefetch(tf.data.AUTOTUNE) if prefetch else made

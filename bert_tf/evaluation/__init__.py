@@ -1,0 +1,1 @@
+"""Plain numbers in, plain dicts out: scores, intervals, calibration, the TF-IDF baseline."""

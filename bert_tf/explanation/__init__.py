@@ -1,0 +1,1 @@
+"""Which words decide, and how far to trust that."""

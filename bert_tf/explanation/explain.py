@@ -1,0 +1,345 @@
+"""Why a classifier said what it said of a text: words that spoke for and against a class, and what attention looks at.
+
+Attributions are integrated gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365) of a class's log-odds with
+respect to the word embeddings. `[CLS]`, `[SEP]` and positions are the same in the text and in the baseline, so that the line
+between them runs through the words alone and their attributions sum to the difference of the log-odds.
+
+The baseline has [PAD] in place of every piece of a word. Measured (30 reviews, MiniLM fine-tuned on 2,000): leaving out words
+in the order found lowers the log-odds by more than random words do, by 2.16 from [PAD], 2.20 from [UNK], 1.55 from [MASK] and
+from zeros, 1.24 from the mean word; and of nothing but [PAD] the model is less sure (log-odds 1.8) than of [MASK] (4.0) or
+[UNK] (5.0), whose explanations are mostly of that.
+"""
+
+import logging
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from bert_tf import hardware
+from bert_tf.backends.backend import value_and_gradient
+from bert_tf.data.tokenizer import Tokens
+from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
+from bert_tf.explanation.words import Words, read_words
+from bert_tf.inference.predict import kept, load_classifier, logits_of, longest
+
+log = logging.getLogger("bert_tf")
+
+
+SHARES = 10  # points of a deletion curve beside its start
+
+
+RESAMPLES = 10_000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What becomes of a class's log-odds when words are left out, those with the highest attributions first.
+
+    Attributes:
+        shares: float64 `(K,)`, of the words that are left out, from 0 to 1.
+        log_odds: float64 `(K,)`, in the order of the attributions.
+        random: float64 `(R, K)`, in R random orders.
+    """
+
+    shares: np.ndarray
+    log_odds: np.ndarray
+    random: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """The area between the curve of the random orders and that of the attributions, in log-odds (nats).
+
+        Above 0: the words named most important matter more to the model than words picked at random.
+        """
+        gap = self.random.mean(axis=0) - self.log_odds
+        return float(((gap[1:] + gap[:-1]) / 2 * np.diff(self.shares)).sum())
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a classifier gave a text the probability of a class that it gave it.  (W = words, U = W + special tokens)
+
+    Attributes:
+        words: `bert_tf.explanation.words.Words`: the words, and where they are in the text.
+        label_names: str, the classes; `probabilities`: float32, one each.
+        target: int, the class that is explained.
+        attributions: float64 `(W,)`, log-odds (nats): above 0 speaks for the class, below 0 against it.
+        log_odds, baseline_log_odds: float, of the class given the text, and given the baseline. The attributions sum to
+            their difference.
+        completeness_error: float, by how much of that difference they do not.
+        steps: int, gradients that were computed.
+        deletion: `Deletion`, the check on the attributions.
+        attentions: float32 `(layers, H, U, U)`, from each of `words.names` (rows, which sum to 1) to each; None if not asked
+            for.
+        model_name: str, where the model was read from.
+    """
+
+    words: Words
+    label_names: tuple[str, ...]
+    probabilities: np.ndarray
+    target: int
+    attributions: np.ndarray
+    log_odds: float
+    baseline_log_odds: float
+    completeness_error: float
+    steps: int
+    deletion: Deletion
+    attentions: np.ndarray | None
+    model_name: str
+
+    @property
+    def label(self) -> str:
+        """The name of the class that is explained."""
+        return self.label_names[self.target]
+
+    @property
+    def cls_attention(self) -> np.ndarray | None:
+        """What the first token, which alone the head sees, attends to in each layer and head: `(layers, H, U)`."""
+        return None if self.attentions is None else self.attentions[:, :, 0]
+
+    @property
+    def unread(self) -> str:
+        """The end of the text that the model did not see, for its length."""
+        return self.words.text[self.words.end :]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the numbers, but not the attentions, as plain types that JSON takes."""
+        words = self.words
+        return {
+            "text": words.text,
+            "probabilities": dict(zip(self.label_names, map(float, self.probabilities), strict=True)),
+            "target": self.label,
+            "log_odds": self.log_odds,
+            "baseline_log_odds": self.baseline_log_odds,
+            "completeness_error": self.completeness_error if np.isfinite(self.completeness_error) else None,
+            "steps": self.steps,
+            "faithfulness": self.deletion.score,
+            "words": [
+                {"word": words.text[start:end], "start": start, "end": end, "attribution": value}
+                for (start, end), value in zip(
+                    words.spans[words.real].tolist(), self.attributions.tolist(), strict=True
+                )
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How much better than chance attributions find the words that matter, over N texts.
+
+    Attributes:
+        scores: float64 `(N,)`, `Deletion.score` of each text, in log-odds (nats); 0 = no better than random words.
+        mean: float.
+        interval: float pair, between which the mean lies with 95 %, by a bootstrap over texts.
+    """
+
+    scores: np.ndarray
+    mean: float
+    interval: tuple[float, float]
+
+
+def explain(
+    model: Any,
+    text: str,
+    tokenizer: Any = None,
+    *,
+    target: str | int | None = None,
+    baseline: str | None = None,
+    tolerance: float = 0.01,
+    max_steps: int = 512,
+    random_orders: int = 10,
+    attentions: bool = True,
+    max_length: int | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Says which words of a text spoke for and against a class, with a check on it, and what attention looked at.
+
+    The number explained is the class's log-odds, log(p / (1 - p)): of two classes the difference of the logits, of more the
+    logit less the log of the others' summed exponentials; for a multi-label model the label's own logit.
+
+    Args:
+        model: one of `bert_tf`'s classifiers, or the folder or hub name of one; better in float32 than in bfloat16,
+            whose rounding shows in the completeness error.
+        text: str.
+        tokenizer: the model's; None = the one in the model's folder.
+        target: name or number of the class to explain; None = the one predicted.
+        baseline: str, the token that stands for "no word"; None = the tokenizer's padding token.
+        tolerance: float, the completeness error to stay below.
+        max_steps: int, no more gradients than this, even if the error is larger; that is then warned of.
+        random_orders: int, with which the deletion curve is compared.
+        attentions: bool, whether to return them too.
+        max_length: int, tokens; longer texts are cut; None = as long as the tokenizer says.
+        seed: int, decides the random orders.
+    Returns: `Explanation`.
+    Raises: TypeError if `text` is no string; ValueError for a text without words, an unknown class or token, or settings out
+        of range.
+
+    >>> explanation = explain("runs/reviews/model", "Broke after a day.")
+    >>> list(zip(explanation.words.real_names, explanation.attributions))
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"`text` must be one text, a string. Received: {type(text).__name__}")
+    if tolerance <= 0:
+        raise ValueError(f"`tolerance` must be above 0. Received: tolerance={tolerance}")
+    if max_steps < INTERVALS * NODES:
+        raise ValueError(f"`max_steps` must be at least {INTERVALS * NODES}. Received: max_steps={max_steps}")
+    if random_orders < 1:
+        raise ValueError(f"`random_orders` must be at least 1. Received: random_orders={random_orders}")
+    model, tokenizer = load_classifier(model, tokenizer)
+    input_ids, words = read_words(text, tokenizer, longest(model, tokenizer, max_length))
+    baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")
+    label_names = tuple(model.config.id2label[i] for i in range(model.num_labels))
+    multi_label = model.problem_type == "multi_label_classification"
+    logits = logits_of(model, Tokens(input_ids, np.array([len(input_ids)])), engine="keras")
+    target = int(logits[0].argmax()) if target is None else _class(target, label_names)
+    found = _attribute(model, input_ids, baseline_ids, target, tolerance, max_steps)
+    attributions = words.sum(found.attributions)
+    if found.error > tolerance:
+        precise = "" if model.compute_dtype == "float32" else f" The model computes in {model.compute_dtype}."
+        log.warning(
+            "The attributions miss %.1f %% of the difference they should sum to, after %s steps.%s",
+            100 * found.error, found.steps, precise,
+        )  # fmt: skip
+    return Explanation(
+        words=words,
+        label_names=label_names,
+        probabilities=ops.convert_to_numpy((ops.sigmoid if multi_label else ops.softmax)(logits))[0],
+        target=target,
+        attributions=attributions,
+        log_odds=found.end,
+        baseline_log_odds=found.start,
+        completeness_error=found.error,
+        steps=found.steps,
+        deletion=_delete(model, input_ids, words, attributions, target, random_orders, seed),
+        attentions=words.attention(_attentions(model, input_ids)) if attentions else None,
+        model_name=str(model.name_or_path),
+    )
+
+
+def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, seed: int = 0, **options) -> Faithfulness:
+    """Measures over many texts whether the words that `explain` names matter more to the model than random ones.
+
+    Words are left out, those that spoke most for the predicted class first, and the fall of its log-odds is compared with
+    that under random orders (the deletion test, Samek et al. 2017, https://arxiv.org/abs/1509.06321).
+
+    Args:
+        model, tokenizer: as for `explain`.
+        texts: str, two or more.
+        seed: int, decides the random orders and the bootstrap.
+        **options: others of `explain`.
+    Returns: `Faithfulness`.
+    Raises: TypeError if `texts` is one string; ValueError for fewer than two texts; as `explain`.
+    """
+    if isinstance(texts, str):
+        raise TypeError("`texts` must be a list of texts. Received: one string; put it into a list: [text]")
+    if len(texts) < 2:
+        raise ValueError(f"An interval needs two texts or more. Received: {len(texts)}")
+    model, tokenizer = load_classifier(model, tokenizer)
+    options = {"attentions": False, **options}
+    scores = np.array([
+        explain(model, text, tokenizer, seed=seed + i, **options).deletion.score for i, text in enumerate(texts)
+    ])  # fmt: skip
+    chosen = np.random.default_rng(seed).integers(len(scores), size=(RESAMPLES, len(scores)))
+    low, high = np.percentile(scores[chosen].mean(axis=1), [2.5, 97.5])
+    return Faithfulness(scores, float(scores.mean()), (float(low), float(high)))
+
+
+def log_odds(logits, target, multi_label: bool):
+    """Returns a class's log-odds.
+
+    Args:
+        logits: float32 `(B, num_labels)`.
+        target: int, the class.
+        multi_label: bool, whether each label stands alone.
+    Returns: float32 `(B,)`.
+    """
+    chosen = ops.one_hot(target, logits.shape[-1], dtype="float32")
+    own = ops.sum(logits * chosen, axis=-1)
+    return own if multi_label else own - ops.logsumexp(logits - 1e9 * chosen, axis=-1)
+
+
+def _class(target: str | int, label_names: tuple[str, ...]) -> int:
+    if isinstance(target, str) and target in label_names:
+        return label_names.index(target)
+    if hasattr(target, "__index__") and operator.index(target) in range(len(label_names)):
+        return operator.index(target)
+    raise ValueError(f"`target` must be one of the classes {', '.join(label_names)}. Received: target={target!r}")
+
+
+def _token_id(tokenizer: Any, baseline: str | None) -> int:
+    token = tokenizer.pad_token if baseline is None else baseline
+    if token not in tokenizer.get_vocab():
+        raise ValueError(
+            "`baseline` must be a token of the vocabulary, such as [MASK]; where it is left out the tokenizer must have a "
+            f"padding token. Received: baseline={baseline!r}, pad_token={tokenizer.pad_token!r}"
+        )
+    return tokenizer.convert_tokens_to_ids(token)
+
+
+def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, max_steps: int) -> Integral:
+    """Integrates the gradient of a class's log-odds over the word embeddings; attributions of tokens, `(T,)`."""
+    multi_label = model.problem_type == "multi_label_classification"
+
+    def odds(inputs_embeds, attention_mask, chosen):
+        output = model(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, return_dict=True, training=False,
+            output_attentions=False, output_hidden_states=False,
+        )  # fmt: skip
+        return log_odds(output.logits, chosen, multi_label)
+
+    run = kept(model, "_explains", lambda: value_and_gradient(odds))
+    table = model.get_input_embeddings().embeddings
+    start, end = (ops.convert_to_numpy(ops.take(table, ids, axis=0)) for ids in (baseline_ids, input_ids))
+    way = end - start
+    most = max(hardware.token_budget() // len(input_ids), 1)
+
+    def along(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nonlocal most
+        values, parts, i = [], [], 0
+        while i < len(positions):
+            points = (start + positions[i : i + most, None, None] * way).astype("float32")
+            try:
+                value, gradient = run(points, np.ones(points.shape[:2], "int32"), np.int32(target))
+            except Exception as error:
+                if not hardware.is_out_of_memory(error) or most == 1:
+                    raise
+                most = max(most // 2, 1)
+                continue
+            values.append(value)
+            parts.append((gradient * way).sum(axis=-1))
+            i += len(points)
+        return np.concatenate(values), np.concatenate(parts)
+
+    return integrate(along, tolerance, max_steps)
+
+
+def _delete(model, input_ids, words: Words, attributions, target: int, random_orders: int, seed: int) -> Deletion:
+    """Leaves words out in the order of their attributions and in random orders."""
+    count = len(attributions)
+    random = np.random.default_rng(seed)
+    orders = [np.argsort(-attributions, kind="stable"), *(random.permutation(count) for _ in range(random_orders))]
+    counts = np.unique(np.round(np.linspace(0, count, SHARES + 1)).astype(int))
+    ranks = np.full((len(orders), len(words.names)), count)  # special tokens come last: they always stay
+    ranks[:, words.real] = np.argsort(orders, axis=1)
+    stays = ranks[:, None, words.of_token] >= counts[:, None]  # (orders, K, T)
+    stays, which = np.unique(stays.reshape(-1, len(input_ids)), axis=0, return_inverse=True)  # all begin and end alike
+    tokens = Tokens(np.tile(input_ids, len(stays))[stays.ravel()], np.cumsum(stays.sum(axis=1)))
+    curves = _log_odds(model, tokens, target)[which.ravel()].reshape(len(orders), len(counts))
+    return Deletion(counts / count, curves[0], curves[1:])
+
+
+def _log_odds(model, tokens: Tokens, target: int) -> np.ndarray:
+    """Returns a class's log-odds for each text, float64 `(N,)`."""
+    logits = ops.convert_to_tensor(logits_of(model, tokens, engine="keras"))
+    found = log_odds(logits, target, model.problem_type == "multi_label_classification")
+    return ops.convert_to_numpy(found).astype("float64")
+
+
+def _attentions(model, input_ids: np.ndarray) -> np.ndarray:
+    """Returns attention from each token to each, float32 `(layers, H, T, T)`."""
+    output = model(input_ids=input_ids[None], return_dict=True, training=False, output_attentions=True)
+    return np.stack([ops.convert_to_numpy(layer)[0] for layer in output.attentions])

@@ -1,0 +1,230 @@
+"""Frozen means computed once: the features that the layers below the freeze boundary give, kept for every later use.
+
+A frozen base gives the same numbers in every epoch, every trial of a search and every run. Here they are computed once,
+without dropout, text by text, and kept on disk or in memory; training then starts at the boundary.
+
+    features = extract(model.encoder, tokens)        # after model.freeze(...)
+    model.fit(pipeline.batches(features, labels, shuffle=True), epochs=20)
+"""
+
+import hashlib
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from bert_tf import hardware
+from bert_tf.data.bucketing import padded_batch, token_batches
+from bert_tf.data.tokenizer import Tokens
+from bert_tf.features.cache import KEY, LIMIT, Chunk, Space, default_dir, key
+from bert_tf.inference import engines
+from bert_tf.inference.engines import Careful
+from bert_tf.models.encoder import Encoder
+
+BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}, {remaining} left]"
+
+
+CHUNK_BATCHES = 8  # batches that are kept together: what is lost at most when a process is killed
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the frozen part of an encoder gives for N texts; most of it stays on disk until it is asked for.
+
+    Attributes:
+        lengths: int64 `(N,)`, number of tokens of each text.
+        pooled: bool. True: one row a text, what a head looks at. False: one row a token.
+        chunks: the `Chunk`s that hold the rows.
+        chunk, start: int64 `(N,)`, which chunk a text is in, and where in its rows.
+        computed: int, how many different texts had to be computed; the others were there.
+    """
+
+    lengths: np.ndarray
+    pooled: bool
+    chunks: list[Chunk]
+    chunk: np.ndarray
+    start: np.ndarray
+    computed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def width(self) -> int:
+        """D, the size of a row."""
+        return self.chunks[0].rows.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.chunks[0].rows.dtype
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """Returns the features of text `i`, `(D,)` if pooled, else `(length, D)`."""
+        rows, start = self.chunks[self.chunk[i]].rows, self.start[i]
+        return rows[start] if self.pooled else rows[start : start + self.lengths[i]]
+
+    def take(self, indices: np.ndarray) -> "Features":
+        """Returns those of the texts at `indices`, in that order."""
+        return Features(self.lengths[indices], self.pooled, self.chunks, self.chunk[indices], self.start[indices])
+
+
+def extract(
+    encoder: Encoder,
+    tokens: Tokens,
+    *,
+    cache: str = "disk",
+    cache_dir: str | Path | None = None,
+    limit: int = LIMIT,
+    keep: str | None = None,
+    engine: str = "auto",
+    checkpoint: str = "",
+    progress: bool = True,
+) -> Features:
+    """Computes what lies below the freeze boundary of an encoder, or reads it where it has been computed before.
+
+    Each different text is computed once, texts of like length together, in batches of `hardware.token_budget()` tokens.
+    Killed and called again, it goes on where it was.
+
+    Args:
+        encoder: `Encoder` of a model after `model.freeze`, built. Its dtype policy decides the precision.
+        tokens: `Tokens` of N texts.
+        cache: "disk" or "memory".
+        cache_dir: folder for "disk"; None = the user's cache folder.
+        limit: int, bytes that a cache folder may take; what was longest unused goes first.
+        keep: str, dtype in which rows are kept; None = that in which they are computed.
+        engine: str, see `bert_tf.inference.engines.choose`.
+        checkpoint: str, a name to show in lists of the cache.
+        progress: bool, whether to show a progress bar on a terminal.
+    Returns: `Features` of N texts.
+    Raises: ValueError if there are no texts, if nothing of the encoder is frozen, or for an unknown `cache` or
+        `engine`; OSError if the disk has no room.
+
+    >>> model.freeze(0)  # doctest: +SKIP
+    >>> extract(model.encoder, tokenize(["Works well."], tokenizer, 256))[0].shape  # doctest: +SKIP
+    (384,)
+    """
+    if cache not in ("disk", "memory"):
+        raise ValueError(f"`cache` must be 'disk' or 'memory'. Received: cache={cache!r}")
+    engines.check_engine(engine)
+    if encoder.boundary == 0:
+        raise ValueError("Nothing is frozen below a trained layer: there is nothing to keep. Call model.freeze(...).")
+    if not len(tokens):
+        raise ValueError("There are no texts to compute features of.")
+    keep = keep or encoder.compute_dtype
+    pooled = encoder.all_frozen
+    where = (default_dir() if cache_dir is None else Path(cache_dir).expanduser()) if cache == "disk" else None
+    space = Space({"checkpoint": checkpoint, **describe(encoder, keep)}, where)
+    index = _Index(tokens)
+    index.add_all(space.new_chunks())
+    missing = index.missing()
+    if len(missing):
+        rows = len(missing) if pooled else int(index.lengths[missing].sum())
+        space.make_room(rows * encoder.feature_size * numpy_dtype(keep).itemsize, limit)
+        _compute(encoder, tokens, index, space, keep, engine, progress)
+    space.touch()
+    chunk, start = index.chunk[index.inverse], index.start[index.inverse]
+    return Features(tokens.lengths, pooled, index.chunks, chunk, start, len(missing))
+
+
+def kept_in(encoder: Encoder, precision: str) -> str:
+    """Returns the dtype that suits features: the one computed in, but where the precision was left to us ("auto") and is
+    float32, half of that for hidden states, which take a row a token."""
+    half = precision == "auto" and encoder.compute_dtype == "float32" and not encoder.all_frozen
+    return "float16" if half else encoder.compute_dtype
+
+
+def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
+    """Returns everything but the text that decides what a feature is, as JSON values."""
+    boundary = encoder.boundary
+    digest = hashlib.blake2b(digest_size=16)
+    below: list[keras.layers.Layer] = [encoder.embeddings, *encoder.blocks.layer[:boundary]]
+    for part in below:
+        for variable in part.weights:
+            digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).view("uint8").data)
+    settings = encoder.get_config()
+    shape = {name: settings[name] for name in ("hidden_size", "num_attention_heads", "hidden_act", "layer_norm_eps")}
+    return {
+        "weights": digest.hexdigest(),
+        **shape,
+        "layers": boundary,
+        "pooling": encoder.pooling.replace("_", " ") if encoder.all_frozen else "none",
+        "precision": encoder.compute_dtype,
+        "kept": keep,
+    }
+
+
+class _Index:
+    """Where each different text of some tokens is: in which chunk, and where there. -1 = nowhere yet."""
+
+    def __init__(self, tokens: Tokens):
+        keys = np.array([key(tokens[i]) for i in range(len(tokens))], KEY)
+        self.keys, self.first, self.inverse = np.unique(keys, return_index=True, return_inverse=True)
+        self.lengths = tokens.lengths[self.first]
+        self.chunk = np.full(len(self.keys), -1)
+        self.start = np.full(len(self.keys), -1)
+        self.chunks: list[Chunk] = []
+
+    def missing(self) -> np.ndarray:
+        """Returns the numbers of the texts that are nowhere yet, int64."""
+        return np.flatnonzero(self.chunk < 0)
+
+    def add(self, chunk: Chunk) -> None:
+        place = np.searchsorted(self.keys, chunk.keys).clip(max=len(self.keys) - 1)
+        ours = np.flatnonzero(self.keys[place] == chunk.keys)
+        if len(ours):
+            self.chunk[place[ours]] = len(self.chunks)
+            self.start[place[ours]] = np.concatenate([[0], chunk.ends[:-1]])[ours]
+            self.chunks.append(chunk)
+
+    def add_all(self, chunks: Iterator[Chunk]) -> None:
+        for chunk in chunks:
+            self.add(chunk)
+
+
+def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep: str, engine: str, progress: bool):
+    """Computes what is missing, chunk by chunk."""
+    from tqdm import tqdm
+
+    missing = index.missing()
+    batches = token_batches(index.lengths[missing], hardware.token_budget())
+    groups = [[missing[b] for b in batches[i : i + CHUNK_BATCHES]] for i in range(0, len(batches), CHUNK_BATCHES)]
+    # The longest first: what does not fit into memory is known at once. Then in an order of chance (of the system's, a
+    # seed would give every process the same): the time left can be told from the time gone, and processes that fill the
+    # same space together do not all do the same work.
+    rest = groups[1:]
+    random.SystemRandom().shuffle(rest)
+    probe = padded_batch(tokens, index.first[groups[0][0]])
+    run = Careful(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
+    pooled = encoder.all_frozen
+    hidden = not (progress and sys.stderr.isatty())
+    done, started = 0, time.monotonic()
+    with tqdm(
+        total=int(index.lengths[missing].sum()), desc="Features", bar_format=BAR, smoothing=0, disable=hidden
+    ) as bar:
+        for group in groups[:1] + rest:
+            left = [part[index.chunk[part] < 0] for part in group]  # another process may have been here
+            if left := [part for part in left if len(part)]:
+                rows = np.concatenate(
+                    [run(tokens, index.first[part], a_row_a_token=not pooled) for part in left]
+                ).astype(numpy_dtype(keep))
+                texts = np.concatenate(left)
+                ends = np.arange(1, len(texts) + 1) if pooled else np.cumsum(index.lengths[texts])
+                index.add(space.add(Chunk(index.keys[texts], ends, rows)))
+                index.add_all(space.new_chunks())
+            done += sum(map(len, group))
+            speed = done / max(time.monotonic() - started, 1e-9)
+            bar.set_postfix_str(f"{done:,}/{len(missing):,} texts, {speed:,.0f} texts/s", refresh=False)
+            bar.update(int(sum(index.lengths[part].sum() for part in group)))
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    import ml_dtypes
+
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)

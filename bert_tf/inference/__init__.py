@@ -1,0 +1,1 @@
+"""Forward passes: engines, prediction, conversion with a proof."""

@@ -1,0 +1,77 @@
+"""Checkpoints of any form that can be read, rewritten in the standard one, with a proof that nothing changed."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from bert_tf.checkpoints import locate, rewriting
+from bert_tf.checkpoints.config import read_config
+from bert_tf.checkpoints.folder import has_head, load_weights
+from bert_tf.models.auto import BASES, classifier_class
+
+PROBE = [101, 2023, 2003, 1037, 3231, 102]  # six token ids, taken modulo the vocabulary
+
+
+class Converted(NamedTuple):
+    """What `convert` did.
+
+    Attributes:
+        folder: what was written.
+        tensors_read, tensors_written: int.
+        compared: "logits", or "hidden states" where there is no head to compare.
+        difference: float, the largest absolute difference of these on a probe text, before and after.
+    """
+
+    folder: Path
+    tensors_read: int
+    tensors_written: int
+    compared: str
+    difference: float
+
+
+def convert(
+    source: str | os.PathLike, destination: str | os.PathLike, to: str | None = None, allow_pickle: bool = False
+) -> Converted:
+    """Rewrites a readable checkpoint in the standard form, its tokenizer beside it.
+
+    Reads what transformers 4 wrote for TensorFlow too (tf_model.h5, safetensors with TensorFlow's names). With
+    `to="distilbert"` a BERT is folded into a DistilBERT: same block, same epsilon; the embedding of token type 0,
+    which every token of a single text gets, is added to each position's. Exact to rounding. The pooler and a head
+    that stands on it are left out, and that is said.
+
+    Args:
+        source: folder or hub name.
+        destination: folder; created, or its checkpoint files replaced.
+        to: None or "distilbert".
+        allow_pickle: whether pytorch_model.bin may be read where there is nothing else: its tensors alone, by
+            `torch.load(weights_only=True)`, which needs PyTorch.
+    Returns: `Converted`.
+    Raises: FileNotFoundError for an unknown checkpoint; ValueError, before anything is written, if it is damaged or
+        cannot be folded.
+    """
+    if to not in (None, "distilbert"):
+        raise ValueError(f"`to` must be None or 'distilbert'. Received: to={to!r}")
+    folder, destination = locate.resolve(source), Path(destination)
+    if to and folder.resolve() == destination.resolve():
+        raise ValueError(f"{destination}: folding replaces a checkpoint by another model. Choose another destination.")
+    before = _probe(folder, allow_pickle=allow_pickle)
+    read, written = rewriting.rewrite(folder, destination, to, allow_pickle)
+    after = _probe(destination)
+    compared = "logits" if "logits" in after else "hidden states"
+    difference = float(np.abs(before[compared] - after[compared]).max())
+    return Converted(destination, read, written, compared, difference)
+
+
+def _probe(folder: Path, **options) -> dict[str, np.ndarray]:
+    """Loads a checkpoint, with all its checks, and runs it on the probe text."""
+    config = read_config(folder)
+    headed = has_head(folder, **options)
+    model = (classifier_class(config) if headed else BASES[config.model_type])(config)
+    load_weights(model, folder, **options)
+    ids = np.array([PROBE[: config.max_position_embeddings]]) % config.vocab_size
+    outputs = model(ids, output_hidden_states=True)
+    found = {"hidden states": ops.convert_to_numpy(outputs.hidden_states[-1])}
+    return found | ({"logits": ops.convert_to_numpy(outputs.logits)} if headed else {})

@@ -1,0 +1,237 @@
+"""An encoder and a classification head: losses, labels, freezing."""
+
+import copy
+import operator
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert_tf.checkpoints.families.table import FAMILIES
+from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
+from bert_tf.models.layers import Dropout
+from bert_tf.models.outputs import TFSequenceClassifierOutput
+from bert_tf.models.pretrained import Pretrained
+
+OWN_LOSS = ("auto", "auto_with_warning", "passthrough")  # names transformers 4 had for a model's own loss
+
+
+class SequenceClassification(Pretrained):
+    """An encoder and a classification head; a family adds the head.
+
+    A head computes in float32 under every dtype policy: it costs next to nothing, and logits are exact to rounding.
+    """
+
+    has_head = True
+
+    def _add_head(self, hidden_size):
+        keys = FAMILIES[self.model_type].head_dropout
+        rate = next(rate for rate in (getattr(self.config, key) for key in keys) if rate is not None)
+        self.dropout = Dropout(rate, dtype="float32", name="dropout")
+        self.classifier = self._dense(self.config.num_labels, hidden_size, "classifier")
+
+    def _dense(self, units: int, inputs: int, name: str, **options) -> keras.layers.Dense:
+        initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
+        dense = keras.layers.Dense(units, kernel_initializer=initializer, name=name, dtype="float32", **options)
+        dense.build((None, inputs))
+        return dense
+
+    def _head(self, base, training):
+        raise NotImplementedError
+
+    @property
+    def num_labels(self) -> int:
+        return self.config.num_labels
+
+    @property
+    def problem_type(self) -> str:
+        """ "regression", "single_label_classification" or "multi_label_classification": the config's, or by its labels."""
+        if self.config.problem_type:
+            return self.config.problem_type
+        return "regression" if self.num_labels == 1 else "single_label_classification"
+
+    def call(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        inputs_embeds=None,
+        features=None,
+        labels=None,
+        output_attentions=None,
+        output_hidden_states=None,
+        return_dict=None,
+        training=None,
+    ):
+        base = self._encode(
+            output_attentions,
+            output_hidden_states,
+            first_token=True,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+            features=features,
+            training=training,
+        )
+        logits = self._head(base, training)
+        output = TFSequenceClassifierOutput(
+            loss=None if labels is None else self.hf_compute_loss(labels, logits),
+            logits=logits,
+            hidden_states=base.hidden_states,
+            attentions=base.attentions,
+        )
+        return output if self._asked(return_dict, "return_dict") else output.to_tuple()
+
+    def hf_compute_loss(self, labels, logits):
+        """Returns the loss of each example, float32 `(B,)`: what `compile(loss="auto")` takes the mean of."""
+        return self._own_loss(reduction="none")(labels, logits)
+
+    def _own_loss(self, **options) -> keras.losses.Loss:
+        if self.problem_type == "regression":
+            return keras.losses.MeanSquaredError(**options)
+        if self.problem_type == "multi_label_classification":
+            return keras.losses.BinaryCrossentropy(from_logits=True, **options)
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+
+    # Training
+
+    def freeze(self, unfreeze: int | str = 0) -> None:
+        """Decides how much of the base is trained; the head always is.
+
+        Args:
+            unfreeze: 0 = nothing of the base, k = its top k layers, "all" = everything.
+        Raises: ValueError if `unfreeze` is none of these, or more than the model has layers.
+        """
+        trained, layers = self._layers_to_train(unfreeze), self.encoder.blocks.layer
+        self.encoder.trainable = False  # first, since Keras skips setting True where True stands, parts included
+        self.encoder.trainable = trained > 0
+        if unfreeze != "all" and trained:
+            self.encoder.embeddings.trainable = False
+            for layer in layers[: len(layers) - trained]:
+                layer.trainable = False
+
+    def _layers_to_train(self, unfreeze: int | str) -> int:
+        """Returns how many of the top layers `unfreeze` names; raises ValueError as `freeze` does."""
+        layers = len(self.encoder.blocks.layer)
+        if hasattr(unfreeze, "__index__") and not isinstance(unfreeze, bool):
+            unfreeze = operator.index(unfreeze)  # NumPy's integers too
+        if unfreeze == "all":
+            return layers
+        if type(unfreeze) is not int or unfreeze not in range(layers + 1):
+            raise ValueError(f"`unfreeze` must be 0 to {layers} (layers) or 'all'. Received: unfreeze={unfreeze!r}")
+        return unfreeze
+
+    def fork(self, unfreeze: int | str = 0, dropout: float | None = None) -> Any:
+        """Returns a classifier with the same weights that can be trained without changing this one.
+
+        Layers that stay frozen are not copied, both models have them, frozen: with a frozen base only the head is new.
+
+        Args:
+            unfreeze: how much of the base will be trained, as in `freeze`.
+            dropout: float in [0, 1), the head's; None = this model's.
+        """
+        config = copy.deepcopy(self.config)
+        if dropout is not None:
+            setattr(config, FAMILIES[self.model_type].head_dropout[0], dropout)
+        shared = 0 if unfreeze == "all" else len(self.encoder.blocks.layer) - self._layers_to_train(unfreeze)
+        shares = {"shares": self.encoder, "shared_layers": shared} if shared else None
+        other = type(self)(config, shares=shares, dtype=self.dtype_policy)
+        other.freeze(unfreeze)
+        other.name_or_path = self.name_or_path
+        for mine, its in zip(_own_variables(self), _own_variables(other), strict=True):
+            if mine is not its:
+                its.assign(mine)
+        return other
+
+    def parameter_table(self) -> list[tuple[str, int, int]]:
+        """Returns `(part, parameters, trainable parameters)` for embeddings, each layer and the head, in the data's way."""
+        encoder = self.encoder
+        parts = [("embeddings", encoder.embeddings)]
+        parts += [(f"layer {i}", layer) for i, layer in enumerate(encoder.blocks.layer)]
+        if encoder.pooler is not None:
+            parts.append(("pooler", encoder.pooler))
+
+        def size(variables) -> int:
+            return sum(int(ops.size(v)) for v in variables)
+
+        rows = [(name, size(part.weights), size(part.trainable_weights)) for name, part in parts]
+        total = self.num_parameters() - sum(row[1] for row in rows)
+        trainable = self.num_parameters(only_trainable=True) - sum(row[2] for row in rows)
+        return [*rows, ("head", total, trainable)]
+
+    def compile(self, optimizer="rmsprop", loss="auto", metrics=None, **kwargs):
+        """As `keras.Model.compile`; `loss="auto"` is the model's own, by its `problem_type`, on the logits.
+
+        "accuracy" counts, for multi-label models, logits above 0 as yes.
+        """
+        if isinstance(loss, str) and loss in OWN_LOSS:
+            loss = self._own_loss()
+        if self.problem_type == "multi_label_classification" and isinstance(metrics, (list, tuple)):
+            metrics = [
+                keras.metrics.BinaryAccuracy(name=m, threshold=0.0) if m in ("accuracy", "acc") else m for m in metrics
+            ]
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    # Keras wants these beside an overridden `compile`, to compile a loaded .keras file.
+    def get_compile_config(self):
+        return super().get_compile_config()
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`; labels stand in `y`, or under "labels", "label" or "label_ids" inside `x`.
+
+        A dataset shuffles itself; arrays are shuffled unless `shuffle=False`.
+        """
+        if kwargs.get("class_weight") and isinstance(x, keras.utils.PyDataset) and isinstance(x[0], (dict, tuple)):
+            batch = x[0] if isinstance(x[0], tuple) else (x[0],)
+            if len(batch) == 1:
+                raise ValueError(
+                    "`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs alone."
+                )
+        x, y = labels_to_y(x, y)
+        if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
+            kwargs.setdefault("shuffle", False)
+        if (validation := kwargs.get("validation_data")) is not None:
+            held_x, held_y, *weights = (
+                (*validation, None)[:3] if isinstance(validation, (tuple, list)) else (validation, None)
+            )
+            held_x, held_y = labels_to_y(held_x, held_y)
+            weights = [weight for weight in weights if weight is not None]
+            kwargs["validation_data"] = held_x if held_y is None else (held_x, held_y, *weights)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; labels stand in `y`, or inside `x` as for `fit`."""
+        return super().evaluate(*labels_to_y(x, y), *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; returns a `TFSequenceClassifierOutput` of NumPy arrays. Labels in `x` are not used."""
+        return super().predict(labels_to_y(x, None)[0], *args, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        y = labels_of(x, y)
+        if y is None:
+            raise ValueError(f"There are no labels: neither in `y` nor under {', '.join(LABEL_KEYS)} in `x`.")
+        return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, labels_of(x, y), _logits(y_pred), sample_weight)
+
+
+def _own_variables(model) -> list:
+    """Weights and the state of dropout's generators; what `compile` adds is left out."""
+    layers = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Metric)]
+    generators = [layer.seed_generator.state for layer in layers if hasattr(layer, "seed_generator")]
+    return [*model.weights, *generators]
+
+
+def _logits(outputs):
+    if hasattr(outputs, "logits"):
+        return outputs.logits
+    if isinstance(outputs, tuple):  # return_dict=False: a loss of one dimension comes first, if there is one
+        return outputs[1] if len(outputs[0].shape) == 1 else outputs[0]
+    return outputs

@@ -1,0 +1,443 @@
+"""The parts of a BERT-like encoder: numbers in, tensors out, no configuration object.
+
+Letters in the shape comments: B = batch, T = tokens, D = hidden_size, H = attention heads, S = D / H.
+
+Hidden states travel flat, as `(B * T, D)`: TensorFlow's graph optimizer fuses a 2-D product with its bias and
+GELU into one oneDNN call, and does not on 3-D input (about three times on the feed-forward part, in bfloat16).
+
+Sources: Devlin et al. 2019 (https://arxiv.org/abs/1810.04805), Sanh et al. 2019 (https://arxiv.org/abs/1910.01108),
+Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762).
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+ACTIVATIONS = {
+    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "gelu_new": lambda x: ops.gelu(x, approximate=True),
+    "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
+    "relu": ops.relu,
+    "silu": ops.silu,
+    "swish": ops.silu,
+}
+
+
+def _initializer(stddev: float) -> keras.initializers.Initializer:
+    return keras.initializers.TruncatedNormal(stddev=stddev)
+
+
+class Dropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` whose `rate` may be changed after building, also for a `keras.Variable`: a compiled step then
+    drops by another rate without being compiled again."""
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(rate or 0.5, **kwargs)  # for a rate of 0 Keras makes no random generator
+        self.rate = rate
+
+    def call(self, inputs, training=False):
+        if not training or (isinstance(self.rate, float) and self.rate == 0):
+            return inputs
+        rate = ops.cast(self.rate, inputs.dtype)
+        kept = keras.random.uniform(ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator) >= rate
+        return ops.where(kept, inputs / (1 - rate), 0)
+
+
+class Standardization(keras.layers.Layer):
+    """Subtracts from each feature its mean and divides by its standard deviation, both measured once, before training.
+
+    A fixed linear map that lets one learning rate suit features of any scale (LeCun et al. 1998, Efficient BackProp, sec. 4.3).
+    Differs from `keras.layers.Normalization`: what it divides by is read from its weights at every call, so that they can be
+    loaded and copied like any others. Until `adapt` it changes nothing.
+
+    Args:  (F = features)
+        epsilon: float, the least variance; a feature that varies less, one that is the same for all, is only centred.
+    Call arguments: float `(B, F)`; returns the same.
+    """
+
+    def __init__(self, epsilon: float = 1e-8, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(name="mean", shape=input_shape[-1:], initializer="zeros", trainable=False)
+        self.variance = self.add_weight(name="variance", shape=input_shape[-1:], initializer="ones", trainable=False)
+
+    @property
+    def adapted(self) -> bool:
+        """Whether mean and variance are those of some features."""
+        return bool(ops.any(ops.not_equal(self.mean, 0)))
+
+    def adapt(self, features) -> None:
+        """Measures mean and variance.
+
+        Args:
+            features: N rows `(F,)`, to be had by their number: an array `(N, F)`, or `bert_tf.features.extraction.Features`.
+        """
+        total, squares = np.zeros((2, self.mean.shape[0]))
+        for start in range(0, len(features), 1024):  # not all at once: they may be on disk for a reason
+            rows = np.stack([features[i] for i in range(start, min(start + 1024, len(features)))]).astype("float64")
+            total += rows.sum(axis=0)
+            squares += (rows**2).sum(axis=0)
+        mean = total / len(features)
+        variance = squares / len(features) - mean**2
+        self.mean.assign(mean)
+        self.variance.assign(np.where(variance < self.epsilon, 1.0, variance))
+
+    def call(self, inputs):
+        return (inputs - self.mean) * ops.rsqrt(self.variance)
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` with a gradient in which an id that comes twice counts as one.
+
+    TensorFlow's gradient of a look-up lists repeated ids apart, and Keras 3's Adam squares what it lists, so that the
+    second moment of every repeated word comes out wrong (measured: weights 0.008 off after one step at a learning rate
+    of 0.01, against transformers 4). The factor 1 makes the gradient dense; forwards it is optimized away.
+    """
+
+    def call(self, inputs):
+        if not self.trainable:
+            return super().call(inputs)
+        if not keras.backend.is_int_dtype(inputs.dtype):  # Keras averages a batch where it builds under a strategy
+            inputs = ops.cast(inputs, "int32")
+        return ops.cast(ops.take(ops.multiply(self.embeddings, 1.0), inputs, axis=0), self.compute_dtype)
+
+
+class Embeddings(keras.layers.Layer):
+    """Sum of word, position and (for BERT) token-type embeddings, normalised.
+
+    Devlin et al. 2019, fig. 2. DistilBERT has no token types: `type_vocab_size=0`.
+
+    Args:  (D = hidden_size)
+        vocab_size, hidden_size, max_position_embeddings: int, sizes.
+        type_vocab_size: int, number of token types; 0 = the model has none.
+        layer_norm_eps: float.
+        dropout: float in [0, 1), on the normalised sum, only with `training=True`.
+        initializer_range: float, standard deviation of fresh weights.
+    Call arguments:
+        input_ids: int `(B, T)`, or None where `inputs_embeds` is given.
+        token_type_ids: int `(B, T)`; None = all 0. Ignored where the model has no token types.
+        inputs_embeds: float `(B, T, D)` in place of looked-up words.
+    Returns: float `(B * T, D)`.
+    Raises: ValueError if the text is longer than `max_position_embeddings`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        max_position_embeddings: int,
+        type_vocab_size: int = 0,
+        layer_norm_eps: float = 1e-12,
+        dropout: float = 0.1,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.max_position_embeddings = max_position_embeddings
+        self.type_vocab_size = type_vocab_size
+        self._settings = {
+            "vocab_size": vocab_size,
+            "hidden_size": hidden_size,
+            "max_position_embeddings": max_position_embeddings,
+            "type_vocab_size": type_vocab_size,
+            "layer_norm_eps": layer_norm_eps,
+            "dropout": dropout,
+            "initializer_range": initializer_range,
+        }
+        self.word_embeddings = self._table(vocab_size, "word_embeddings")
+        self.position_embeddings = self._table(max_position_embeddings, "position_embeddings")
+        self.token_type_embeddings = self._table(type_vocab_size, "token_type_embeddings") if type_vocab_size else None
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_eps, dtype=self.dtype_policy, name="layer_norm"
+        )
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape=None):
+        self.word_embeddings.build()
+        self.position_embeddings.build()
+        if self.token_type_embeddings is not None:
+            self.token_type_embeddings.build()
+        self.layer_norm.build((None, self.hidden_size))
+        self.built = True
+
+    def resize(self, vocab_size: int) -> None:
+        """Gives the word embeddings another number of rows: the first are kept, new ones drawn at random."""
+        words = self.word_embeddings
+        old = ops.convert_to_numpy(words.embeddings)
+        words._tracker.unlock()  # as Keras' own layers do where they change their variables after building
+        words._untrack_variable(words._embeddings)
+        words.input_dim, words.built = vocab_size, False
+        words.build()
+        words._tracker.lock()
+        rows = np.array(ops.convert_to_numpy(words.embeddings))
+        kept = min(len(old), vocab_size)
+        rows[:kept] = old[:kept]
+        words.embeddings.assign(rows)
+        self._settings["vocab_size"] = vocab_size
+
+    def _table(self, rows: int, name: str) -> "Embedding":
+        initializer = _initializer(self._settings["initializer_range"])
+        return Embedding(rows, self.hidden_size, initializer, dtype=self.dtype_policy, name=name)
+
+    def call(self, input_ids=None, token_type_ids=None, inputs_embeds=None, training=None):
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        tokens = ops.shape(words)[1]
+        if isinstance(tokens, int) and tokens > self.max_position_embeddings:
+            raise ValueError(
+                f"The model has positions for {self.max_position_embeddings} tokens. Received a batch of {tokens} "
+                f"tokens. Truncate the texts: max_length={self.max_position_embeddings} or less."
+            )
+        # A slice and no look-up: past the last position the shapes disagree, where XLA's look-up would go on in silence.
+        positions = ops.cast(self.position_embeddings.embeddings[:tokens], self.compute_dtype)
+        hidden_states = ops.add(words, positions)  # (B, T, D) + (T, D)
+        if self.token_type_embeddings is not None:
+            types = ops.zeros((1, 1), "int32") if token_type_ids is None else token_type_ids
+            hidden_states = ops.add(hidden_states, self.token_type_embeddings(types))
+        hidden_states = ops.reshape(hidden_states, (-1, self.hidden_size))  # (B * T, D)
+        return self.dropout(self.layer_norm(hidden_states), training=training)
+
+    def get_config(self):
+        return {**super().get_config(), **self._settings}
+
+
+class SelfAttention(keras.layers.Layer):
+    """Multi-head scaled dot-product self-attention over padded sequences.
+
+    Vaswani et al. 2017, sec. 3.2 (https://arxiv.org/abs/1706.03762), with biases as in BERT.
+    Differs from `keras.layers.MultiHeadAttention`: 2-D kernels, so that Hugging Face
+    weights need only a transpose, and one numeric path whatever `dropout` is. The
+    softmax runs in float32 under every dtype policy.
+
+    Args:  (B = batch, T = tokens, D = hidden_size)
+        hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
+        dropout: float in [0, 1), on the attention probabilities, only with `training=True`.
+        initializer_range: float, standard deviation of fresh weights.
+    Call arguments:
+        hidden_states: float `(B * T, D)`, compute dtype: what is attended to.
+        attention_mask: int or bool `(B, T)`, 1 = real token.
+        queries: float `(B * Q, D)`, those of the states that attend; None = all, Q = T.
+    Returns: `(context, probabilities)`: float `(B * Q, D)`, where rows at padding are finite and
+        meaningless, and float32 `(B, H, Q, T)`.
+    Raises: ValueError if `hidden_size` is not a multiple of `num_heads`.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, dropout: float = 0.1, initializer_range: float = 0.02, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if hidden_size % num_heads:
+            raise ValueError(
+                "`hidden_size` must be a multiple of `num_heads`. "
+                f"Received: hidden_size={hidden_size}, num_heads={num_heads}"
+            )
+        self.hidden_size = hidden_size
+        self.num_heads = num_heads
+        self.initializer_range = initializer_range
+        self.query, self.key, self.value, self.dense = (
+            keras.layers.Dense(
+                hidden_size, kernel_initializer=_initializer(initializer_range), dtype=self.dtype_policy, name=name
+            )
+            for name in ("query", "key", "value", "dense")
+        )
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape=None):
+        for dense in (self.query, self.key, self.value, self.dense):
+            dense.build((None, self.hidden_size))
+        self.built = True
+
+    def call(self, hidden_states, attention_mask, queries=None, training=None):
+        batch, tokens = ops.shape(attention_mask)
+        head_size = self.hidden_size // self.num_heads
+
+        def heads(x, batch, tokens):  # (B * T, D) -> (B, H, T, S); one of batch and tokens is -1
+            return ops.transpose(ops.reshape(x, (batch, tokens, self.num_heads, head_size)), (0, 2, 1, 3))
+
+        if queries is None:
+            query = heads(self.query(hidden_states), -1, tokens)
+        else:
+            query = heads(self.query(queries), batch, -1)
+        key, value = (heads(dense(hidden_states), -1, tokens) for dense in (self.key, self.value))
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, H, Q, T)
+        scores = ops.cast(scores, "float32") / math.sqrt(head_size)
+        if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
+            probabilities = ops.ones_like(scores)
+        else:
+            probabilities = ops.softmax(scores + attention_bias(attention_mask), axis=-1)
+        dropped = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
+        context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))  # (B, Q, H, S)
+        return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_size": self.hidden_size,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout.rate,
+            "initializer_range": self.initializer_range,
+        }
+
+
+def attention_bias(attention_mask):
+    """Returns float32 `(B, 1, 1, T)`: 0 at real tokens, a large negative number at padding of `(B, T)`."""
+    # -1e9 and not the smallest float: a row of padding alone must stay finite after the addition.
+    return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * -1e9
+
+
+class FeedForward(keras.layers.Layer):
+    """Two dense layers with the activation between them.
+
+    Vaswani et al. 2017, sec. 3.3; with the exact (erf) GELU of BERT by default.
+
+    Args:
+        hidden_size, intermediate_size: int, D and the width between.
+        hidden_act: str, a key of `ACTIVATIONS`.
+        dropout: float in [0, 1), on the result, only with `training=True`.
+        initializer_range: float, standard deviation of fresh weights.
+    Call arguments:
+        hidden_states: float `(B * T, D)`.
+    Returns: float `(B * T, D)`.
+    Raises: ValueError for an unknown `hidden_act`.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        hidden_act: str = "gelu",
+        dropout: float = 0.1,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if hidden_act not in ACTIVATIONS:
+            raise ValueError(f"`hidden_act` must be one of {sorted(ACTIVATIONS)}. Received: hidden_act={hidden_act!r}")
+        self.hidden_size = hidden_size
+        self.intermediate_size = intermediate_size
+        self.hidden_act = hidden_act
+        self.initializer_range = initializer_range
+        initializer = _initializer(initializer_range)
+        self.intermediate = keras.layers.Dense(
+            intermediate_size, kernel_initializer=initializer, dtype=self.dtype_policy, name="intermediate"
+        )
+        self.dense = keras.layers.Dense(
+            hidden_size, kernel_initializer=_initializer(initializer_range), dtype=self.dtype_policy, name="dense"
+        )
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, input_shape=None):
+        self.intermediate.build((None, self.hidden_size))
+        self.dense.build((None, self.intermediate_size))
+        self.built = True
+
+    def call(self, hidden_states, training=None):
+        activated = ACTIVATIONS[self.hidden_act](self.intermediate(hidden_states))
+        return self.dropout(self.dense(activated), training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "hidden_act": self.hidden_act,
+            "dropout": self.dropout.rate,
+            "initializer_range": self.initializer_range,
+        }
+
+
+class EncoderLayer(keras.layers.Layer):
+    """One transformer block: attention and feed-forward, each added to its input and then normalised.
+
+    Post-normalised as in Vaswani et al. 2017, fig. 1, BERT and DistilBERT. DistilBERT drops nothing
+    behind the attention's last dense layer, BERT does: `attention_output_dropout`.
+
+    Args:
+        hidden_size, intermediate_size, num_attention_heads: int, sizes.
+        hidden_act: str, a key of `ACTIVATIONS`.
+        hidden_dropout, attention_dropout, attention_output_dropout: floats in [0, 1), behind the
+            feed-forward part, on the attention probabilities, behind the attention.
+        layer_norm_eps, initializer_range: floats.
+    Call arguments:
+        hidden_states: float `(B * T, D)`.
+        attention_mask: int or bool `(B, T)`, 1 = real token.
+        first_token: bool, whether only the first token's state is wanted: all attended to as ever, the rest of the
+            work, five sixths of the layer, done for one token of each text.
+    Returns: `(hidden_states, probabilities)`, `(B * Q, D)` and float32 `(B, H, Q, T)`; Q = 1 with `first_token`, else T.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        num_attention_heads: int,
+        hidden_act: str = "gelu",
+        hidden_dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        attention_output_dropout: float = 0.0,
+        layer_norm_eps: float = 1e-12,
+        initializer_range: float = 0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self._settings = {
+            "hidden_size": hidden_size,
+            "intermediate_size": intermediate_size,
+            "num_attention_heads": num_attention_heads,
+            "hidden_act": hidden_act,
+            "hidden_dropout": hidden_dropout,
+            "attention_dropout": attention_dropout,
+            "attention_output_dropout": attention_output_dropout,
+            "layer_norm_eps": layer_norm_eps,
+            "initializer_range": initializer_range,
+        }
+        policy = self.dtype_policy
+        self.attention = SelfAttention(
+            hidden_size, num_attention_heads, attention_dropout, initializer_range, dtype=policy, name="attention"
+        )
+        self.attention_dropout = keras.layers.Dropout(attention_output_dropout, dtype=policy, name="attention_dropout")
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_eps, dtype=policy, name="attention_norm"
+        )
+        self.feed_forward = FeedForward(
+            hidden_size,
+            intermediate_size,
+            hidden_act,
+            hidden_dropout,
+            initializer_range,
+            dtype=policy,
+            name="feed_forward",
+        )
+        self.feed_forward_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_eps, dtype=policy, name="feed_forward_norm"
+        )
+
+    def build(self, input_shape=None):
+        self.attention.build()
+        self.feed_forward.build()
+        self.attention_norm.build((None, self.hidden_size))
+        self.feed_forward_norm.build((None, self.hidden_size))
+        self.built = True
+
+    def call(self, hidden_states, attention_mask, first_token=False, training=None):
+        queries = None
+        if first_token:
+            hidden = ops.reshape(hidden_states, (-1, ops.shape(attention_mask)[1], self.hidden_size))
+            queries = hidden[:, 0]  # (B, D)
+        attended, probabilities = self.attention(hidden_states, attention_mask, queries, training=training)
+        hidden_states = hidden_states if queries is None else queries
+        attended = self.attention_dropout(attended, training=training)
+        hidden_states = self.attention_norm(ops.add(attended, hidden_states))
+        fed = self.feed_forward(hidden_states, training=training)
+        return self.feed_forward_norm(ops.add(fed, hidden_states)), probabilities
+
+    def get_config(self):
+        return {**super().get_config(), **self._settings}

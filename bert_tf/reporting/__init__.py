@@ -1,0 +1,1 @@
+"""From numbers to something to read: tables, figures, pages, the model card."""

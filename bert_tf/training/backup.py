@@ -1,0 +1,141 @@
+"""What a killed training run needs to go on exactly where it was, on disk after every epoch.
+
+Keras' BackupAndRestore keeps weights and optimizer but not the state of the dropout generators, so that a resumed run
+draws other masks than one never killed; and it writes the frozen weights again each epoch. Here only what training
+changes is kept: trained weights, optimizer, generators, and the history, in one file that is replaced whole.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from bert_tf.evaluation import history
+
+
+class Backup(keras.callbacks.Callback):
+    """Keeps the state of a run after each epoch, and the weights of its best epoch.
+
+    Args:
+        folder: Path for `last.safetensors` and `best.safetensors`; made with the first epoch.
+        monitor: str, the metric that decides what is best: lowest, or highest for an accuracy.
+        early_stopping: int, epochs without a better one after which training stops; None = never.
+    Attributes:
+        history: dict, metric -> value of each epoch so far, those before a restart included.
+    """
+
+    def __init__(self, folder: Path, monitor: str = "val_loss", early_stopping: int | None = None):
+        super().__init__()
+        self.folder = folder
+        self.monitor = monitor
+        self.early_stopping = early_stopping
+        self.history: dict[str, list[float]] = {}
+
+    @property
+    def epochs_done(self) -> int:
+        return len(next(iter(self.history.values()), []))
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether early stopping or divergence has ended the run."""
+        if not self.history:
+            return False
+        if not np.isfinite(self.history[self.monitor]).any():  # nothing but NaN: no later epoch will be better
+            return True
+        return (
+            self.early_stopping is not None
+            and self.epochs_done - history.best_epoch(self.history, self.monitor) >= self.early_stopping
+        )
+
+    def restore(self, model) -> int:
+        """Puts a compiled model into the state after the last finished epoch; returns the number of epochs done."""
+        if (self.folder / "last.safetensors").is_file():
+            metadata = load(self.folder / "last.safetensors", state(model))
+            self.history = json.loads(metadata["history"])
+            steps = model.optimizer.variables[0]  # those of the optimizer, which counts micro-batches
+            steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
+        return self.epochs_done
+
+    def on_train_begin(self, logs=None):
+        if not self.epochs_done:  # an epoch that breaks off is begun again from here
+            self._save_state()
+
+    def _save_state(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        metadata = {"history": json.dumps(self.history), "micro_batches": str(_micro_batches(self.model))}
+        save(self.folder / "last.safetensors", state(self.model), metadata)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        if self.monitor not in logs:
+            raise ValueError(f"There is no {self.monitor!r} to choose the best epoch by. Metrics: {sorted(logs)}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        diverged = not np.isfinite(float(logs[self.monitor]))
+        # The best first: killed between the two, the run repeats this epoch and writes the same best again.
+        if not diverged and history.best_epoch(self.history, self.monitor) == self.epochs_done:
+            save(self.folder / "best.safetensors", self.model.trainable_variables, {})
+        self._save_state()
+        if self.should_stop:
+            self.model.stop_training = True
+
+    def restore_best(self, model) -> int:
+        """Gives the model the weights of the best epoch; returns its number, from 1."""
+        best = history.best_epoch(self.history, self.monitor)
+        load(self.folder / "best.safetensors", model.trainable_variables)
+        return best
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def state(model) -> list:
+    """Returns every variable that training changes: trained weights, dropout generators, and once compiled, optimizer."""
+    weights = {id(variable) for variable in model.weights}
+    generators = [variable for variable in model.variables if id(variable) not in weights]
+    if not model.compiled:
+        return [*model.trainable_variables, *generators]
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    # Gradients of micro-batches are summed up within a step, and nought after each.
+    optimizer = [variable for variable in model.optimizer.variables if "gradient_accumulator" not in variable.path]
+    return [*model.trainable_variables, *generators, *optimizer]
+
+
+def _micro_batches(model) -> int:
+    return model.optimizer.gradient_accumulation_steps or 1
+
+
+def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
+    """Writes the values of variables to a file, whole or not at all."""
+    from safetensors.numpy import save_file
+
+    scratch = file.with_name(f".{file.name}.part")
+    tensors = {f"{i:05}": np.array(ops.convert_to_numpy(v), order="C") for i, v in enumerate(variables)}
+    save_file(tensors, scratch, metadata=metadata)
+    os.replace(scratch, file)
+
+
+def load(file: Path, variables: list) -> dict[str, str]:
+    """Gives variables the values that `save` wrote; returns the metadata.
+
+    Raises: ValueError if the file is damaged or is of other variables.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            arrays = [opened.get_tensor(name) for name in sorted(opened.keys())]
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{file}: damaged ({error}). Start the run again with overwrite (--overwrite).") from error
+    if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
+        raise ValueError(f"{file}: the state of another model. Start the run again with overwrite (--overwrite).")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return metadata

@@ -1,0 +1,73 @@
+"""Optimizers, schedules and weight decay, and a model compiled with them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert_tf import hardware
+from bert_tf.training.recipe import Recipe, total_steps
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises over the first steps, then stays or falls to 0 in a straight line.
+
+    Numbers may be `keras.Variable`s, to be changed without compiling anew.
+
+    Args:
+        peak: float, the highest learning rate.
+        steps, warmup_steps: int, all steps and those of the warm-up among them.
+        falling: bool, whether it falls after the warm-up.
+        micro_batches: int, how often the optimizer counts in a step.
+    """
+
+    def __init__(self, peak: Any, steps: Any, warmup_steps: Any = 0, falling: bool = False, micro_batches: int = 1):
+        super().__init__()
+        self.peak, self.steps, self.warmup_steps = peak, steps, warmup_steps
+        self.falling, self.micro_batches = falling, micro_batches
+
+    def __call__(self, step):
+        step = ops.cast(step // self.micro_batches, "float32")
+        steps, warmup_steps = ops.cast(self.steps, "float32"), ops.cast(self.warmup_steps, "float32")
+        share = ops.minimum(step / ops.maximum(warmup_steps, 1.0), 1.0)
+        share = ops.where(warmup_steps > 0, share, 1.0)
+        if self.falling:
+            left = (steps - step) / ops.maximum(steps - warmup_steps, 1.0)
+            share = ops.where(step < warmup_steps, share, ops.clip(left, 0.0, 1.0))
+        return ops.cast(self.peak, "float32") * share
+
+    def get_config(self):
+        numbers = {name: float(getattr(self, name)) for name in ("peak", "steps", "warmup_steps")}
+        return {**numbers, "falling": self.falling, "micro_batches": self.micro_batches}
+
+
+def compile_model(model, recipe: Recipe, texts: int, micro_batches: int = 1) -> None:
+    """Compiles a model for a run over so many training texts."""
+    learning_rate: Any = recipe.learning_rate
+    if recipe.warmup or recipe.schedule != "constant":
+        falling = recipe.schedule == "linear"
+        learning_rate = Schedule(learning_rate, *total_steps(recipe, texts), falling, micro_batches)
+    compile_with(model, recipe.optimizer, learning_rate, recipe.weight_decay or None, micro_batches)
+
+
+def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: int = 1, **options) -> None:
+    """Compiles a model with an optimizer of a name; learning rate and weight decay may be read from variables.
+
+    Args:
+        **options: more for `keras.Model.compile`.
+    """
+    config = {"learning_rate": learning_rate}
+    if micro_batches > 1:
+        config["gradient_accumulation_steps"] = micro_batches
+    optimizer = keras.optimizers.get({"class_name": name, "config": config})
+    if weight_decay is not None:
+        object.__setattr__(optimizer, "weight_decay", weight_decay)  # past Keras' tracking, should it be a variable
+        spare_from_decay(optimizer)
+    model.compile(optimizer, metrics=["accuracy"], jit_compile=hardware.jit_compile(), **options)
+
+
+def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:
+    """Tells an optimizer not to let variables of these names decay: by default biases and layer norms."""
+    # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
+    optimizer.exclude_from_weight_decay(var_names=[rf"(^|/){name}(:0)?$" for name in names])

@@ -1,0 +1,1 @@
+"""What transformers 4 had beside its TensorFlow models."""

@@ -1,0 +1,1 @@
+"""Many training runs: KerasTuner searches over one set of features."""

@@ -1,0 +1,107 @@
+"""`bert-tf` as a user runs it: exit codes, messages, tables and JSON."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import bert_tf
+from bert_tf.cli.main import main
+
+
+@pytest.fixture
+def train(tmp_path, reviews):
+    lines = [f'"{text}",{label}' for text, label in zip(reviews["text"], reviews["label"], strict=True)]
+    file = tmp_path / "train.csv"
+    file.write_text("\n".join(["text,label", *lines]) + "\n")
+    return file
+
+
+def finetune(train, tiny, out, *more) -> list[str]:
+    return ["finetune", "--train", str(train), "--checkpoint", str(tiny), "--output-dir", str(out), "--epochs", "1",
+            "--max-length", "24", *more]  # fmt: skip
+
+
+def test_finetune_predict_convert(train, tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(finetune(train, tiny, out, "--unfreeze", "1", "--batch-size", "8", "--seed", "3")) == 0
+    assert "Kept epoch 1 of 1" in capsys.readouterr().out
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["settings"]["unfreeze"] == 1
+    assert metrics["settings"]["batch_size"] == 8
+
+    assert main(["predict", str(out / "model"), "--text", "good", "--text", "bad\x1b[31m thing"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["label", "score", "text"]
+    assert len(table) == 4
+    assert "\x1b" not in table[3]
+
+    assert main(["predict", str(out / "model"), "--file", str(train), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 24
+    assert rows[0].keys() == {"text", "label", "score", "scores"}
+    assert sum(rows[0]["scores"].values()) == pytest.approx(1, abs=1e-5)
+    found = bert_tf.predict(out / "model", [row["text"] for row in rows])
+    assert [row["label"] for row in rows] == found.labels
+
+    assert main(["predict", str(out / "model"), "--file", str(train), "--output", str(tmp_path / "found.csv")]) == 0
+    assert list(bert_tf.read_examples(tmp_path / "found.csv").texts) == [row["text"] for row in rows]
+
+    assert main(["convert", str(out / "model"), str(tmp_path / "copy")]) == 0
+    assert bert_tf.predict(tmp_path / "copy", ["good"]).labels == bert_tf.predict(out / "model", ["good"]).labels
+    assert main(["convert", str(out / "model"), str(tmp_path / "copy")]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "message"),
+    [
+        (None, [], "no such file"),
+        ("", [], "is empty"),
+        ("words,label\na,1\nb,0\n", [], "--text-column"),
+        ("text,label\na,1\nb,\n", [], "row 2"),
+        ("text,label\na,1\nb,1\n", [], "same label"),
+        ("text,label\na,1\nb\0,0\n", [], "row 2"),
+        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--max-length", "1000"], "max_length=1000"),
+        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--checkpoint", "./none"], "no such checkpoint folder"),
+        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--unfreeze", "9"], "0 to 3"),
+    ],
+)
+def test_wrong_input_is_one_paragraph_and_exit_code_2(tiny, tmp_path, capsys, content, more, message):
+    file = tmp_path / "train.csv"
+    if content is not None:
+        file.write_text(content)
+    assert main(finetune(file, tiny, tmp_path / "run", *more)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("bert-tf finetune: error: ")
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_is_not_fine_tuned_does_not_predict(tiny, capsys):
+    assert main(["predict", str(tiny), "--text", "good"]) == 2
+    assert "no classification head yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["finetune", "predict", "convert"])
+def test_help_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert "Example: bert-tf" in capsys.readouterr().out
+
+
+def test_unknown_options_exit_with_2():
+    with pytest.raises(SystemExit) as stopped:
+        main(["finetune", "--trane", "x.csv"])
+    assert stopped.value.code == 2
+
+
+def test_a_wrong_file_is_said_before_tensorflow_loads(tmp_path):
+    code = (
+        "import sys; from bert_tf.cli.main import main; code = main(['finetune', '--train', 'none.csv']);"
+        "assert code == 2 and 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, stderr=subprocess.DEVNULL)

@@ -1,0 +1,287 @@
+"""Ladder, race and curve: their numbers are those of separate runs, they resume, and what they say follows from the numbers."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import bert_tf
+from bert_tf import files, memory
+from bert_tf.cli.main import main
+from bert_tf.comparison import baselines, entrants, verdicts
+from bert_tf.evaluation import paired, tfidf
+
+# KerasTuner's import
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def options(tiny, tmp_path) -> dict:
+    return {
+        "checkpoint": tiny,
+        "max_length": 24,
+        "cache_dir": tmp_path / "cache",
+        "precision": "float32",
+        "batch_size": 5,
+    }
+
+
+def rows_of(file) -> list[dict]:
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
+    out = tmp_path / "ladder"
+    settings = {
+        "rungs": ["floor", "layer_means", 1],
+        "seeds": 2,
+        "frozen_epochs": 3,
+        "learning_rate": 0.002,
+        "alone": False,
+    }
+    found = bert_tf.ladder(reviews, reviews, output_dir=out, **settings, **options)
+    names = {path.name for path in out.iterdir()}
+    assert names == {"ladder.csv", "epochs.csv", "ladder.png", "report.html", "compare.json", "entrants", "run.json"}
+    assert [row["rung"] for row in found.rows] == ["TF-IDF + logistic regression", "frozen, layer means", "top 1 layer"]
+    epochs = rows_of(out / "epochs.csv")
+    for rung, how in (
+        ("frozen, layer means", {"head": "layer_means", "epochs": 3}),
+        ("top 1 layer", {"unfreeze": 1, "epochs": 2, "learning_rate": 0.002}),
+    ):
+        run = bert_tf.finetune(reviews, reviews, output_dir=tmp_path / rung, seed=1, verbose=0, **how, **options)
+        ours = [row for row in epochs if row["rung"] == rung and row["seed"] == "1"]
+        for metric, values in run.history.items():
+            np.testing.assert_allclose(
+                [float(row[metric]) for row in ours], values, atol=1e-5, err_msg=f"{rung} {metric}"
+            )
+        probabilities = bert_tf.predict(run.model, reviews["text"], run.tokenizer, max_length=24).probabilities
+        kept = np.load(out / "entrants" / rung / "seed-1" / "probabilities.npy")
+        np.testing.assert_allclose(kept, probabilities, atol=1e-5)
+        other = [row for row in epochs if row["rung"] == rung and row["seed"] == "0"]
+        assert [row["loss"] for row in other] != [row["loss"] for row in ours]
+    for row, written in zip(found.rows, rows_of(out / "ladder.csv"), strict=True):
+        assert float(written["accuracy"]) == row["accuracy"]["value"]
+        assert (
+            row["accuracy"]["low"]
+            <= row["lowest"]
+            <= row["accuracy"]["value"]
+            <= row["highest"]
+            <= row["accuracy"]["high"]
+        )
+    printed, page = capsys.readouterr().out, (out / "report.html").read_text()
+    assert found.verdict in printed
+    for sentence in found.verdict.split(": ")[:1]:
+        assert sentence in page
+
+    # Resumed, only what is missing is run.
+    (out / "compare.json").unlink()
+    shutil.rmtree(out / "entrants" / "TF-IDF + logistic regression")
+    kept = {file: file.stat().st_mtime_ns for file in (out / "entrants").rglob("*") if file.is_file()}
+    again = bert_tf.ladder(reviews, reviews, output_dir=out, resume=True, **settings, **options)
+    assert again.rows[1:] == found.rows[1:]
+    assert again.rows[0]["accuracy"] == found.rows[0]["accuracy"]
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    (out / "compare.json").unlink()
+    with pytest.raises(ValueError, match="cannot be resumed with other settings: entrants"):
+        bert_tf.ladder(reviews, reviews, output_dir=out, resume=True, **{**settings, "seeds": 3}, **options)
+
+
+def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
+    tuned = bert_tf.finetune(
+        reviews, reviews, output_dir=tmp_path / "mine", epochs=2, learning_rate=0.01, verbose=0, **options
+    )
+    del options["checkpoint"]
+    out = tmp_path / "race"
+    models = [tmp_path / "mine/model", tiny]
+    found = bert_tf.race(models, reviews, reviews, epochs=2, output_dir=out, seed=3, alone=False, **options)
+    accuracy = {row["name"]: row["accuracy"]["value"] for row in found.rows}
+    assert [*accuracy.values()] == sorted(accuracy.values(), reverse=True)
+    labels = np.array([label == "positive" for label in reviews["label"]], int)
+    assert accuracy["mine"] == pytest.approx(tuned.metrics["val_accuracy"])
+    alone = bert_tf.finetune(reviews, reviews, checkpoint=tiny, head="layer_means", epochs=2, seed=3, output_dir=tmp_path / "alone",
+                             verbose=0, **options)  # fmt: skip
+    assert accuracy["base"] == pytest.approx(alone.metrics["val_accuracy"])
+    examples = bert_tf.read_examples(reviews)
+    words = tfidf.floor(reviews["text"], labels, reviews["text"], 2, seed=3)
+    assert accuracy["TF-IDF + logistic regression"] == (words.argmax(1) == labels).mean()
+    recurrent = baselines.lstm(examples, examples, seed=3).classify(reviews["text"])
+    assert accuracy["bidirectional LSTM"] == (recurrent.argmax(1) == labels).mean()
+    np.testing.assert_allclose(
+        np.load(out / "entrants/bidirectional LSTM/seed-3/probabilities.npy"), recurrent, atol=1e-4
+    )
+    for row in found.rows:
+        assert row["latency"] > 0
+        assert row["texts_per_second"] > 0
+    sizes = {row["name"]: row["size"] for row in found.rows}
+    assert sizes["mine"] > 4 * tuned.metrics["parameters"]
+    assert "Best on these texts" in capsys.readouterr().out
+    assert (out / "race.png").read_bytes().startswith(b"\x89PNG")
+
+    other = {"text": reviews["text"], "label": ["good"] * 12 + ["bad"] * 12}
+    with pytest.raises(ValueError, match="tells apart negative, positive; the data has bad, good"):
+        bert_tf.race(models, other, other, output_dir=tmp_path / "other")
+
+
+def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
+    found = bert_tf.curve(
+        reviews,
+        reviews,
+        sizes=[8, "all", 100],
+        seeds=2,
+        epochs=2,
+        learning_rate=0.01,
+        output_dir=tmp_path / "curve",
+        **options,
+    )
+    assert [row["texts"] for row in found.rows] == [8, 24]
+    examples = bert_tf.read_examples(reviews)
+    part = examples.split(8 / 24, seed=1)[1]
+    assert part.counts() == {"negative": 4, "positive": 4}
+    expected = tfidf.floor([*part.texts], part.labels, reviews["text"], 2, seed=1)
+    kept = np.load(tmp_path / "curve/entrants/8 texts, floor/seed-1/probabilities.npy")
+    np.testing.assert_allclose(kept, expected, atol=1e-6)
+    run = bert_tf.finetune(part, examples, seed=1, head="layer_means", epochs=2, learning_rate=0.01, output_dir=tmp_path / "run",
+                           verbose=0, **options)  # fmt: skip
+    history = json.loads((tmp_path / "curve/entrants/8 texts/seed-1/run.json").read_text())["history"]
+    np.testing.assert_allclose(history["val_loss"], run.history["val_loss"], atol=1e-5)
+    assert "from 8 to 24 texts" in found.verdict
+
+
+def test_alone_an_entrant_has_its_memory_to_itself(reviews, tmp_path):
+    examples = bert_tf.read_examples(reviews)
+    ballast = np.ones(2**26, "uint8")  # the parent's memory is not the child's
+    entrants.run_alone({"name": "words", "kind": "floor", "seeds": [0]}, examples, examples, tmp_path)
+    record = json.loads((tmp_path / "words/record.json").read_text())
+    assert 20e6 < record["memory"] < memory.peak_memory() - ballast.nbytes
+    gone = {"name": "gone", "kind": "finetuned", "seeds": [0], "checkpoint": "/nowhere/at/all", "max_length": None}
+    with pytest.raises(RuntimeError, match="no such checkpoint folder"):
+        entrants.run_alone(gone, examples, examples, tmp_path)
+    assert not entrants.finished(gone, tmp_path)
+
+
+def test_what_fails_is_said_and_the_others_count(reviews, tmp_path, options, monkeypatch, capsys):
+    def without_memory(*_):
+        raise MemoryError("too much")
+
+    monkeypatch.setitem(entrants.KINDS, "trained", without_memory)
+    out = tmp_path / "ladder"
+    found = bert_tf.ladder(reviews, reviews, rungs=["floor", "all"], output_dir=out, alone=False, **options)
+    assert [row["kind"] for row in found.rows] == ["floor"]
+    assert "failed: too much" in capsys.readouterr().out
+
+
+def test_peak_memory_is_that_of_the_process():
+    code = "from bert_tf.memory import peak_memory; a = peak_memory(); b = bytearray(10**8); print(peak_memory() - a)"
+    grown = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert 0.9e8 < grown < 1.3e8
+
+
+# What the numbers mean
+
+
+def test_the_interval_of_a_gain_holds_the_truth():
+    """Of 40 simulated comparisons nearly all intervals hold the true gain of 0.1, and those of no gain hold 0."""
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(40):
+        texts = rng.random(300)  # a text is hard or easy for both
+        first, second = (texts + rng.normal(0, 0.1, (3, 300)) < share for share in (0.8, 0.7))
+        found = paired.gain(first, second)
+        held.append(found["low"] <= 0.1 <= found["high"])
+        assert found["value"] == pytest.approx(first.mean() - second.mean())
+    assert np.mean(held) > 0.85
+    same = paired.gain(first, first)
+    assert same["low"] <= 0 <= same["high"]
+
+
+def test_seeds_that_differ_widen_the_interval():
+    rng = np.random.default_rng(0)
+    steady = rng.random((4, 400)) < 0.8
+    shaky = rng.random((4, 400)) < np.array([0.6, 0.7, 0.9, 1.0])[:, None]
+
+    def width(right):
+        found = paired.accuracy(right)
+        return found["high"] - found["low"]
+
+    assert width(shaky) > 2 * width(steady)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_frontier_is_what_nothing_beats(seed):
+    rng = np.random.default_rng(seed)
+    costs, scores = rng.integers(1, 9, 12).tolist(), rng.integers(1, 9, 12).tolist()
+    front = paired.frontier(costs, scores)
+    for i in range(12):
+        beaten = any((costs[j] <= costs[i] and scores[j] > scores[i]) or (costs[j] < costs[i] and scores[j] == scores[i])
+                     for j in range(12))  # fmt: skip
+        equal = any(costs[j] == costs[i] and scores[j] == scores[i] for j in front)
+        assert beaten != equal
+
+
+def ladder_rows(**accuracies) -> tuple[list[dict], dict]:
+    rng = np.random.default_rng(0)
+    texts = rng.random(1000)
+    names = {"floor": "words", "frozen": "frozen, layer means", "unfrozen": "top 2 layers"}
+    right = {names[kind]: np.stack([texts < share] * 3) for kind, share in accuracies.items()}
+    rows = [
+        {"rung": names[kind], "kind": kind, "accuracy": paired.accuracy(right[names[kind]]), "seconds": 10.0 if kind != "unfrozen"
+         else 40.0, "best_epoch": 1.0, "epochs": 2.0}
+        for kind in accuracies
+    ]  # fmt: skip
+    return rows, right
+
+
+def test_the_verdict_on_unfreezing_follows_the_numbers():
+    said = " ".join(verdicts.of_ladder(*ladder_rows(floor=0.7, frozen=0.8, unfrozen=0.9)))
+    assert "Unfreezing pays: top 2 layers gains" in said
+    assert "for 4.0 times the time" in said
+    assert "Not surely worse" not in said
+    assert "passes the floor" in said
+    assert "Unfreezing does not pay" in " ".join(verdicts.of_ladder(*ladder_rows(frozen=0.9, unfrozen=0.8)))
+    rows, right = ladder_rows(floor=0.8, frozen=0.8, unfrozen=0.802)
+    rows[2]["best_epoch"] = 2.0
+    said = " ".join(verdicts.of_ladder(rows, right))
+    assert "Undecided whether unfreezing pays" in said
+    assert "Not surely worse than top 2 layers, and trained 4.0 times as fast: words." in said
+    assert "more epochs, or a larger learning rate" in said
+    assert "does not surely pass the floor" in said
+
+
+def test_the_verdict_on_more_data_follows_the_numbers():
+    rng = np.random.default_rng(0)
+    texts = rng.random(2000)
+    right = {size: np.stack([texts < share] * 2) for size, share in ((100, 0.6), (200, 0.7), (400, 0.8))}
+    floor = {size: np.stack([texts < 0.65] * 2) for size in right}
+    said = " ".join(verdicts.of_curve(right, floor))
+    assert "More data would help" in said
+    assert "from 100 to 400 texts" in said
+    assert "passed beyond chance at 200, 400 texts" in said
+    assert "would not surely help" in " ".join(verdicts.of_curve({100: right[400], 200: right[400]}, floor))
+
+
+# The command line
+
+
+def test_the_command_runs_a_ladder_and_names_what_has_no_part(reviews, tmp_path, capsys):
+    files.write_csv(
+        tmp_path / "r.csv",
+        ["text", "label"],
+        [dict(zip(reviews, row, strict=True)) for row in zip(*reviews.values(), strict=True)],
+    )
+    common = ["compare", "--train", str(tmp_path / "r.csv"), "--output-dir", str(tmp_path / "out")]
+    assert main([*common, "--ladder", "--rungs", "floor"]) == 0
+    assert "TF-IDF + logistic regression" in capsys.readouterr().out
+    assert main([*common, "--ladder", "--rungs", "floor"]) == 2
+    assert "holds another run" in capsys.readouterr().err
+    assert main([*common, "--overwrite", "--ladder", "--baselines", "tfidf"]) == 2
+    assert "--baselines has no part in a ladder" in capsys.readouterr().err
+    assert main([*common, "--overwrite", "--ladder", "--rungs", "floor,7"]) == 2
+    assert "A rung is floor, first_token, layer_means, 1 to 6, or all. Received: 7" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*common, "--ladder", "--data-sizes", "10"])
+    assert "not allowed with" in capsys.readouterr().err
