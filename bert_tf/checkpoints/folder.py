@@ -100,21 +100,21 @@ def load_weights(
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
         for name, (variable, transposed) in variables.items()
     }
-    in_head = {name for name in variables if in_head(name, family)}
+    of_head = {name for name in variables if in_head(name, family)}
     if new_head:
         tensors = {name: value for name, value in tensors.items() if not in_head(name, family)}
-    new_head = not in_head & set(tensors)
+    new_head = not of_head & set(tensors)
     optional = tuple(f"{family.prefix}.{family.base[part]}." for part in family.optional)
-    may_miss = in_head | {name for name in variables if name.startswith(optional)} if new_head and optional else in_head
+    may_miss = of_head | {name for name in variables if name.startswith(optional)} if new_head and optional else of_head
     missing = sorted(set(variables) - set(tensors) - (may_miss if new_head else set()))
     unexpected = sorted(set(tensors) - set(variables))
     if not model.has_head:  # a base read from a file with a head
         left += [name for name in unexpected if in_head(name, family)]
         unexpected = [name for name in unexpected if name not in left]
     misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
-    renewed = [name for name in misshapen if name in in_head] if ignore_mismatched_sizes else []
+    renewed = [name for name in misshapen if name in of_head] if ignore_mismatched_sizes else []
     if missing or unexpected or [name for name in misshapen if name not in renewed]:
-        raise ValueError(_misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head))
+        raise ValueError(_misfit(folder, missing, unexpected, misshapen, tensors, shapes, of_head))
 
     for name, value in tensors.items():
         if name in variables and name not in renewed:
@@ -133,7 +133,7 @@ def part_list(names: Iterable[str]) -> str:
     return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names}))
 
 
-def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head) -> str:
+def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, of_head) -> str:
     lines = [f"{folder}: the weights do not fit the model of its config.json."]
     if missing:
         lines.append(f"Missing: {', '.join(missing)}.")
@@ -142,7 +142,7 @@ def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, in_head) ->
     if misshapen:
         named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
         lines.append(f"Mis-shaped: {'; '.join(named)}.")
-    if misshapen and set(misshapen) <= in_head:
+    if misshapen and set(misshapen) <= of_head:
         lines.append("For a new head pass ignore_mismatched_sizes=True (bert-tf finetune: --new-head).")
     return " ".join(lines)
 

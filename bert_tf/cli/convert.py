@@ -32,7 +32,7 @@ def _convert(options) -> None:
     if destination.is_dir() and any(destination.iterdir()) and not options.overwrite:
         raise FileExistsError(f"{destination}: is not empty. Choose another folder, or --overwrite.")
     load_tensorflow()
-    from bert_tf.inference import convert
+    from bert_tf.inference.convert import convert
 
     done = convert(options.source, destination, to=options.to, allow_pickle=options.allow_pickle)
     print(

@@ -37,7 +37,7 @@ def _explain(options) -> None:
     if page and not page.absolute().parent.is_dir():
         raise FileNotFoundError(f"--html: there is no folder {page.parent}.")
     load_tensorflow()
-    from bert_tf.explanation import explain
+    from bert_tf.explanation.explain import explain
     from bert_tf.inference.predict import load_classifier
 
     model, tokenizer = load_classifier(options.model)

@@ -33,6 +33,6 @@ def _finetune(options) -> None:
     settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     train, validation = read_sources(settings)
     load_tensorflow()
-    from bert_tf.training import finetune
+    from bert_tf.training.finetune import finetune
 
     finetune(train, validation, **settings)

@@ -23,7 +23,7 @@ def _plan(options) -> None:
     load_tensorflow()
     from bert_tf import formatting, hardware
     from bert_tf.reporting import tables
-    from bert_tf.training import plan
+    from bert_tf.training.plan import plan
 
     found = plan(train, validation, **settings)
     rows = [

@@ -40,7 +40,7 @@ def _predict(options) -> None:
     texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
     load_tensorflow()
     from bert_tf import files, formatting
-    from bert_tf.inference import predict
+    from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
 
     found = predict(options.model, texts, batch_size=options.batch_size)

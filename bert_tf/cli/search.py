@@ -82,6 +82,6 @@ def _search(options) -> None:
     settings = {name: value for name, value in vars(options).items() if name not in ("command", "run")}
     train, validation = read_sources(settings)
     load_tensorflow()
-    from bert_tf.tuning import search
+    from bert_tf.tuning.search import search
 
     search(train, validation, **settings)

@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from bert_tf import files
-from bert_tf.checkpoints import folder
 from bert_tf.comparison import entrants
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.readers import read_examples
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import TINY
+from bert_tf.files import read_json
 from bert_tf.formatting import shown
 from bert_tf.reporting import figures, page, tables
 from bert_tf.training import run_folder
@@ -153,7 +153,7 @@ class Contest:
         """Returns an entrant's record, its runs, and what of the validation texts each has right, bool `(S, M)`; None if it failed."""
         if not entrants.finished(entrant, self.folder):
             return None
-        record = folder.read_json(self.folder / entrant["name"] / entrants.RECORD)
+        record = read_json(self.folder / entrant["name"] / entrants.RECORD)
         return record, entrants.runs(entrant, self.folder), self._hits(entrant)
 
     def finish(

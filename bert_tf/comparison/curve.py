@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.checkpoints import folder, locate
+from bert_tf.checkpoints import locate
 from bert_tf.comparison import plots, verdicts
 from bert_tf.comparison.contest import EARLY_STOPPING, INTERVALS, Compared, Contest, checked_seeds, training_options
 from bert_tf.evaluation import paired
@@ -56,14 +56,14 @@ def curve(
     """
     contest = Contest(
         "curve", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, models=[folder], overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     every = len(contest.train)
     if wrong := [size for size in sizes if size != "all" and not (type(size) is int and size >= 2)]:
         raise ValueError(f"`sizes` are numbers of texts, from 2, or all. Received: {wrong[0]!r}")
     wanted = sorted({every if size == "all" else min(int(size), every) for size in sizes})
     frozen = unfreeze == 0
-    common = training_options(folder, batch_size, new_head, max_length, precision, cache_dir) | {
+    common = training_options(checkpoint, batch_size, new_head, max_length, precision, cache_dir) | {
         "seeds": checked_seeds(seeds), "unfreeze": unfreeze, "head": head or ("layer_means" if frozen else "first_token"),
         "epochs": epochs or (20 if frozen else 2), "early_stopping": EARLY_STOPPING if frozen else None,
         "learning_rate": learning_rate,

@@ -198,7 +198,7 @@ def _trained(entrant: Entrant, train: Examples, validation: Examples, folder: Pa
     """Trains a checkpoint, as `bert_tf.finetune` with these seeds would, by the same compiled steps for all of them."""
     from keras import ops
 
-    from bert_tf.inference import predict
+    from bert_tf.inference.predict import predict
     from bert_tf.training.recipe import usual_learning_rate
     from bert_tf.tuning.hypermodel import ClassifierHyperModel
 
@@ -247,7 +247,7 @@ def _finetuned(entrant: Entrant, train: Examples, validation: Examples, folder: 
     """Measures a classifier that has been fine-tuned for these labels."""
     from bert_tf.checkpoints import locate
     from bert_tf.data.tokenizer import load_tokenizer
-    from bert_tf.inference import predict
+    from bert_tf.inference.predict import predict
     from bert_tf.models.auto import TFAutoModelForSequenceClassification
 
     source = locate.resolve(entrant["checkpoint"])
@@ -269,7 +269,7 @@ def _finetuned(entrant: Entrant, train: Examples, validation: Examples, folder: 
 
 def _tuned(entrant: Entrant, train: Examples, validation: Examples, folder: Path) -> Entered:
     """Fine-tunes a checkpoint by `bert_tf.finetune`, keeps its folder, and measures it like any other that is there."""
-    from bert_tf.training import finetune
+    from bert_tf.training.finetune import finetune
 
     (seed,) = entrant["seeds"]
     run, where = folder / "finetune", folder / f"seed-{seed}"

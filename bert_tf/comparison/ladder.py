@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf import files
-from bert_tf.checkpoints import config, folder, locate
+from bert_tf.checkpoints import config, locate
 from bert_tf.checkpoints.families.table import POOLINGS, encoder_settings
 from bert_tf.comparison import plots, verdicts
 from bert_tf.comparison.contest import EARLY_STOPPING, INTERVALS, Compared, Contest, checked_seeds, training_options
@@ -62,16 +62,16 @@ def ladder(
         (median of the seeds), without the features of frozen layers, which are computed once and kept.
     Raises: ValueError, FileNotFoundError or FileExistsError that says what was found and what to do.
 
-    >>> from bert_tf.data.examples import demo_reviews
+    >>> from bert_tf.data.readers import demo_reviews
     >>> found = ladder(*demo_reviews(), rungs=["floor", "layer_means", 1], seeds=2)  # doctest: +SKIP
     """
     contest = Contest(
         "ladder", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, models=[folder], overwrite=overwrite, resume=resume, verbose=verbose,
+        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
-    layers = _layers(folder)
+    layers = _layers(checkpoint)
     chosen = ["floor", *POOLINGS, *range(1, layers), "all"] if rungs is None else [*rungs]
-    common = training_options(folder, batch_size, new_head, max_length, precision, cache_dir) | {
+    common = training_options(checkpoint, batch_size, new_head, max_length, precision, cache_dir) | {
         "seeds": checked_seeds(seeds)
     }
     made: list[dict[str, Any]] = []

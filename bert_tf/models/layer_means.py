@@ -26,7 +26,7 @@ class LayerMeansForSequenceClassification(SequenceClassification):
         """Measures what the head standardises by; to be called once, before training, with the training texts' features.
 
         Args:
-            features: float `(N, (layers + 1) * D)`, or what `bert_tf.features.extraction.extract` gives of a base that is all frozen.
+            features: float `(N, (layers + 1) * D)`, or what `bert_tf.features.extract` gives of a base that is all frozen.
         """
         self.standardization.adapt(features)
 

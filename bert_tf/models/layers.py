@@ -74,7 +74,7 @@ class Standardization(keras.layers.Layer):
         """Measures mean and variance.
 
         Args:
-            features: N rows `(F,)`, to be had by their number: an array `(N, F)`, or `bert_tf.features.extraction.Features`.
+            features: N rows `(F,)`, to be had by their number: an array `(N, F)`, or `bert_tf.features.Features`.
         """
         total, squares = np.zeros((2, self.mean.shape[0]))
         for start in range(0, len(features), 1024):  # not all at once: they may be on disk for a reason

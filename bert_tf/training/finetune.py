@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from bert_tf.checkpoints import folder, locate
+from bert_tf.checkpoints import locate
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import shown
@@ -118,11 +118,11 @@ def finetune(
     Returns: `Finetuned`.
     Raises: ValueError, FileNotFoundError or FileExistsError that says what was found and what to do.
 
-    >>> from bert_tf.data.examples import demo_reviews
+    >>> from bert_tf.data.readers import demo_reviews
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP
     """
     started = time.monotonic()
-    source, output_dir = str(folder), Path(output_dir).expanduser()
+    source, output_dir = str(checkpoint), Path(output_dir).expanduser()
     epochs, batch_size, seed = map(operator.index, (epochs, batch_size, seed))
     unfreeze = unfreeze if isinstance(unfreeze, str) else operator.index(unfreeze)
     if cache not in (True, False, "disk", "memory"):

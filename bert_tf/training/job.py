@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from bert_tf import hardware
-from bert_tf.checkpoints import folder, locate
+from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.families.table import FAMILIES, POOLINGS, pooling_of
 from bert_tf.checkpoints.folder import has_head, load_weights
@@ -57,7 +57,7 @@ class Job:
         share: float, of the texts that was held back for validation; None = validation texts were given.
     """
 
-    folder: str
+    checkpoint: str
     train: Examples
     validation: Examples
     tokenizer: Any
@@ -228,7 +228,7 @@ def prepare(
     """
     if head is not None and head not in POOLINGS:
         raise ValueError(f"`head` must be None or one of {', '.join(POOLINGS)}. Received: head={head!r}")
-    source, computed_in = str(folder), hardware.resolve_precision(precision)
+    source, computed_in = str(checkpoint), hardware.resolve_precision(precision)
     examples, held_back = _read(train, validation, text_column, label_column, validation_share, seed, say)
     keras.utils.set_random_seed(seed)
     tokenizer = load_tokenizer(source)

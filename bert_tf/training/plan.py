@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from bert_tf import hardware
-from bert_tf.checkpoints import folder, locate
+from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.bucketing import padded_batch, token_batches
@@ -84,7 +84,7 @@ def plan(
     Raises: ValueError or FileNotFoundError as `finetune` does.
     """
     Recipe(epochs=epochs, learning_rate=1.0, batch_size=batch_size)  # refuses what is no number of epochs or texts
-    source = str(folder)
+    source = str(checkpoint)
     computed_in = hardware.resolve_precision(precision)
     parts = [read_examples(part, text_column, label_column) for part in (train, validation) if part is not None]
     share = validation_share if validation is None else len(parts[1]) / (len(parts[0]) + len(parts[1]))

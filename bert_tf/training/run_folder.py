@@ -13,6 +13,7 @@ import keras
 from bert_tf import files
 from bert_tf.checkpoints import folder
 from bert_tf.evaluation.history import write_history
+from bert_tf.files import read_json
 from bert_tf.reporting import figures
 
 RUN = "run.json"  # a folder that holds one is a run; written first
@@ -68,7 +69,7 @@ def check_folder(output_dir: Path, overwrite: bool, resume: bool, sources: Seque
 def check_resumable(output_dir: Path, settings: dict, resume: bool) -> None:
     """Raises ValueError if the folder holds a run with other settings than those it is to go on with."""
     if resume and (output_dir / RUN).is_file():
-        before = folder.read_json(output_dir / RUN)
+        before = read_json(output_dir / RUN)
         same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what they hold
         if changed := [
             f"{name} ({before.get(name)!r} then, {value!r} now)"

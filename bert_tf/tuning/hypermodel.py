@@ -21,8 +21,9 @@ import keras_tuner
 import numpy as np
 
 from bert_tf import files, hardware
-from bert_tf.checkpoints import folder, locate
-from bert_tf.evaluation import history
+from bert_tf.checkpoints import locate
+from bert_tf.evaluation.history import best_epoch
+from bert_tf.files import read_json
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.optimizer import compile_with
@@ -116,7 +117,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self.say: Say = print if verbose else (lambda *_: None)
         self._sources = (train, validation)
         self._options: dict[str, Any] = {
-            "checkpoint": folder, "max_length": max_length, "text_column": text_column,
+            "checkpoint": checkpoint, "max_length": max_length, "text_column": text_column,
             "label_column": label_column, "validation_share": validation_share, "new_head": new_head,
             "head": head, "precision": precision, "seed": seed,
         }  # fmt: skip
@@ -231,7 +232,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def _run(self, values, folder: Path, before: Path | None, until: int, callbacks, verbose, model):
         record = {"values": values, "continues": before.name if before else None}
         if (folder / RECORD).is_file():
-            done = folder.read_json(folder / RECORD)
+            done = read_json(folder / RECORD)
             if not done.get("failed"):  # killed after this was written: there is nothing left to do
                 return history_of(done["history"])
             for name in (RECORD, "last.safetensors", "best.safetensors"):  # a tuner tries again
@@ -257,7 +258,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             if hardware.is_out_of_memory(error):
                 raise keras_tuner.errors.FailedTrialError(reason) from error
             raise
-        record["best_epoch"] = history.best_epoch(backup.history, self.objective)
+        record["best_epoch"] = best_epoch(backup.history, self.objective)
         self._write(folder, record | {"at_once": at_once, "history": backup.history}, started)
         if until == self.recipe.epochs:  # else a tuner may yet go on from here
             (folder / "last.safetensors").unlink(missing_ok=True)

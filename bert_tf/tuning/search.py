@@ -15,12 +15,12 @@ from keras_tuner.src import config
 from tqdm import tqdm
 
 from bert_tf import files
-from bert_tf.checkpoints import folder, locate
+from bert_tf.checkpoints import locate
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.extraction import extract
+from bert_tf.files import read_json
 from bert_tf.formatting import shown
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
-from bert_tf.reporting import tables
 from bert_tf.training import run_folder, run_report
 from bert_tf.training.backup import load
 from bert_tf.tuning import distributed, oracles, results
@@ -109,7 +109,7 @@ def search(
     Returns: `Searched`; None for a worker.
     Raises: SearchFailedError, a ValueError, if no trial finished, with the reasons; else as `bert_tf.finetune`.
 
-    >>> from bert_tf.data.examples import demo_reviews
+    >>> from bert_tf.data.readers import demo_reviews
     >>> found = search(*demo_reviews(), max_trials=5, epochs=5, output_dir="runs/search")  # doctest: +SKIP
     """
     started = time.monotonic()
@@ -126,13 +126,13 @@ def search(
         raise ValueError(f"`max_trials` must be at least 1. Received: max_trials={max_trials}")
     say: Any = (lambda text: print(text, flush=True)) if verbose else (lambda *_: None)
     made = ClassifierHyperModel(
-        train, validation, checkpoint=folder, epochs=epochs, verbose=verbose, **hypermodel
+        train, validation, checkpoint=checkpoint, epochs=epochs, verbose=verbose, **hypermodel
     )  # what is wrong is said before anything is read
     oracle = oracles.make_oracle(tuner, made.objective, max_trials, epochs, made.seed)
     if worker is None:
         goes_on = resume and not overwrite and _trials_done(output_dir) < (max_trials or 0)
         if not goes_on:
-            run_folder.check_folder(output_dir, overwrite, resume, sources=(str(folder), train, validation))
+            run_folder.check_folder(output_dir, overwrite, resume, sources=(str(checkpoint), train, validation))
     for remark in made.remarks():
         say(remark)
     made.build(keras_tuner.HyperParameters())  # a wrong optimizer is to be known before the long work
@@ -163,7 +163,7 @@ def search(
                 distributed.serve(oracle, address, progress.refresh)
             else:
                 loop.search()
-    return _finish(made, oracle, settings, output_dir, started, say, tables)
+    return _finish(made, oracle, settings, output_dir, started, say, report)
 
 
 class _Tuner(keras_tuner.Tuner):
@@ -233,7 +233,7 @@ class _Progress:
         if not file.is_file():
             reason = (trial.message or "its worker could not run it").strip().splitlines()[-1]
             files.write_json(file, {"values": {}, "history": {}, "seconds": 0.0, "failed": reason})
-        record = folder.read_json(file)
+        record = read_json(file)
         results.write_hparams(self.output_dir / "tensorboard", trial.trial_id, record)
         ended = len(self.oracle.end_order)
         left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
@@ -280,7 +280,7 @@ def _prune(oracle, folder: Path) -> None:
 def _trials_done(output_dir: Path) -> float:
     """Returns how many trials a finished search had; a folder that holds none is done with any number."""
     file = output_dir / "best.json"
-    return folder.read_json(file)["trials"] if file.is_file() else math.inf
+    return read_json(file)["trials"] if file.is_file() else math.inf
 
 
 def _join(output_dir: Path, settings: dict) -> None:
@@ -304,8 +304,7 @@ def _finish(
 ) -> Searched:
     objective, job = made.objective, made.job
     records = {
-        trial_id: folder.read_json(output_dir / TRIALS / f"trial_{trial_id}" / RECORD)
-        for trial_id in sorted(oracle.end_order)
+        trial_id: read_json(output_dir / TRIALS / f"trial_{trial_id}" / RECORD) for trial_id in sorted(oracle.end_order)
     }
     rows = results.trial_rows(records, objective)
     names = [*SPACE, "learning_rate"]
