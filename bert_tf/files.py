@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -48,14 +50,22 @@ def write_csv(file: Path, header: Sequence[str], rows: Iterable[Mapping]) -> Non
     write_text(file, text.getvalue())
 
 
-def read_json(file: Path) -> dict:
-    """Reads a file that holds one JSON object; an error names it."""
+def read_json(file: Path, hint: str = "") -> dict:
+    """Reads a file that holds one JSON object; an error names it, and says `hint`: what to do about it."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file. A checkpoint folder holds {file.name}.")
+        raise FileNotFoundError(f"{file}: no such file. {hint}".rstrip())
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}: not valid JSON ({error}). Fetch or write the checkpoint again.") from error
+        raise ValueError(f"{file}: damaged, not valid JSON ({error}). {hint}".rstrip()) from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected a JSON object, found a {type(content).__name__}.")
+        raise ValueError(f"{file}: expected a JSON object, found a {type(content).__name__}. {hint}".rstrip())
     return content
+
+
+def fingerprint(*parts: Any) -> str:
+    """Returns 16 hexadecimal digits that change with any part: arrays, or values with a `repr`."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
+    return digest.hexdigest()[:16]

@@ -4,8 +4,6 @@ import argparse
 import re
 import time
 
-# cache
-
 
 def add_cache(commands) -> None:
     command = commands.add_parser(

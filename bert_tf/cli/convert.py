@@ -4,8 +4,6 @@ from pathlib import Path
 
 from bert_tf.cli.options import load_tensorflow
 
-# convert
-
 
 def add_convert(commands) -> None:
     command = commands.add_parser(

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from bert_tf.cli.options import load_tensorflow
 
-# explain
-
 
 def add_explain(commands) -> None:
     command = commands.add_parser(

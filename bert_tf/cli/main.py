@@ -19,11 +19,11 @@ USER_ERRORS = (ValueError, OSError, ImportError)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, or 2 for wrong input, whose message goes to stderr."""
-    parser = _parser()
+    """Runs one command; returns the exit code: 0, or 2 for wrong input, with a message on stderr."""
+    parser = make_parser()
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it remarks on every start that PyTorch is missing
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
     logging.basicConfig(format="%(message)s")
     logging.getLogger("bert_tf").setLevel(logging.INFO)
     try:
@@ -32,18 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resume = (
-            " It goes on where it was with --resume." if options.command in ("finetune", "search", "compare") else ""
-        )
-        print(f"\nStopped.{resume}", file=sys.stderr)
+        hint = " Resume with --resume." if options.command in ("finetune", "search", "compare") else ""
+        print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bert-tf",
-        description="Fine-tune DistilBERT and BERT to sort texts into classes, and use the result.",
+        description="Fine-tunes DistilBERT and BERT for text classification, and uses the result.",
         epilog="Start with: bert-tf finetune --train reviews.csv",
     )
     parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")
@@ -57,7 +55,3 @@ def _parser() -> argparse.ArgumentParser:
     add_plan(commands)
     add_cache(commands)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from bert_tf.cli.options import load_tensorflow
 
-# predict
-
 
 def add_predict(commands) -> None:
     command = commands.add_parser(

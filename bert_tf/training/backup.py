@@ -1,8 +1,8 @@
-"""What a killed training run needs to go on exactly where it was, on disk after every epoch.
+"""The state of a training run on disk after every epoch, so that a killed run resumes exactly where it stopped.
 
-Keras' BackupAndRestore keeps weights and optimizer but not the state of the dropout generators, so that a resumed run
-draws other masks than one never killed; and it writes the frozen weights again each epoch. Here only what training
-changes is kept: trained weights, optimizer, generators, and the history, in one file that is replaced whole.
+Keras' BackupAndRestore keeps weights and optimizer but not the state of the dropout generators, so a resumed run draws
+other masks than one that was never killed; and it writes the frozen weights again in each epoch. This one keeps only what
+training changes: trained weights, optimizer, generators and the history, in one file that is replaced atomically.
 """
 
 import json
@@ -21,11 +21,11 @@ class Backup(keras.callbacks.Callback):
     """Keeps the state of a run after each epoch, and the weights of its best epoch.
 
     Args:
-        folder: Path for `last.safetensors` and `best.safetensors`; made with the first epoch.
-        monitor: str, the metric that decides what is best: lowest, or highest for an accuracy.
-        early_stopping: int, epochs without a better one after which training stops; None = never.
+        folder: Path for `last.safetensors` and `best.safetensors`; created with the first epoch.
+        monitor: str, the metric that decides which epoch is best: lowest, or highest for an accuracy.
+        early_stopping: int, epochs without improvement after which training stops; None = never.
     Attributes:
-        history: dict, metric -> value of each epoch so far, those before a restart included.
+        history: dict, metric -> value of each epoch so far, including those before a restart.
     """
 
     def __init__(self, folder: Path, monitor: str = "val_loss", early_stopping: int | None = None):
@@ -44,7 +44,7 @@ class Backup(keras.callbacks.Callback):
         """Whether early stopping or divergence has ended the run."""
         if not self.history:
             return False
-        if not np.isfinite(self.history[self.monitor]).any():  # nothing but NaN: no later epoch will be better
+        if not np.isfinite(self.history[self.monitor]).any():  # all NaN: no later epoch will be better
             return True
         return (
             self.early_stopping is not None
@@ -52,16 +52,16 @@ class Backup(keras.callbacks.Callback):
         )
 
     def restore(self, model) -> int:
-        """Puts a compiled model into the state after the last finished epoch; returns the number of epochs done."""
+        """Restores a compiled model to its state after the last finished epoch; returns the number of finished epochs."""
         if (self.folder / "last.safetensors").is_file():
             metadata = load(self.folder / "last.safetensors", state(model))
             self.history = json.loads(metadata["history"])
-            steps = model.optimizer.variables[0]  # those of the optimizer, which counts micro-batches
+            steps = model.optimizer.variables[0]  # the optimizer counts micro-batches
             steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
         return self.epochs_done
 
     def on_train_begin(self, logs=None):
-        if not self.epochs_done:  # an epoch that breaks off is begun again from here
+        if not self.epochs_done:  # an interrupted epoch starts again from here
             self._save_state()
 
     def _save_state(self) -> None:
@@ -74,7 +74,9 @@ class Backup(keras.callbacks.Callback):
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         if self.monitor not in logs:
-            raise ValueError(f"There is no {self.monitor!r} to choose the best epoch by. Metrics: {sorted(logs)}")
+            raise ValueError(
+                f"The best epoch is chosen by {self.monitor!r}, which is not among the metrics: {sorted(logs)}"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         diverged = not np.isfinite(float(logs[self.monitor]))
         # The best first: killed between the two, the run repeats this epoch and writes the same best again.
@@ -85,7 +87,7 @@ class Backup(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore_best(self, model) -> int:
-        """Gives the model the weights of the best epoch; returns its number, from 1."""
+        """Loads the weights of the best epoch; returns its number, from 1."""
         best = history.best_epoch(self.history, self.monitor)
         load(self.folder / "best.safetensors", model.trainable_variables)
         return best
@@ -95,14 +97,14 @@ class Backup(keras.callbacks.Callback):
 
 
 def state(model) -> list:
-    """Returns every variable that training changes: trained weights, dropout generators, and once compiled, optimizer."""
+    """Returns every variable that training changes: trained weights, dropout generators and, once compiled, the optimizer's."""
     weights = {id(variable) for variable in model.weights}
     generators = [variable for variable in model.variables if id(variable) not in weights]
     if not model.compiled:
         return [*model.trainable_variables, *generators]
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    # Gradients of micro-batches are summed up within a step, and nought after each.
+    # Gradients of micro-batches are summed within a step, and zero after it.
     optimizer = [variable for variable in model.optimizer.variables if "gradient_accumulator" not in variable.path]
     return [*model.trainable_variables, *generators, *optimizer]
 
@@ -112,7 +114,7 @@ def _micro_batches(model) -> int:
 
 
 def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
-    """Writes the values of variables to a file, whole or not at all."""
+    """Writes the values of variables to a file, completely or not at all."""
     from safetensors.numpy import save_file
 
     scratch = file.with_name(f".{file.name}.part")
@@ -122,9 +124,9 @@ def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
 
 
 def load(file: Path, variables: list) -> dict[str, str]:
-    """Gives variables the values that `save` wrote; returns the metadata.
+    """Assigns the values that `save` wrote; returns the metadata.
 
-    Raises: ValueError if the file is damaged or is of other variables.
+    Raises: ValueError if the file is damaged or holds other variables.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -135,7 +137,7 @@ def load(file: Path, variables: list) -> dict[str, str]:
     except SafetensorError as error:
         raise ValueError(f"{file}: damaged ({error}). Start the run again with overwrite (--overwrite).") from error
     if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
-        raise ValueError(f"{file}: the state of another model. Start the run again with overwrite (--overwrite).")
+        raise ValueError(f"{file}: holds the state of another model. Start the run again with overwrite (--overwrite).")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return metadata

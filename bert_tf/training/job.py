@@ -1,28 +1,25 @@
-"""What a training run starts from: texts, tokens, a classifier for their classes, and what its frozen layers give.
+"""What a training run starts from: texts, tokens, a classifier for their labels, and the output of its frozen layers.
 
-    job = prepare("reviews.csv", checkpoint="minilm")
+    job = prepare("reviews.csv", settings=FINETUNE.settings(checkpoint="minilm"))
     inputs = job.inputs(job.model)
-    job.model.fit(job.training(inputs, batch_size=32, seed=0), validation_data=job.held_back(inputs, 32))
+    job.model.fit(job.training_batches(inputs, batch_size=32, seed=0), validation_data=job.validation_batches(inputs, 32))
 
-The inputs are features where layers are frozen, else tokens.
+Inputs are features if layers are frozen, else tokens.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from bert_tf import hardware
-from bert_tf.checkpoints import locate
+from bert_tf.checkpoints import folder, locate
 from bert_tf.checkpoints.config import read_config
-from bert_tf.checkpoints.families.table import FAMILIES, POOLINGS, pooling_of
-from bert_tf.checkpoints.folder import has_head, load_weights
+from bert_tf.checkpoints.families.table import FAMILIES, pooling_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.pipeline import batches
@@ -31,139 +28,136 @@ from bert_tf.data.tokenizer import Tokens, join, load_tokenizer, resolve_max_len
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, kept_in
+from bert_tf.files import fingerprint
 from bert_tf.models.auto import classifier_class
 from bert_tf.reporting import tables
+from bert_tf.settings import Data, Model, Settings
 
 Say = Callable[[str], None]
 
-
-# Of a new head over the means of every layer. On 2,000 product reviews (validation loss at the best epoch) 0.224 where 0.2
-# gives 0.232; on as many app reviews 0.302 and 0.301.
+# Of a new head over the means of every layer. Validation loss at the best epoch, against a dropout of 0.2: 0.224 and 0.232
+# on 2,000 product reviews, 0.302 and 0.301 on as many app reviews.
 LAYER_MEANS_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
 class Job:
-    """Data and model of a run, read and found to belong together.
+    """Data and model of a run, read and checked against each other.
 
     Attributes:
-        checkpoint: str, where the model comes from.
-        train, validation: `Examples`, their classes in the order of the model's.
+        train, validation: `Examples`, their labels in the order of the model's.
         tokenizer: the checkpoint's.
-        model: the classifier as it starts.
-        max_length: int, tokens.
-        precision: str, what is computed in: "float32" or "bfloat16".
-        asked: str, what was asked for, "auto" as well.
-        share: float, of the texts that was held back for validation; None = validation texts were given.
+        model: the classifier as training starts, frozen as the settings say.
+        settings: `Settings`, with the `max_length` that is used.
+        precision: str, "float32" or "bfloat16".
+        held_out: bool, whether the validation texts were held out of the training texts.
     """
 
-    checkpoint: str
     train: Examples
     validation: Examples
     tokenizer: Any
     model: Any
-    max_length: int
+    settings: Settings
     precision: str
-    asked: str
-    share: float | None
+    held_out: bool
+
+    @property
+    def checkpoint(self) -> str:
+        return str(self.settings.model.checkpoint)
+
+    @property
+    def max_length(self) -> int:
+        return self.settings.data.max_length or 0
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Training texts, then validation texts.
+        """Tokens of the training texts, then of the validation texts.
 
         Raises: ValueError if the tokenizer is not the model's.
         """
         parts = [tokenize(part.texts, self.tokenizer, self.max_length) for part in (self.train, self.validation)]
-        tokens, known = join(*parts), self.model.config.vocab_size
-        if tokens.ids.max(initial=0) >= known:
+        tokens, vocab_size = join(*parts), self.model.config.vocab_size
+        if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
-                f"{self.checkpoint}: its tokenizer gives ids up to {tokens.ids.max()}, its model knows {known} tokens. "
-                "The two do not belong together."
+                f"{self.checkpoint}: its tokenizer gives ids up to {tokens.ids.max()}, its model has {vocab_size} tokens. "
+                "They do not belong together."
             )
         return tokens
 
-    def kept_in(self, model, cache: bool | str = True) -> str | None:
-        """Returns the dtype of the features that `inputs` gives, None where it gives tokens."""
+    def feature_dtype(self, model) -> str | None:
+        """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""
         encoder = model.encoder
-        whole = encoder.all_frozen or encoder.pooling == "first_token"  # means of every layer need every layer
-        return kept_in(encoder, self.asked) if cache and encoder.boundary and whole else None
+        usable = encoder.all_frozen or model.pooling == "first_token"  # the means of every layer need every layer
+        cached = self.settings.compute.cache and encoder.boundary and usable
+        return kept_in(encoder, self.settings.compute.precision) if cached else None
 
-    def adapt(self, cache: bool | str = True, cache_dir: str | Path | None = None, say: Say = print) -> None:
-        """Gives a head that standardises what it sees mean and variance of the training texts, if it has none yet.
+    def adapt(self, progress: bool = True, say: Say = print) -> None:
+        """Measures mean and variance of the training texts for a head that standardises its inputs, unless it has them.
 
         Args: as of `inputs`.
         """
         if self.model.pooling == "first_token" or self.model.standardization.adapted:
             return
-        trained = [layer.trainable for layer in self.model._flatten_layers(include_self=False)]
+        unfreeze = self.settings.model.unfreeze
         self.model.freeze(0)  # the means of every layer as training starts
-        features = self.inputs(self.model, cache or "memory", cache_dir, say is print, say)
+        cache = self.settings.compute.cache or "memory"
+        job = replace(self, settings=self.settings.replace(cache=cache))
+        features = job.inputs(self.model, progress, say)
         self.model.adapt(features.take(np.arange(len(self.train))))
-        for layer, each in zip(self.model._flatten_layers(include_self=False), trained, strict=True):
-            layer.trainable = each
+        self.model.freeze(unfreeze)
 
-    def inputs(
-        self,
-        model,
-        cache: bool | str = True,
-        cache_dir: str | Path | None = None,
-        progress: bool = True,
-        say: Say = print,
-    ) -> Tokens | Features:
-        """Returns what the trained part of a model takes: features of what is frozen, or tokens.
+    def inputs(self, model, progress: bool = True, say: Say = print) -> Tokens | Features:
+        """Returns what the trained part of a model takes: the features of its frozen layers, or tokens.
 
         Args:
             model: `self.model`, or a fork of it.
-            cache: True or "disk" = features kept on disk, "memory" = for this process, False = tokens.
-            cache_dir: folder for it; None = the user's cache folder.
             progress: bool, whether to show a progress bar on a terminal.
-            say: takes a line on what was computed and where it is kept.
+            say: takes a line about what was computed and where it is kept.
         """
-        keep, started = self.kept_in(model, cache), time.monotonic()
-        if keep is None:
+        dtype, started = self.feature_dtype(model), time.monotonic()
+        if dtype is None:
             return self.tokens
-        kind = "memory" if cache == "memory" else "disk"
-        found = extract(
-            model.encoder, self.tokens, cache=kind, cache_dir=cache_dir, keep=keep, checkpoint=self.checkpoint,
+        compute = self.settings.compute
+        kind = "memory" if compute.cache == "memory" else "disk"
+        features = extract(
+            model.encoder, self.tokens, cache=kind, cache_dir=compute.cache_dir, keep=dtype, checkpoint=self.checkpoint,
             progress=progress,
         )  # fmt: skip
-        where = "in memory" if kind == "memory" else f"in {cache_dir or default_dir()}"
+        where = "in memory" if kind == "memory" else f"in {compute.cache_dir or default_dir()}"
         say(
-            f"Features of the frozen layers: {found.computed:,} texts computed, the other "
-            f"{len(found) - found.computed:,} known; kept {where}. {time.monotonic() - started:.0f} s."
+            f"Features of the frozen layers: {features.computed:,} texts computed, {len(features) - features.computed:,} "
+            f"read from the cache; kept {where}. {time.monotonic() - started:.0f} s."
         )
-        return found
+        return features
 
-    def parts(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
-        """Returns what `inputs` gave and the labels, of the training texts and of the validation texts, these from short
-        to long."""
-        size = len(self.train)
-        order = self._short_to_long
+    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
+        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long."""
+        size, order = len(self.train), self._short_to_long
         train = inputs.take(np.arange(size)), self.train.labels
         return train, (inputs.take(size + order), self.validation.labels[order])
 
-    def training(self, inputs: Tokens | Features, **options) -> Any:
-        """Returns shuffled batches of the training texts; `options` are those of `pipeline.batches`."""
-        return batches(*self.parts(inputs)[0], shuffle=True, pad_token_id=self._pad, **options)
+    def training_batches(self, inputs: Tokens | Features, **options) -> Any:
+        """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
+        return batches(*self.splits(inputs)[0], shuffle=True, pad_token_id=self._pad, **options)
 
-    def held_back(self, inputs: Tokens | Features, batch_size: int) -> Any:
+    def validation_batches(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
-        return batches(*self.parts(inputs)[1], batch_size=batch_size, pad_token_id=self._pad)
+        return batches(*self.splits(inputs)[1], batch_size=batch_size, pad_token_id=self._pad)
 
     def logits(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
-        """Returns what a model says of the validation texts, in their order, float32 `(M, C)`; from the very batches that it
-        is measured on in training."""
-        logits = model.predict(self.held_back(inputs, batch_size), verbose=0).logits
-        found = np.empty_like(logits)
-        found[self._short_to_long] = logits
-        return found
+        """Returns a model's logits of the validation texts in their order, float32 `(M, C)`, from the batches that it is
+        validated on in training."""
+        by_size = model.predict(self.validation_batches(inputs, batch_size), verbose=0).logits
+        logits = np.empty_like(by_size)
+        logits[self._short_to_long] = by_size
+        return logits
 
     def probabilities(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
         """Returns the same as probabilities, float64 `(M, C)`."""
         return softmax(self.logits(model, inputs, batch_size).astype("float64"))
 
     def uncut_lengths(self) -> dict[str, np.ndarray]:
-        """Returns how many tokens the texts have before they are cut, int64: "training" and "validation"."""
+        """Returns the numbers of tokens before texts are cut, int64: "training" and "validation"."""
         lengths, size = self.tokens.uncut, len(self.train)
         return {} if lengths is None else {"training": lengths[:size], "validation": lengths[size:]}
 
@@ -175,8 +169,8 @@ class Job:
     def _pad(self) -> int:
         return self.tokenizer.pad_token_id or 0
 
-    def settings(self) -> dict[str, Any]:
-        """Returns what of this decides a result, as JSON values: names to read, fingerprints to compare."""
+    def recorded(self) -> dict[str, Any]:
+        """Returns what decides a result beside the options, as JSON values: names to read, fingerprints to compare."""
         tokens = self.tokens
         return {
             "train": self.train.source,
@@ -185,128 +179,105 @@ class Job:
             "max_length": self.max_length,
             "precision": self.precision,
             "head": self.model.pooling,
-            "data_fingerprint": _fingerprint(
+            "data_fingerprint": fingerprint(
                 tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
             ),
-            "checkpoint_fingerprint": _fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
+            "checkpoint_fingerprint": fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
         }
 
-    def describe(self, unfreeze: int | str) -> str:
-        """Returns what the model is, what of it is trained and what is computed in, as lines to read."""
-        start = f"\nFrom {self.checkpoint}, " + ("the base frozen:" if unfreeze == 0 else f"unfrozen: {unfreeze}:")
-        if self.asked != "auto":
-            precision = f"Computing in {self.precision}, as asked."
+    def describe(self) -> str:
+        """Returns what the model is, what of it is trained and in which precision, as lines to read."""
+        unfreeze = self.settings.model.unfreeze
+        start = f"\nFrom {self.checkpoint}, " + ("with a frozen base:" if unfreeze == 0 else f"unfrozen: {unfreeze}:")
+        if self.settings.compute.precision != "auto":
+            precision = f"Precision: {self.precision}, as requested."
         elif self.precision == "bfloat16":
-            precision = "Computing in bfloat16, which this machine does natively; trained weights stay float32."
+            precision = "Precision: bfloat16, which this machine supports natively; trained weights stay float32."
         else:
-            precision = "Computing in float32: this machine does no native bfloat16."
+            precision = "Precision: float32; this machine has no native bfloat16."
         return f"{start}\n{tables.parameter_table(self.model.parameter_table())}\n\n{precision}"
 
 
-def prepare(
-    train: Any,
-    validation: Any = None,
-    *,
-    checkpoint: str | Path,
-    unfreeze: int | str = 0,
-    max_length: int | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    validation_share: float = 0.2,
-    new_head: bool = False,
-    head: str | None = None,
-    dropout: float | None = None,
-    precision: str = "auto",
-    seed: int = 0,
-    say: Say = print,
-) -> Job:
-    """Reads data and checkpoint of a run.
+def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say = print) -> Job:
+    """Reads the data and the checkpoint of a run.
 
-    Args: those of `bert_tf.finetune`, which see.
-    Returns: `Job`; its model is frozen as `unfreeze` says.
-    Raises: ValueError or FileNotFoundError that says what was found and what to do.
+    Args:
+        train, validation: sources, as for `bert_tf.finetune`.
+    Returns: `Job`.
+    Raises: ValueError or FileNotFoundError that says what is wrong and what to do.
     """
-    if head is not None and head not in POOLINGS:
-        raise ValueError(f"`head` must be None or one of {', '.join(POOLINGS)}. Received: head={head!r}")
-    source, computed_in = str(checkpoint), hardware.resolve_precision(precision)
-    examples, held_back = _read(train, validation, text_column, label_column, validation_share, seed, say)
+    precision = hardware.resolve_precision(settings.compute.precision)
+    seed = settings.training.seed
+    examples, validation_examples = _read(train, validation, settings.data, seed, say)
     keras.utils.set_random_seed(seed)
-    tokenizer = load_tokenizer(source)
-    model, examples = _classifier(source, examples, new_head, head, unfreeze, dropout, hardware.policy(computed_in))
-    held_back = held_back.relabel(examples.label_names)
-    max_length = resolve_max_length(max_length, model.config, source)
-    model.freeze(unfreeze)
-    share = validation_share if validation is None else None
-    return Job(source, examples, held_back, tokenizer, model, max_length, computed_in, precision, share)
+    tokenizer = load_tokenizer(settings.model.checkpoint)
+    model, examples = _classifier(settings.model, examples, hardware.policy(precision))
+    validation_examples = validation_examples.relabel(examples.label_names)
+    max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint))
+    model.freeze(settings.model.unfreeze)
+    settings = settings.replace(max_length=max_length)
+    return Job(examples, validation_examples, tokenizer, model, settings, precision, validation is None)
 
 
-def _read(train, validation, text_column, label_column, share, seed, say) -> tuple[Examples, Examples]:
-    examples = read_examples(train, text_column, label_column)
+def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
+    examples = read_examples(train, data.text_column, data.label_column)
     check_classes(examples)
     if validation is None:
-        examples, held_back = examples.split(share, seed)
-        say(
-            f"No validation data given: {len(held_back)} of {len(examples) + len(held_back)} texts are held back for it."
-        )
+        total = len(examples)
+        examples, validation = examples.split(data.validation_share, seed)
+        say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
     else:
-        held_back = read_examples(validation, text_column, label_column)
-    for name, part in (("Training", examples), ("Validation", held_back)):
+        validation = read_examples(validation, data.text_column, data.label_column)
+    for name, part in (("Training", examples), ("Validation", validation)):
         counts = ", ".join(f"{count} {label}" for label, count in part.counts().items())
         say(f"{name}: {len(part)} texts ({counts}), {part.source}")
-    return examples, held_back
+    return examples, validation
 
 
-def _classifier(
-    source: str,
-    examples: Examples,
-    new_head: bool,
-    head: str | None,
-    unfreeze: int | str,
-    dropout: float | None,
-    dtype: str,
-) -> tuple[Any, Examples]:
-    """Loads the classifier for the classes of `examples`; a head that is there is kept only if it is for the same ones."""
-    folder = locate.resolve(source)
-    names = examples.label_names
-    config = read_config(folder)
-    kept = has_head(folder) and not new_head
-    if kept and head not in (None, pooling_of(config)):
+def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Examples]:
+    """Loads the classifier for the labels of `examples`; keeps the checkpoint's head only if it is for these labels."""
+    source, head = str(options.checkpoint), options.head
+    path = locate.resolve(source)
+    config = read_config(path)
+    keep_head = folder.has_head(path) and not options.new_head
+    if keep_head and head not in (None, pooling_of(config)):
         raise ValueError(
-            f"{source} has a head over {pooling_of(config)}, asked for is head={head!r}. For a new one pass new_head=True "
-            "(--new-head)."
+            f"{source} has a head over {pooling_of(config)}, but head={head!r} was given. For a new head pass "
+            "new_head=True (--new-head)."
         )
-    if kept:
-        theirs = tuple(config.id2label[i] for i in sorted(config.id2label))
-        if set(theirs) == set(names):
-            examples = examples.relabel(theirs)
-        elif len(theirs) != len(names) or any(name != f"LABEL_{i}" for i, name in enumerate(theirs)):
-            raise ValueError(
-                f"{source} has a head for {len(theirs)} labels ({', '.join(theirs)}), the data has {len(names)} "
-                f"({', '.join(names)}). For a new head pass new_head=True (--new-head)."
-            )
+    if keep_head:
+        examples = _with_labels_of(config, examples, source)
     config = read_config(
-        folder,
+        path,
         id2label=dict(enumerate(examples.label_names)),
         problem_type="single_label_classification",
         **({"classifier_pooling": head} if head else {}),
     )
-    if dropout is None and not kept and pooling_of(config) == "layer_means":
+    dropout = options.dropout
+    if dropout is None and not keep_head and pooling_of(config) == "layer_means":
         dropout = LAYER_MEANS_DROPOUT
     if dropout is not None:
         setattr(config, FAMILIES[config.model_type].head_dropout[0], dropout)
     model = classifier_class(config)(config, dtype=dtype)
-    info = load_weights(model, folder, new_head=new_head)
-    if unfreeze == 0 and model.pooling == "first_token" and any("pooler" in name for name in info["missing_keys"]):
+    info = folder.load_weights(model, path, new_head=options.new_head)
+    if options.unfreeze == 0 and model.pooling == "first_token" and any("pooler" in n for n in info["missing_keys"]):
         raise ValueError(
-            f"{source} has no pooler, and a frozen base would keep a random one. Train it with unfreeze=1 "
-            "(--unfreeze 1), or fold the checkpoint: bert-tf convert --to distilbert."
+            f"{source} has no pooler, and with a frozen base a random one would stay. Train it with unfreeze=1 "
+            "(--unfreeze 1), use head='layer_means' (--head layer_means), or fold the checkpoint: bert-tf convert --to distilbert."
         )
     model.name_or_path = source
     return model, examples
 
 
-def _fingerprint(*parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
-    return digest.hexdigest()[:16]
+def _with_labels_of(config, examples: Examples, source: str) -> Examples:
+    """Returns the examples with their labels in the order of a checkpoint's head; LABEL_0, ... stand for any."""
+    names = tuple(config.id2label[i] for i in sorted(config.id2label))
+    if set(names) == set(examples.label_names):
+        return examples.relabel(names)
+    unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))
+    if len(names) != len(examples.label_names) or not unnamed:
+        raise ValueError(
+            f"{source} has a head for {len(names)} labels ({', '.join(names)}), the data has {len(examples.label_names)} "
+            f"({', '.join(examples.label_names)}). For a new head pass new_head=True (--new-head)."
+        )
+    return examples

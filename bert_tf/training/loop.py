@@ -1,34 +1,34 @@
-"""How a model is trained: the numbers that decide it, optimizer and schedule, and a `fit` that copes with little memory."""
+"""A training loop that resumes after a kill and continues with less memory."""
 
 from collections.abc import Callable
 from typing import Any
 
 from bert_tf import hardware
+from bert_tf.settings import Training
 from bert_tf.training.backup import Backup
-from bert_tf.training.recipe import Recipe
 
 
 def train(
     model,
-    recipe: Recipe,
-    ready: Callable[[int], None],
+    training: Training,
+    compile: Callable[[int], None],
     fit: Callable[[int, int], Any],
     backup: Backup,
     say: Callable[[str], None],
     until: int | None = None,
 ) -> int:
-    """Trains from the last finished epoch on; where memory does not suffice, again with fewer texts at once.
+    """Trains from the last finished epoch on; when memory runs out, again with smaller micro-batches.
 
     Args:
-        ready: `(micro_batches) -> None`, compiles the model, its weights as at the start of the run.
-        fit: `(first_epoch, micro_batches) -> None`, trains from an epoch on, `backup` among its callbacks.
-        until: int, the epoch that `fit` ends with; None = `recipe.epochs`.
-    Returns: the number of texts that were computed at once.
+        compile: `(micro_batches) -> None`, compiles the model, its weights as at the start of the run.
+        fit: `(first_epoch, micro_batches) -> None`, trains from an epoch on, with `backup` among its callbacks.
+        until: int, the epoch that `fit` ends with; None = `training.epochs`.
+    Returns: the size of the micro-batches that fit into memory, in texts.
     """
-    batch_size, until = recipe.batch_size, until or recipe.epochs
-    micro_batches = -(-batch_size // min(recipe.micro_batch_size or batch_size, batch_size))
+    batch_size, until = training.batch_size, until or training.epochs or 0
+    micro_batches = -(-batch_size // min(training.micro_batch_size or batch_size, batch_size))
     while True:
-        ready(micro_batches)
+        compile(micro_batches)
         at_once = -(-batch_size // micro_batches)
         first_epoch = backup.restore(model)
         if first_epoch:
@@ -43,4 +43,4 @@ def train(
                 raise
         micro_batches = min(2 * micro_batches, batch_size)
         at_once = -(-batch_size // micro_batches)
-        say(f"Memory did not suffice: going on with {at_once} texts at once. A step is still of {batch_size} texts.")
+        say(f"Out of memory: continuing with micro-batches of {at_once}. The batch size stays {batch_size}.")

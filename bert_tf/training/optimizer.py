@@ -7,19 +7,19 @@ import keras
 from keras import ops
 
 from bert_tf import hardware
-from bert_tf.training.recipe import Recipe, total_steps
+from bert_tf.settings import Training
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises over the first steps, then stays or falls to 0 in a straight line.
+    """A learning rate that rises linearly during the warm-up, then stays constant or falls linearly to 0.
 
-    Numbers may be `keras.Variable`s, to be changed without compiling anew.
+    Numbers may be `keras.Variable`s, which can change without compiling again.
 
     Args:
         peak: float, the highest learning rate.
-        steps, warmup_steps: int, all steps and those of the warm-up among them.
+        steps, warmup_steps: int, all steps, and how many of them are warm-up.
         falling: bool, whether it falls after the warm-up.
-        micro_batches: int, how often the optimizer counts in a step.
+        micro_batches: int, micro-batches per step, each of which the optimizer counts.
     """
 
     def __init__(self, peak: Any, steps: Any, warmup_steps: Any = 0, falling: bool = False, micro_batches: int = 1):
@@ -42,17 +42,23 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {**numbers, "falling": self.falling, "micro_batches": self.micro_batches}
 
 
-def compile_model(model, recipe: Recipe, texts: int, micro_batches: int = 1) -> None:
-    """Compiles a model for a run over so many training texts."""
-    learning_rate: Any = recipe.learning_rate
-    if recipe.warmup or recipe.schedule != "constant":
-        falling = recipe.schedule == "linear"
-        learning_rate = Schedule(learning_rate, *total_steps(recipe, texts), falling, micro_batches)
-    compile_with(model, recipe.optimizer, learning_rate, recipe.weight_decay or None, micro_batches)
+def total_steps(training: Training, texts: int) -> tuple[int, int]:
+    """Returns the number of steps of a run over so many texts, and how many of them are warm-up."""
+    steps = (training.epochs or 0) * -(-texts // training.batch_size)
+    return steps, round(training.warmup * steps)
+
+
+def compile_model(model, training: Training, texts: int, micro_batches: int = 1) -> None:
+    """Compiles a model for a run over so many training texts; `training.learning_rate` must not be None."""
+    learning_rate: Any = training.learning_rate
+    if training.warmup or training.schedule != "constant":
+        falling = training.schedule == "linear"
+        learning_rate = Schedule(learning_rate, *total_steps(training, texts), falling, micro_batches)
+    compile_with(model, training.optimizer, learning_rate, training.weight_decay or None, micro_batches)
 
 
 def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: int = 1, **options) -> None:
-    """Compiles a model with an optimizer of a name; learning rate and weight decay may be read from variables.
+    """Compiles a model with a Keras optimizer; learning rate and weight decay may be variables.
 
     Args:
         **options: more for `keras.Model.compile`.
@@ -62,12 +68,12 @@ def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: i
         config["gradient_accumulation_steps"] = micro_batches
     optimizer = keras.optimizers.get({"class_name": name, "config": config})
     if weight_decay is not None:
-        object.__setattr__(optimizer, "weight_decay", weight_decay)  # past Keras' tracking, should it be a variable
+        object.__setattr__(optimizer, "weight_decay", weight_decay)  # past Keras' tracking, as it may be a variable
         spare_from_decay(optimizer)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=hardware.jit_compile(), **options)
 
 
 def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:
-    """Tells an optimizer not to let variables of these names decay: by default biases and layer norms."""
+    """Excludes variables of these names from weight decay: by default biases and layer norms."""
     # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
     optimizer.exclude_from_weight_decay(var_names=[rf"(^|/){name}(:0)?$" for name in names])

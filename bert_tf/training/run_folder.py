@@ -1,4 +1,4 @@
-"""The folder of a run: what may be written where, and what a finished run leaves."""
+"""The output folder of a run: what may be written where, what is resumed, what is replaced."""
 
 import platform
 import shutil
@@ -10,108 +10,108 @@ from typing import Any
 
 import keras
 
-from bert_tf import files
-from bert_tf.checkpoints import folder
-from bert_tf.evaluation.history import write_history
-from bert_tf.files import read_json
-from bert_tf.reporting import figures
+from bert_tf.checkpoints.folder import replacing_files
+from bert_tf.files import read_json, write_json
 
-RUN = "run.json"  # a folder that holds one is a run; written first
+RUN = "run.json"  # the settings of a run; written first: a folder that has it is a run
+START_ANEW = "Start anew with overwrite=True (--overwrite)."
 
 
-OUTPUTS = ("report.html", "model", "history.csv", "metrics.json", "curves.png", "tensorboard", "state", RUN)
-
-
-RESULTS = ("metrics.json", "best.json", "compare.json")  # written last: the run is finished
-
-
-SEARCH_OUTPUTS = ("report.html", "model", "trials.csv", "best.json", "search.png", "tensorboard", "trials", RUN)
-
-
-COMPARE_OUTPUTS = (
-    *(f"{kind}.{ending}" for kind in ("ladder", "race", "curve") for ending in ("csv", "png")),
-    "epochs.csv",
-    "report.html",
-    "compare.json",
-    "entrants",
-    RUN,
-)
-
-
-def check_folder(output_dir: Path, overwrite: bool, resume: bool, sources: Sequence[Any]) -> None:
-    """Raises ValueError or FileExistsError if a run may not be written to a folder, or not in the way asked for.
+class RunFolder:
+    """An output folder.
 
     Args:
-        sources: what the run reads; nothing of it may lie in a folder that is to be emptied.
+        path: of the folder.
+        outputs: names of the files and folders that the run leaves in it; the last one says that the run is finished.
+        overwrite, resume: bool, what to do if the folder holds a run.
     """
-    if overwrite and resume:
-        raise ValueError("`overwrite` and `resume` exclude each other.")
-    if output_dir.exists() and not output_dir.is_dir():
-        raise FileExistsError(f"{output_dir}: a file of that name is in the way. Choose another output_dir.")
-    named = [source if isinstance(source, (str, Path)) else getattr(source, "source", "") for source in sources]
-    for source in filter(None, named) if overwrite else ():
-        if output_dir.resolve() in Path(source).resolve().parents:
-            raise ValueError(f"{source}: lies in the run that overwrite would remove. Choose another output_dir.")
-    is_run = (output_dir / RUN).is_file()
-    if is_run and not (overwrite or resume):
-        raise FileExistsError(
-            f"{output_dir}: holds another run. Start anew with overwrite=True (--overwrite), go on with it with "
-            "resume=True (--resume), or choose another output_dir."
-        )
-    if not is_run and output_dir.is_dir() and any(output_dir.iterdir()):
-        raise FileExistsError(f"{output_dir}: holds files that are no run of bert_tf. Choose another output_dir.")
-    if resume and any((output_dir / name).is_file() for name in RESULTS):
-        raise FileExistsError(
-            f"{output_dir}: this run is finished. Choose another output_dir, or overwrite=True (--overwrite)."
-        )
 
+    def __init__(self, path: str | Path, outputs: Sequence[str], overwrite: bool, resume: bool):
+        self.path = Path(path).expanduser()
+        self.outputs, self.overwrite, self.resume = outputs, overwrite, resume
 
-def check_resumable(output_dir: Path, settings: dict, resume: bool) -> None:
-    """Raises ValueError if the folder holds a run with other settings than those it is to go on with."""
-    if resume and (output_dir / RUN).is_file():
-        before = read_json(output_dir / RUN)
-        same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what they hold
-        if changed := [
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def is_run(self) -> bool:
+        return (self / RUN).is_file()
+
+    def check(self, sources: Sequence[Any]) -> None:
+        """Raises ValueError or FileExistsError if the run may not be written here, or not in the way asked for.
+
+        Args:
+            sources: what the run reads; none of it may lie in a folder that is to be replaced.
+        """
+        if self.overwrite and self.resume:
+            raise ValueError("`overwrite` and `resume` exclude each other.")
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path}: is a file. Choose another output_dir.")
+        names = [source if isinstance(source, (str, Path)) else getattr(source, "source", "") for source in sources]
+        for name in filter(None, names) if self.overwrite else ():
+            if self.path.resolve() in Path(name).resolve().parents:
+                raise ValueError(
+                    f"{name}: is inside the output folder that overwrite would delete. Choose another output_dir."
+                )
+        if self.is_run and not (self.overwrite or self.resume):
+            raise FileExistsError(
+                f"{self.path}: holds another run. Start anew with overwrite=True (--overwrite), resume it with resume=True "
+                "(--resume), or choose another output_dir."
+            )
+        if not self.is_run and self.path.is_dir() and any(self.path.iterdir()):
+            raise FileExistsError(f"{self.path}: holds files that are not a run of bert_tf. Choose another output_dir.")
+        if self.resume and (self / self.outputs[-1]).is_file():
+            raise FileExistsError(f"{self.path}: this run is finished. Choose another output_dir, or: {START_ANEW}")
+
+    def check_resumable(self, settings: dict) -> None:
+        """Raises ValueError if the run that would be resumed has other settings."""
+        if not (self.resume and self.is_run):
+            return
+        before = read_json(self / RUN, START_ANEW)
+        same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what is in them
+        changed = [
             f"{name} ({before.get(name)!r} then, {value!r} now)"
             for name, value in settings.items()
             if before.get(name) != value and name not in same_by_content
-        ]:
+        ]
+        if changed:
             raise ValueError(
-                f"{output_dir}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "
+                f"{self.path}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "
                 "overwrite=True (--overwrite)."
             )
 
+    def start(self, settings: dict) -> None:
+        """Makes the folder a run; empties it first of an earlier one, unless that is resumed."""
+        if self.resume and self.is_run:
+            return
+        if self.overwrite and self.is_run:
+            try:
+                earlier = read_json(self / RUN).get("outputs", ())
+            except ValueError:  # damaged
+                earlier = ()
+            for name in {*self.outputs, *earlier}:
+                path = self / Path(name).name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self / RUN, {**settings, "outputs": [*self.outputs]})
 
-def start(output_dir: Path, settings: dict, overwrite: bool, resume: bool) -> None:
-    """Makes the folder a run, empty but for what is to be resumed."""
-    if resume and (output_dir / RUN).is_file():
-        return
-    if overwrite:
-        for name in {*OUTPUTS, *SEARCH_OUTPUTS, *COMPARE_OUTPUTS}:
-            path = output_dir / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    files.write_json(output_dir / RUN, settings)
+    def contents(self) -> str:
+        """Returns where the results are and what they are called, for the terminal."""
+        return f"In {self.path}/:\n  " + ", ".join(name for name in self.outputs if (self / name).exists())
 
-
-def finish(output_dir: Path, model, tokenizer, history, metrics) -> None:
-    """Writes the results of a run; metrics.json, which says that it is finished, comes last."""
-    save_model(output_dir, model, tokenizer)
-    write_history(output_dir / "history.csv", history)
-    title = f"{Path(metrics['settings']['checkpoint']).name}, {metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-    figures.plot_curves(output_dir / "curves.png", history, title)
-    files.write_json(output_dir / "metrics.json", metrics)
+    def save_model(self, model, tokenizer) -> None:
+        """Writes the model and its tokenizer; they replace an earlier model when all is written."""
+        with replacing_files(self / "model") as scratch:
+            model.save_pretrained(scratch)
+            tokenizer.save_pretrained(scratch)
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Returns the versions of packages, of Python and of what Keras computes with."""
+    """Returns the versions of packages, of Python and of Keras' backend."""
     backend = keras.backend.backend()
-    found = {"python": platform.python_version(), **{name: version(name) for name in packages}}
-    return found | {backend: getattr(sys.modules.get(backend), "__version__", "?")}
-
-
-def save_model(output_dir: Path, model, tokenizer) -> None:
-    """Writes the model of a run and its tokenizer, in place of what was there when all is written."""
-    with folder.replacing_files(output_dir / "model") as scratch:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
+    installed = {name: version(name) for name in packages}
+    return {
+        "python": platform.python_version(),
+        **installed,
+        backend: getattr(sys.modules.get(backend), "__version__", "?"),
+    }

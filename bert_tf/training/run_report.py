@@ -1,4 +1,4 @@
-"""What a finished run is told by: report.html in its folder and the model card beside its model."""
+"""The report of a finished run: report.html in its folder, the model card beside its model, a verdict for the terminal."""
 
 import logging
 import shlex
@@ -15,27 +15,21 @@ from bert_tf.evaluation import facts
 from bert_tf.evaluation.history import History
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
+from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training.job import Job
 
 log = logging.getLogger("bert_tf")
 
-
 REPORT = "report.html"
-
-
 CARD = "README.md"
-
-
-ORIGINS = {locate.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # where on the hub what has a name here is from
-
-
+ORIGINS = {locate.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # of our own names, the origin on the hub
 IN_RESULTS = (
     "scores",
     "calibration",
     "floor",
     "overfitting",
     "hints",
-)  # of the facts, what metrics.json and best.json get too
+)  # the facts that metrics.json and best.json hold
 
 
 def write(
@@ -53,20 +47,19 @@ def write(
 ) -> dict[str, Any]:
     """Writes report.html and model/README.md of a run that is finished and saved.
 
-    Whatever goes wrong here is logged in one line, and the run stands without its report.
+    An error in here is logged as a warning, its traceback at level DEBUG: the run stands without its report.
 
     Args:  (M validation texts, C classes)
-        predict: `() -> float (M, C)`, what the kept model says of the validation texts, in their order.
-        results: what metrics.json or best.json holds: `best_epoch`, `val_loss` and `val_accuracy` as measured on the kept
-            model, `versions`. These are the numbers shown, so that no digit differs.
+        predict: `() -> float (M, C)`, the kept model's probabilities of the validation texts, in their order.
+        results: the content of metrics.json or best.json: `best_epoch`, `val_loss` and `val_accuracy` as measured on the kept
+            model, `versions`. The report shows these numbers, so that no digit differs.
         history: metric -> value of each epoch.
-        settings: name -> value, to show; `unfreeze` and `seed` among them.
+        settings: name -> value, to show; with `unfreeze` and `seed`.
         parameters: see `bert_tf.reporting.sections.sections`.
-        seconds: what took how long.
-        command: str, what gives the same again.
-        sections: `() -> sections` that are shown as well, such as a search's trials.
-    Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `floor`, `overfitting`, and
-        `hints` where some could not be worked out.
+        seconds: name of a step -> the time it took.
+        command: str, the command that repeats the run.
+        sections: `() -> sections` to show as well, such as a search's trials.
+    Returns: the numbers of the report for metrics.json or best.json, those named in `IN_RESULTS`.
     """
     try:
         found = facts.of_run(
@@ -100,6 +93,7 @@ def write(
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         log.warning("The run is complete, but its report could not be written: %s", reason)
+        log.debug("Traceback of the report:", exc_info=error)
         return {}
     calibration = {name: value for name, value in found["calibration"].items() if name != "bins"}
     return {name: found[name] for name in IN_RESULTS if name in found} | {"calibration": calibration}
@@ -111,31 +105,25 @@ def _title(job: Job) -> str:
 
 
 def _subtitle(job: Job, unfreeze: int | str) -> str:
-    known = {0: "the base frozen", 1: "its top layer trained", "all": "all of it trained"}
-    trained = known.get(unfreeze, f"its top {unfreeze} layers trained")
+    usual = {0: "the base frozen", 1: "the top layer trained", "all": "all layers trained"}
+    trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
     return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}."
 
 
-def remarks(results: Mapping[str, Any]) -> list[str]:
-    """Returns what the terminal should say of the numbers that `write` gave: how the model does beside the floor."""
+def verdicts(results: Mapping[str, Any]) -> list[str]:
+    """Returns what the terminal says about the numbers that `write` gave: how the model compares with the baseline."""
     return [results["floor"]["comparison"]["verdict"]] if "floor" in results else [*results.get("hints", ())]
 
 
-def command(job: Job, options: Mapping[str, Any]) -> str:
-    """Returns the `bert-tf finetune` that trains the same model again; FILE stands for a source that is no file.
+def command(job: Job, settings: Settings) -> str:
+    """Returns the `bert-tf finetune` command that trains the same model again; FILE stands for a source that is no file.
 
     Args:
-        options: name of an option, as of `bert_tf.finetune` -> value. What is None or False is left out, True stands alone.
+        settings: of the run, those of `bert_tf.finetune`.
     """
-    sources = {"train": job.train.source}
-    if job.share is None:
-        sources["validation"] = job.validation.source
+    sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
     parts = ["bert-tf", "finetune"]
     for name, source in sources.items():
-        known = source == DEMO or source.startswith("tfds:") or Path(source).exists()
-        parts += [f"--{name}", source if known else "FILE"]
-    given = {"validation_share": job.share, "checkpoint": job.checkpoint, "max_length": job.max_length, **options}
-    for name, value in given.items():
-        if value is not None and value is not False:
-            parts += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
-    return shlex.join(parts)
+        readable = source == DEMO or source.startswith("tfds:") or Path(source).exists()
+        parts += [f"--{name}", source if readable else "FILE"]
+    return shlex.join([*parts, *FINETUNE.arguments(settings)])

@@ -1,14 +1,13 @@
-"""A classifier as KerasTuner searches it: which numbers may differ, and how a trial is run.
+"""A classifier as KerasTuner searches it: which options vary, and how a trial runs.
 
     tuner = keras_tuner.RandomSearch(ClassifierHyperModel("reviews.csv", epochs=20), "val_loss", max_trials=30)
     tuner.search()
     best = tuner.get_best_models()[0]
 
-Trials share the loaded base, the features of its frozen layers and compiled steps. Each trains from the same start to the
-last epoch and keeps its whole curve and the weights of its best epoch, nothing that is frozen.
+Trials share the loaded base, the features of its frozen layers and the compiled steps. Each starts from the same weights,
+and keeps its whole curve and the trained weights of its best epoch.
 """
 
-import operator
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,166 +20,126 @@ import keras_tuner
 import numpy as np
 
 from bert_tf import files, hardware
-from bert_tf.checkpoints import locate
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.files import read_json
+from bert_tf.options import with_options
+from bert_tf.settings import HYPERMODEL, Settings
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
+from bert_tf.training.learning_rate import usual_learning_rate, warning
 from bert_tf.training.optimizer import compile_with
-from bert_tf.training.recipe import Recipe, usual_learning_rate
 from bert_tf.tuning.runner import Worker, history_of, reads_trials
-from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_range, trial_values
+from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
 
-RECORD = "record.json"  # what a trial was and gave, in its folder; it is finished when this is there
+RECORD = "record.json"  # settings and results of a trial, in its folder; written last: the trial is finished
+TRAINING_VALUES = (
+    "learning_rate",
+    "batch_size",
+    "weight_decay",
+    "warmup",
+)  # of a trial, those that are options of training
 
 
+@with_options(HYPERMODEL)
 class ClassifierHyperModel(keras_tuner.HyperModel):
     """A classifier and its data, for any tuner of KerasTuner.
 
-    Each of `learning_rate`, `batch_size`, `dropout`, `weight_decay`, `warmup` and `unfreeze` is one value (fixed), a list
-    (one of these), or a pair `(lowest, highest)` (a range; of the learning rate by its logarithm); None = the usual ones.
-    Values that `bert_tf.finetune` would take come first where a tuner starts with the defaults.
+    `learning_rate`, `batch_size`, `dropout`, `weight_decay`, `warmup` and `unfreeze` are each one value (fixed), a list (one
+    of these) or a pair `(lowest, highest)` (a range; logarithmic for the learning rate). The values that `bert_tf.finetune`
+    would take are the defaults, with which some tuners start.
 
-    Epochs are no hyperparameter: each trial runs to the largest number, with schedules that span it, and the best epoch is
-    read off its curve, the earlier of equals. A tuner that runs trials in rounds (Hyperband) continues them exactly: its
+    Epochs are not searched: each trial runs to the last one, with schedules that span them all, and the best epoch is read
+    off its curve, the earlier of equals. A tuner that runs trials in rounds (Hyperband) continues them exactly: its
     `max_epochs` must be `epochs`.
 
-    `tuner.search()` takes no data. A trial folder holds record.json (settings, curve, seconds, why it failed) and
-    best.safetensors (what was trained, at the best epoch), which is what `tuner.get_best_models` reads. Models of one search
-    share their frozen layers. A trial that was killed goes on after its last finished epoch.
+    `tuner.search()` takes no data. A trial's folder holds record.json (settings, curve, seconds, why it failed) and
+    best.safetensors (the trained weights of the best epoch), which `tuner.get_best_models` reads. Models of one search share
+    their frozen layers. A killed trial resumes after its last finished epoch.
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
-        learning_rate, batch_size, dropout, weight_decay, warmup, unfreeze: the space, see above.
-        epochs: int, the largest number.
-        objective: "val_loss" or "val_accuracy", what decides the best epoch; the tuner's should be the same.
-        early_stopping: int, epochs without a better one after which a trial stops; None = never.
-        schedule: "constant" or "linear", see `bert_tf.training.recipe.Recipe`.
-        checkpoint, optimizer, max_length, text_column, label_column, validation_share, new_head, head, cache_dir, precision,
-            micro_batch_size, seed: as for `bert_tf.finetune`.
-        verbose: bool, whether to say what is read and computed.
-    Raises: ValueError, FileNotFoundError, with the first model: as `bert_tf.finetune`.
+        {options}
+    Raises: as `bert_tf.finetune`; for data and checkpoint with the first model.
 
     >>> hypermodel = ClassifierHyperModel("reviews.csv", learning_rate=(3e-4, 3e-3), batch_size=[16, 32])
     """
 
-    def __init__(
-        self,
-        train: Any,
-        validation: Any = None,
-        *,
-        checkpoint: str | Path = locate.MINILM,
-        learning_rate: Any = None,
-        batch_size: Any = None,
-        dropout: Any = None,
-        weight_decay: Any = None,
-        warmup: Any = None,
-        unfreeze: Any = None,
-        epochs: int = 10,
-        objective: str = "val_loss",
-        early_stopping: int | None = 5,
-        schedule: str = "constant",
-        optimizer: str = "adam",
-        max_length: int | None = None,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        validation_share: float = 0.2,
-        new_head: bool = False,
-        head: str | None = None,
-        cache_dir: str | Path | None = None,
-        precision: str = "auto",
-        micro_batch_size: int | None = None,
-        seed: int = 0,
-        verbose: bool = True,
-    ):
+    def __init__(self, train: Any, validation: Any = None, *, settings: Settings):
         super().__init__()
-        if objective not in ("val_loss", "val_accuracy"):
-            raise ValueError(f"`objective` must be 'val_loss' or 'val_accuracy'. Received: objective={objective!r}")
-        given = {
-            "unfreeze": unfreeze, "warmup": warmup, "weight_decay": weight_decay, "dropout": dropout,
-            "batch_size": batch_size,
-        }  # fmt: skip
+        space = settings.space
+        # `unfreeze` first: it decides which learning rates there are
+        names = ("unfreeze", "warmup", "weight_decay", "dropout", "batch_size")
         self.space = {
-            name: checked_space(name, SPACE[name] if value is None else value) for name, value in given.items()
+            name: checked_space(name, SPACE[name] if getattr(space, name) is None else getattr(space, name))
+            for name in names
         }
-        self.learning_rate = None if learning_rate is None else checked_space("learning_rate", learning_rate)
-        self.recipe = Recipe(
-            epochs=operator.index(epochs),
-            learning_rate=1.0,  # and the batch size: a trial's
-            optimizer=optimizer,
-            schedule=schedule,
-            early_stopping=early_stopping,
-            micro_batch_size=None if micro_batch_size is None else operator.index(micro_batch_size),
+        self.learning_rate = (
+            None if space.learning_rate is None else checked_space("learning_rate", space.learning_rate)
         )
-        self.objective, self.seed, self.cache_dir = objective, seed, cache_dir
-        self.verbose = verbose
-        self.say: Say = print if verbose else (lambda *_: None)
-        self._sources = (train, validation)
-        self._options: dict[str, Any] = {
-            "checkpoint": checkpoint, "max_length": max_length, "text_column": text_column,
-            "label_column": label_column, "validation_share": validation_share, "new_head": new_head,
-            "head": head, "precision": precision, "seed": seed,
-        }  # fmt: skip
+        self.training = settings.training
+        self.epochs: int = settings.training.epochs or 0
+        self.objective = settings.trials.objective
+        self.verbose = bool(settings.output.verbose)
+        self.say: Say = print if self.verbose else (lambda _: None)
+        self._sources, self._settings = (train, validation), settings
         self._job: Job | None = None
         self._workers: dict[int | str, Worker] = {}
 
     @property
     def job(self) -> Job:
-        """Data and model, read when first asked for."""
+        """Data and model, read at the first use."""
         if self._job is None:
             least = min(self.depths, key=lambda depth: np.inf if depth == "all" else depth)
-            self._job = prepare(*self._sources, unfreeze=least, say=self.say, **self._options)
+            self._job = prepare(*self._sources, settings=self._settings.replace(unfreeze=least), say=self.say)
             for depth in [*self.depths, least]:
                 self._job.model.freeze(depth)  # raises for more layers than there are
         return self._job
 
     @property
     def depths(self) -> list[int | str]:
-        """Every number of unfrozen layers that is searched."""
+        """Every number of unfrozen layers in the space."""
         return trial_values(self.space["unfreeze"])
 
-    def settings(self) -> dict[str, Any]:
-        """Returns what decides a search's trials, as JSON values."""
-        rates = learning_rate_range(self.learning_rate, self.depths)
+    def recorded(self) -> dict[str, Any]:
+        """Returns what decides the trials, as JSON values."""
+        rates = learning_rate_ranges(self.learning_rate, self.depths)
+        options = {
+            n: v for n, v in HYPERMODEL.recorded(self._settings).items() if n not in (*self.space, "learning_rate")
+        }
         return {
-            **self.job.settings(),
+            **options,
+            **self.job.recorded(),
             "space": {
                 name: dict(zip(("lowest", "highest"), values, strict=True)) if isinstance(values, tuple) else values
                 for name, values in [*self.space.items(), *((name, values) for name, values, _ in rates)]
             },
-            "epochs": self.recipe.epochs, "objective": self.objective, "schedule": self.recipe.schedule,
-            "early_stopping": self.recipe.early_stopping, "optimizer": self.recipe.optimizer, "seed": self.seed,
-        }  # fmt: skip
-
-    def options(self) -> dict[str, Any]:
-        """Returns the options of `bert_tf.finetune` that all trials have in common; `job` knows those of the data."""
-        given = {
-            name: self._options[name]
-            for name in ("precision", "text_column", "label_column", "new_head", "head", "seed")
         }
-        return {
-            "epochs": self.recipe.epochs, "schedule": self.recipe.schedule, "optimizer": self.recipe.optimizer,
-            "micro_batch_size": self.recipe.micro_batch_size, **given,
-        }  # fmt: skip
 
-    def remarks(self) -> list[str]:
-        """Returns why learning rates at the ends of the space may not learn."""
-        found: dict[str | None, None] = {}
-        for _, values, depths in learning_rate_range(self.learning_rate, self.depths):
-            for rate in trial_values(values):
-                for depth in depths:
-                    remark = replace(self.recipe, learning_rate=rate).remark(depth)
-                    found.setdefault(remark, None)
-        return [remark for remark in found if remark]
+    def settings_of(self, values: Mapping[str, Any]) -> Settings:
+        """Returns the settings of `bert_tf.finetune` that train what a trial with these values trains."""
+        training = replace(self.training, **{name: values[name] for name in TRAINING_VALUES})
+        model = replace(self._settings.model, unfreeze=values["unfreeze"], dropout=values["dropout"])
+        return replace(self.job.settings, training=training, model=model)
+
+    def warnings(self) -> list[str]:
+        """Returns why learning rates at the ends of the space may not work."""
+        rates = [
+            (rate, depth)
+            for _, values, depths in learning_rate_ranges(self.learning_rate, self.depths)
+            for rate in trial_values(values)
+            for depth in depths
+        ]
+        found = [warning(rate, self.training.optimizer, depth) for rate, depth in rates]
+        return [text for text in dict.fromkeys(found) if text]
 
     # A trial
 
     def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
-        """Asks a tuner for the values of a trial, which declares the space; fixed ones are among them."""
+        """Asks a tuner for the values of a trial, fixed ones included; this declares the space to the tuner."""
         defaults = {"unfreeze": self.depths[0], "warmup": 0.0, "weight_decay": 0.0, "batch_size": 32}
         defaults["dropout"] = float(self.job.model.dropout.rate)
         found = {name: ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
-        for name, values, depths in learning_rate_range(self.learning_rate, self.depths):
+        for name, values, depths in learning_rate_ranges(self.learning_rate, self.depths):
             default = usual_learning_rate(depths[0], self.job.model.pooling)
             if depths == self.depths:
                 found["learning_rate"] = ask(hp, name, values, default)
@@ -192,32 +151,32 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         return found
 
     def build(self, hp: keras_tuner.HyperParameters) -> Any:
-        """Returns a classifier as a trial starts from, compiled."""
+        """Returns the classifier that a trial starts from, compiled."""
         values = self.values(hp)
         self._adapt()
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
-        compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
+        compile_with(model, self.training.optimizer, values["learning_rate"], decay)
         reads_trials(model)
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
-        """Runs a trial, or goes on with it; called by a tuner.
+        """Runs or resumes a trial; called by a tuner.
 
         Args:
             **kwargs: `callbacks` and `verbose` of `keras.Model.fit`; `epochs`, to stop before the last one.
-        Returns: `History` of the whole trial, earlier rounds and what went before a kill included.
-        Raises: keras_tuner.errors.FailedTrialError if it diverged or memory did not suffice.
+        Returns: `History` of the whole trial, including earlier rounds and what was trained before a kill.
+        Raises: keras_tuner.errors.FailedTrialError if it diverged or ran out of memory.
         """
         if args or any(kwargs.get(name) is not None for name in ("x", "y", "validation_data")):
             raise keras_tuner.errors.FatalValueError(
-                "ClassifierHyperModel has its data already: call search() without any."
+                "ClassifierHyperModel has its own data: call search() without any."
             )
-        until = min(kwargs.get("epochs") or self.recipe.epochs, hp.values.get("tuner/epochs", np.inf))
-        if hp.values.get("tuner/epochs", 0) > self.recipe.epochs or until > self.recipe.epochs:
+        until = min(kwargs.get("epochs") or self.epochs, hp.values.get("tuner/epochs", np.inf))
+        if hp.values.get("tuner/epochs", 0) > self.epochs or until > self.epochs:
             raise keras_tuner.errors.FatalValueError(
                 f"The tuner asks for {hp.values.get('tuner/epochs', until)} epochs, ClassifierHyperModel trains "
-                f"{self.recipe.epochs}. Give both the same: epochs={self.recipe.epochs}, max_epochs={self.recipe.epochs}."
+                f"{self.epochs}. Give both the same: epochs={self.epochs}, max_epochs={self.epochs}."
             )
         callbacks = [c for c in kwargs.get("callbacks") or () if type(c).__name__ != "SaveBestEpoch"]
         told = next((c for c in callbacks if hasattr(c, "tuner") and hasattr(c, "trial")), None)
@@ -233,15 +192,15 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         record = {"values": values, "continues": before.name if before else None}
         if (folder / RECORD).is_file():
             done = read_json(folder / RECORD)
-            if not done.get("failed"):  # killed after this was written: there is nothing left to do
+            if not done.get("failed"):  # killed after this was written: nothing is left to do
                 return history_of(done["history"])
-            for name in (RECORD, "last.safetensors", "best.safetensors"):  # a tuner tries again
+            for name in (RECORD, "last.safetensors", "best.safetensors"):  # the tuner retries it
                 (folder / name).unlink(missing_ok=True)
         worker = self._worker(values["unfreeze"])
         if before and not (folder / "last.safetensors").is_file():
-            for name in ("best.safetensors", "last.safetensors"):  # the last one at the end: it says that all is there
+            for name in ("best.safetensors", "last.safetensors"):  # last.safetensors last: it says that both are there
                 files.copy_file(before / name, folder / name)
-        backup = Backup(folder, self.objective, self.recipe.early_stopping)
+        backup = Backup(folder, self.objective, self.training.early_stopping)
         started = time.monotonic()
         try:
             at_once = worker.run(values, backup, until, callbacks, verbose)
@@ -251,7 +210,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             if isinstance(error, keras_tuner.errors.FailedTrialError):
                 reason = str(error)
             elif hardware.is_out_of_memory(error):
-                reason = "memory did not suffice, not even for one text at once"
+                reason = "out of memory, even with one text at a time"
             else:
                 reason = f"{type(error).__name__}: {error}".split("\n")[0]
             self._write(folder, record | {"failed": reason, "history": backup.history}, started)
@@ -260,7 +219,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             raise
         record["best_epoch"] = best_epoch(backup.history, self.objective)
         self._write(folder, record | {"at_once": at_once, "history": backup.history}, started)
-        if until == self.recipe.epochs:  # else a tuner may yet go on from here
+        if until == self.epochs:  # else the tuner may continue it
             (folder / "last.safetensors").unlink(missing_ok=True)
         for mine, its in zip(model.trainable_variables, worker.model.trainable_variables, strict=True):
             mine.assign(its)
@@ -270,51 +229,44 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         files.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
 
     def train(self, values: Mapping[str, Any], folder: Path, seed: int) -> tuple[Any, dict[str, list[float]]]:
-        """Trains once from another seed, with the steps that are compiled already: what `bert_tf.finetune` with that seed does.
+        """Trains as `bert_tf.finetune` with that seed does, reusing the compiled steps.
 
         Args:
             values: of `learning_rate`, `batch_size`, `dropout`, `weight_decay`, `warmup` and `unfreeze`.
-            folder: for the state of the run; killed and called again, it goes on where it was.
+            folder: for the state of the run; a killed run resumes from it.
             seed: int, of the new head, the order of the texts and dropout. The split of the data stays.
-        Returns: the classifier with the weights of its best epoch, to be used before the next call; and the history.
+        Returns: the classifier with the weights of its best epoch, valid until the next call; and the history.
         """
         worker = self._worker(values["unfreeze"])
         if seed != worker.seed:
-            options = {**self._options, "seed": seed, "unfreeze": values["unfreeze"]}
-            worker.restart(prepare(self.job.train, self.job.validation, say=lambda _: None, **options).model, seed)
-        backup = Backup(folder, self.objective, self.recipe.early_stopping)
-        worker.run(values, backup, self.recipe.epochs, [], 0)
+            settings = self._settings.replace(seed=seed, unfreeze=values["unfreeze"])
+            other = prepare(self.job.train, self.job.validation, settings=settings, say=lambda _: None)
+            worker.restart(other.model, seed)
+        backup = Backup(folder, self.objective, self.training.early_stopping)
+        worker.run(values, backup, self.epochs, [], 0)
         backup.restore_best(worker.model)
         return worker.model, backup.history
 
     def validation_logits(self, unfreeze: int | str) -> np.ndarray:
-        """Returns what the classifier of a depth says of the validation texts as it is now, float32 `(M, C)`."""
+        """Returns the current logits of the classifier of a depth for the validation texts, float32 `(M, C)`."""
         worker = self._worker(unfreeze)
         return self.job.logits(worker.model, worker.inputs, 64)
 
     def load_features(self) -> None:
-        """Computes what all trials share, or reads it: the features of each freeze depth. Without it the first trial does."""
+        """Computes the features of each freeze depth, or reads them from the cache. Without it the first trial does."""
         for depth in self.depths:
             self.load_depth(depth)
 
     def load_depth(self, unfreeze: int | str) -> None:
-        """Computes the features of one freeze depth, or reads them."""
+        """Computes the features of one freeze depth, or reads them from the cache."""
         self._worker(unfreeze)
 
     def _adapt(self) -> None:
-        """Before the first model: all are copies of one, what its head standardises by included."""
-        self.job.adapt(cache_dir=self.cache_dir, say=self.say)
+        """Before the first model: all are copies of one, including what its head standardises by."""
+        self.job.adapt(self.verbose, self.say)
 
     def _worker(self, unfreeze: int | str) -> Worker:
         if unfreeze not in self._workers:
             self._adapt()
-            self._workers[unfreeze] = Worker(
-                self.job,
-                self.recipe,
-                self.seed,
-                unfreeze,
-                cache_dir=self.cache_dir,
-                progress=self.verbose,
-                say=self.say,
-            )
+            self._workers[unfreeze] = Worker(self.job, self.training, unfreeze, progress=self.verbose, say=self.say)
         return self._workers[unfreeze]

@@ -10,26 +10,26 @@ import keras_tuner
 import numpy as np
 
 from bert_tf.backends.tensorflow import Epochs, suits
+from bert_tf.settings import Training
 from bert_tf.training.backup import Backup, load, state
 from bert_tf.training.job import Job
 from bert_tf.training.loop import train
-from bert_tf.training.optimizer import Schedule, compile_with
-from bert_tf.training.recipe import Recipe, total_steps
+from bert_tf.training.optimizer import Schedule, compile_with, total_steps
 
 
 class Worker:
     """A classifier that runs the trials of one freeze depth, one after the other, by the same compiled steps.
 
     Args:
-        job, recipe, seed: what all trials share; a trial replaces values of the recipe.
+        job, training: what all trials share; a trial replaces values of `training`.
         unfreeze: the freeze depth.
-        **inputs: those of `Job.inputs`: cache_dir, progress, say.
+        **inputs: those of `Job.inputs`: progress, say.
 
     What differs between trials (learning rate, weight decay, dropout, lengths of the schedule) is read from variables.
     """
 
-    def __init__(self, job: Job, recipe: Recipe, seed: int, unfreeze: int | str, **inputs: Any):
-        self.job, self.recipe, self.seed = job, recipe, seed
+    def __init__(self, job: Job, training: Training, unfreeze: int | str, **inputs: Any):
+        self.job, self.training, self.seed = job, training, training.seed
         self.unfreeze = unfreeze
         self.model = self.job.model.fork(unfreeze)
         self.inputs = job.inputs(self.model, **inputs)
@@ -49,25 +49,25 @@ class Worker:
 
     def run(self, values: Mapping[str, Any], backup: Backup, until: int, callbacks, verbose) -> int:
         """Runs a trial up to an epoch; returns how many texts were computed at once."""
-        recipe = replace(
-            self.recipe,
+        training = replace(
+            self.training,
             learning_rate=values["learning_rate"],
             batch_size=values["batch_size"],
             weight_decay=values["weight_decay"],
             warmup=values["warmup"],
-            micro_batch_size=self.at_once or self.recipe.micro_batch_size,
+            micro_batch_size=self.at_once or self.training.micro_batch_size,
         )
-        size, seed, callbacks = recipe.batch_size, self.seed, [*callbacks, backup, _StopAtNaN()]
+        size, seed, callbacks = training.batch_size, self.seed, [*callbacks, backup, _StopAtNaN()]
 
         def fit(first_epoch: int, micro_batches: int) -> None:
             if self.epochs and micro_batches == 1:
                 self.epochs.fit(size, seed, until, first_epoch, callbacks)
                 return
             self.model.fit(
-                self.job.training(
+                self.job.training_batches(
                     self.inputs, batch_size=size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
                 ),
-                validation_data=self.job.held_back(self.inputs, size),
+                validation_data=self.job.validation_batches(self.inputs, size),
                 epochs=until,
                 initial_epoch=first_epoch,
                 callbacks=callbacks,
@@ -75,27 +75,27 @@ class Worker:
             )
 
         def ready(micro_batches: int) -> None:
-            self._ready(recipe, values["dropout"], micro_batches)
+            self._ready(training, values["dropout"], micro_batches)
 
-        at_once = train(self.model, recipe, ready, fit, backup, lambda *_: None, until)
-        if at_once < size and at_once != self.recipe.micro_batch_size:
+        at_once = train(self.model, training, ready, fit, backup, lambda *_: None, until)
+        if at_once < size and at_once != self.training.micro_batch_size:
             self.at_once = at_once
         return at_once
 
-    def _ready(self, recipe: Recipe, dropout: float, micro_batches: int) -> None:
+    def _ready(self, training: Training, dropout: float, micro_batches: int) -> None:
         """Puts model, optimizer and variables to the start of a trial."""
         if micro_batches != self.micro_batches:
-            self._compile(recipe, micro_batches)
+            self._compile(training, micro_batches)
         for variable, value in self.start:
             variable.assign(value)
-        values = (recipe.learning_rate, recipe.weight_decay, dropout, *total_steps(recipe, len(self.job.train)))
+        values = (training.learning_rate, training.weight_decay, dropout, *total_steps(training, len(self.job.train)))
         for dial, number in zip(self.dials.values(), values, strict=True):
             dial.assign(number)
 
-    def _compile(self, recipe: Recipe, micro_batches: int) -> None:
-        dials, falling = self.dials, recipe.schedule == "linear"
+    def _compile(self, training: Training, micro_batches: int) -> None:
+        dials, falling = self.dials, training.schedule == "linear"
         schedule = Schedule(dials["learning_rate"], dials["steps"], dials["warmup_steps"], falling, micro_batches)
-        compile_with(self.model, recipe.optimizer, schedule, dials["weight_decay"], micro_batches)
+        compile_with(self.model, training.optimizer, schedule, dials["weight_decay"], micro_batches)
         started = {id(variable) for variable, _ in self.start}
         self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in started]
         self.micro_batches = micro_batches
@@ -103,7 +103,7 @@ class Worker:
             if self.epochs:
                 self.epochs.compiled()
             else:
-                self.epochs = Epochs(self.model, *self.job.parts(self.inputs))
+                self.epochs = Epochs(self.model, *self.job.splits(self.inputs))
 
 
 def reads_trials(model) -> None:

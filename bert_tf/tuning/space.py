@@ -1,13 +1,13 @@
-"""What is searched: names, ranges, defaults."""
+"""The space of a search: which values an option may take, and how a tuner is asked for one."""
 
 from typing import Any
 
 import keras_tuner
-import numpy as np
 
-from bert_tf.training.recipe import LEARNING_RATE_RANGES, Recipe
+from bert_tf.settings import Model, Training
+from bert_tf.training.learning_rate import RANGES
 
-# What is searched unless one says otherwise.
+# The usual space; of learning rates `bert_tf.training.learning_rate.RANGES`.
 SPACE: dict[str, Any] = {
     "unfreeze": 0,
     "warmup": [0.0, 0.1],
@@ -17,73 +17,63 @@ SPACE: dict[str, Any] = {
 }
 
 
-# The space
-
-
 def checked_space(name: str, values: Any) -> Any:
-    """Returns values of the space in the form that `_ask` takes, as JSON has them: a value, a list, a pair."""
+    """Returns values of the space as JSON has them: one value, a list of several, or a pair, the ends of a range.
+
+    Raises: ValueError or TypeError for what is none of these, or a value that the option of that name does not take.
+    """
     if isinstance(values, tuple):
         if len(values) != 2 or not all(isinstance(v, (int, float)) for v in values) or not values[0] < values[1]:
             raise ValueError(f"`{name}`: a range is a pair (lowest, highest). Received: {name}={values!r}")
         if name == "unfreeze":
-            raise ValueError(f"`unfreeze` is one value or a list. Received: unfreeze={values!r}")
-    elif isinstance(values, (list, np.ndarray)):
+            raise ValueError(f"`unfreeze` must be one value or a list. Received: unfreeze={values!r}")
+    elif hasattr(values, "__len__") and not isinstance(values, str):  # a list, or an array
         values = [v.item() if hasattr(v, "item") else v for v in values]
         if not values or len(set(map(str, values))) < len(values):
-            raise ValueError(f"`{name}`: a list of different values is needed. Received: {name}={values!r}")
+            raise ValueError(f"`{name}`: the values of a list must differ. Received: {name}={values!r}")
         if len(values) == 1:
             values = values[0]
-    value: Any
+    group: Any = Model if name in ("unfreeze", "dropout") else Training
     for value in trial_values(values):
-        if name == "unfreeze":
-            if value != "all" and (not isinstance(value, int) or value < 0):
-                raise ValueError(f"`unfreeze` is a number of layers or 'all'. Received: unfreeze={value!r}")
-        elif isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"`{name}` takes numbers. Received: {name}={value!r}")
-        elif name == "dropout" and not 0 <= value < 1:
-            raise ValueError(f"`dropout` is a share, from 0 to below 1. Received: dropout={value}")
-        elif name == "batch_size" and not isinstance(value, int):
-            raise ValueError(f"`batch_size` is a number of texts. Received: batch_size={value}")
-        elif name != "dropout":
-            numbers: dict[str, Any] = {"epochs": 1, "learning_rate": 1.0, name: value}
-            Recipe(**numbers)  # raises for what is out of range
+        group(**{name: value})  # raises for what is out of range
     return values
 
 
 def trial_values(values: Any) -> list:
+    """Returns the values of an option as a list; of a range its ends."""
     return list(values) if isinstance(values, (list, tuple)) else [values]
 
 
-def learning_rate_range(given: Any, depths: list) -> list[tuple[str, Any, list]]:
+def learning_rate_ranges(chosen: Any, depths: list) -> list[tuple[str, Any, list]]:
     """Returns `(name, values, depths)` of the learning rates in the space: one for a frozen base, one otherwise.
 
-    A learning rate that is given holds for all depths.
+    A learning rate that was chosen holds for all depths.
     """
-    if given is not None:
-        return [("learning_rate", given, depths)]
+    if chosen is not None:
+        return [("learning_rate", chosen, depths)]
     parts = {"frozen": [d for d in depths if d == 0], "unfrozen": [d for d in depths if d != 0]}
     parts = {name: part for name, part in parts.items() if part}
     return [
-        ("learning_rate" if len(parts) == 1 else f"learning_rate_{name}", LEARNING_RATE_RANGES[name == "frozen"], part)
+        ("learning_rate" if len(parts) == 1 else f"learning_rate_{name}", RANGES[name == "frozen"], part)
         for name, part in parts.items()
     ]
 
 
 def ask(hp: keras_tuner.HyperParameters, name: str, values: Any, default: Any) -> Any:
-    """Asks for one value of the space."""
+    """Asks a tuner for one value, which declares the option to it."""
     if isinstance(values, tuple):
         default = min(max(default, values[0]), values[1])
         if name == "batch_size":
             return hp.Int(name, *values, default=default)
         log = "log" if name.startswith("learning_rate") else "linear"
-        found = hp.Float(name, *map(float, values), sampling=log, default=float(default))
-        return None if found is None else float(f"{found:.6g}")  # between chief and worker it is a float of 32 bits
+        value = hp.Float(name, *map(float, values), sampling=log, default=float(default))
+        return None if value is None else float(f"{value:.6g}")  # chief and worker exchange 32-bit floats
     if not isinstance(values, list):
         return values
     if name == "unfreeze":  # KerasTuner wants choices of one type
-        found = hp.Choice(name, [str(value) for value in values], default=str(default))
-        return found if found == "all" else int(found)
+        choice = hp.Choice(name, [str(value) for value in values], default=str(default))
+        return choice if choice == "all" else int(choice)
     kind = int if name == "batch_size" else float
     nearest = min(values, key=lambda value: abs(value - default))
-    found = hp.Choice(name, [kind(value) for value in values], default=kind(nearest))
-    return None if found is None else kind(min(values, key=lambda value: abs(value - found)))
+    choice = hp.Choice(name, [kind(value) for value in values], default=kind(nearest))
+    return None if choice is None else kind(min(values, key=lambda value: abs(value - choice)))

@@ -82,7 +82,7 @@ def test_what_it_leaves_pytorch_reads(tiny, reviews, tmp_path):
 def test_it_says_what_freezing_does_and_how_it_ended(tiny, reviews, tmp_path, capsys):
     bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", unfreeze=1, verbose=2))
     printed = capsys.readouterr().out
-    assert "4 of 24 texts are held back" in printed
+    assert "4 of 24 texts are held out" in printed
     assert "unfrozen: 1" in printed
     for part in ("embeddings", "layer 0", "layer 2", "head", "total"):
         assert part in printed
@@ -155,7 +155,7 @@ def test_overwrite_replaces_the_run_and_nothing_else(tiny, reviews, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("mine")
-    with pytest.raises(FileExistsError, match="no run of bert_tf"):
+    with pytest.raises(FileExistsError, match="not a run of bert_tf"):
         bert_tf.finetune(reviews, **settings(tiny, other, overwrite=True))
 
 
@@ -246,7 +246,7 @@ def test_a_hopeless_run_stops_at_once(tmp_path):
 
 def test_overwrite_does_not_remove_what_it_starts_from(tiny, reviews, tmp_path):
     bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", epochs=1))
-    with pytest.raises(ValueError, match="lies in the run that overwrite would remove"):
+    with pytest.raises(ValueError, match="is inside the output folder that overwrite would delete"):
         bert_tf.finetune(reviews, **settings(tmp_path / "run/model", tmp_path / "run", overwrite=True))
     assert (tmp_path / "run/model/model.safetensors").exists()
 

@@ -50,9 +50,9 @@ def test_more_training_needs_more(tiny, reviews):
 
 
 def test_it_is_printed(tiny, capsys):
-    assert main.main(["plan", "--train", "demo", "--checkpoint", str(tiny), "--max-length", "32", "--epochs", "7"]) == 0
+    assert main(["plan", "--train", "demo", "--checkpoint", str(tiny), "--max-length", "32", "--epochs", "7"]) == 0
     printed = capsys.readouterr().out
-    for words in ("1,152, ", "longest text 32", "time in all, 7 epochs", "features kept on disk", "MB"):
+    for words in ("1,152, ", "longest text: 32", "time in all", "features on disk", "MB"):
         assert words in printed
 
 

@@ -165,7 +165,7 @@ def test_without_scikit_learn_report_and_terminal_say_what_is_missing(tiny, revi
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "run", **options)
     text = html.unescape((tmp_path / "run/report.html").read_text())
     assert "pip install 'bert-tf[report]'" in text
-    assert "bert-tf finetune --train FILE --validation-share 0.2" in text
+    assert "bert-tf finetune --train FILE" in text
     assert "pip install 'bert-tf[report]'" in capsys.readouterr().out
     assert "floor" not in done.metrics
     assert "scores" in done.metrics

@@ -1,0 +1,226 @@
+"""How options work: declared as fields of dataclasses, gathered into commands, checked, documented.
+
+`bert_tf.settings` says which options there are.
+"""
+
+import difflib
+import functools
+import inspect
+import operator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """Declares an option, as a field of a group.
+
+    Args:
+        default: its value where nothing is given.
+        help: what it is, in a phrase that fits both the command line and a docstring.
+        **more: `absent`, what None stands for; `choices`; `above`, `least`, `below`, the limits of a number; `metavar`, what
+            the command line calls its value; `parse`, text -> value, where the type does not say it; `check`, a function
+            that raises ValueError; `off`, the help text of its `--no-...`, for what is on by default; `cli=False`, not on
+            the command line; `recorded=False`, decides no result or is recorded by what comes of it, so that run.json leaves
+            it out; `repeat=False`, not part of the command that repeats a run.
+    """
+    return field(default=default, metadata={"help": help, **more})
+
+
+def depth(value: str) -> int | str:
+    """Reads how many layers to train: "2", or "all"."""
+    return value if value == "all" else int(value)
+
+
+def listed(value: str) -> list[int | str]:
+    """Reads values with commas between: "100,300,all"."""
+    return [int(part) if part.isdigit() else part for part in value.split(",")]
+
+
+def values_to_search(value: str) -> Any:
+    """Reads one value ("0.1"), several ("0.1,0.3") or a range ("1e-4:1e-2", a pair)."""
+
+    def number(text: str) -> int | float | str:
+        text = text.strip()
+        return text if text == "all" else int(text) if text.isdigit() else float(text)
+
+    if ":" in value:
+        lowest, highest = map(number, value.split(":"))
+        return lowest, highest
+    several = [number(part) for part in value.split(",")]
+    return several if len(several) > 1 else several[0]
+
+
+def number_or_never(value: str) -> int | None:
+    return None if value == "never" else int(value)
+
+
+@functools.cache
+def _kinds(group: type) -> dict[str, type]:
+    """Returns the first type of each field's annotation: of `int | None` int."""
+    return {name: (get_args(hint) or (hint,))[0] for name, hint in get_type_hints(group).items()}
+
+
+def _checked(item: Field, group: type, value: Any) -> Any:
+    """Returns a value as its option holds it, or raises TypeError or ValueError naming it."""
+    name, about = item.name, item.metadata
+    received = f"Received: {name}={value!r}"
+    kind = _kinds(group)[name]
+    if value is None and (item.default is None or "None" in str(item.type)):
+        return None
+    if "choices" in about and value not in about["choices"]:
+        raise ValueError(f"`{name}` must be one of {', '.join(about['choices'])}. {received}")
+    if "check" in about:
+        about["check"](value)
+    elif kind is int:
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"`{name}` must be a whole number. {received}")
+    elif kind is float and (isinstance(value, (bool, str)) or not hasattr(value, "__float__")):
+        raise TypeError(f"`{name}` must be a number. {received}")
+    if hasattr(value, "__index__") and not isinstance(value, bool):
+        value = operator.index(value)
+    value = float(value) if kind is float else value
+    for limit, allowed, words in (("above", operator.gt, "greater than"), ("least", operator.ge, "at least"), ("below", operator.lt, "less than")):  # fmt: skip
+        if limit in about and not allowed(value, about[limit]):
+            raise ValueError(f"`{name}` must be {words} {about[limit]}. {received}")
+    return value
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checks every field when it is made, and turns NumPy's numbers into Python's."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, type(self), getattr(self, item.name)))
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option as a command has it; see `option` for what its `about` may hold."""
+
+    name: str
+    group: str
+    default: Any
+    kind: type
+    about: Mapping[str, Any]
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Command:
+    """The options of a public function or command.
+
+    Attributes:
+        kind: dataclass of all groups, by name.
+        name: the function's.
+        groups: those of its fields that the command has.
+        without: options of these that it does not take.
+        defaults: option -> its default here, where that differs.
+        absent: option -> what None stands for here, where that differs.
+    """
+
+    kind: type
+    name: str
+    groups: tuple[str, ...]
+    without: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self) -> Iterator[Option]:
+        classes = _kinds(self.kind)
+        for group in self.groups:
+            for item in fields(classes[group]):
+                if f"{group}.{item.name}" not in self.without and item.name not in self.without:
+                    default = self.defaults.get(item.name, item.default)
+                    about = dict(item.metadata)
+                    if item.name in self.absent:
+                        about["absent"] = self.absent[item.name]
+                    yield Option(item.name, group, default, _kinds(classes[group])[item.name], about)
+
+    def settings(self, **given: Any) -> Any:
+        """Checks options by their names, fills in the defaults; returns an instance of `kind`.
+
+        Raises: TypeError for an unknown name, ValueError for a value that cannot be.
+        """
+        known = {option.name: option for option in self.options()}
+        if unknown := sorted(set(given) - set(known)):
+            near = difflib.get_close_matches(unknown[0], known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{self.name}() got an unexpected keyword argument {unknown[0]!r}.{hint}")
+        values: dict[str, dict[str, Any]] = {}
+        for name, option in known.items():
+            value = given.get(name, option.default)
+            if value is None and option.default is not None and "absent" not in option.about:
+                raise TypeError(f"`{name}` must not be None; leave it out for {option.default!r}.")
+            values.setdefault(option.group, {})[name] = value
+        return self.kind(**{group: _kinds(self.kind)[group](**chosen) for group, chosen in values.items()})
+
+    def recorded(self, settings: Any) -> dict[str, Any]:
+        """Returns the options that decide a result, as JSON values: name -> value."""
+        return {
+            option.name: _plain(getattr(getattr(settings, option.group), option.name))
+            for option in self.options()
+            if option.about.get("recorded", True)
+        }
+
+    def arguments(self, settings: Any) -> list[str]:
+        """Returns the command-line arguments that give these settings again, those that are not the default."""
+        parts: list[str] = []
+        for option in self.options():
+            value = getattr(getattr(settings, option.group), option.name)
+            if value == option.default or not option.about.get("repeat", True) or not option.about.get("cli", True):
+                continue
+            if value is False:
+                parts.append(option.flag.replace("--", "--no-", 1))
+            elif value is None:
+                parts += [option.flag, "never"]
+            else:
+                parts += [option.flag, *([] if value is True else [str(value)])]
+        return parts
+
+
+def with_options(command: Command) -> Callable[[Any], Any]:
+    """Gives a function that takes `settings` the options of a command as keyword arguments in its place.
+
+    They stand in its signature, and in its docstring in place of the line `{options}`. Of a class it is the constructor.
+    """
+    options = [*command.options()]
+    documented = "".join(map(_documented, options))
+
+    def decorate(target: Any) -> Any:
+        target.__doc__ = (target.__doc__ or "").replace("        {options}\n", documented)
+        if inspect.isclass(target):
+            target.__init__ = decorate(target.__init__)  # type: ignore[misc]
+            return target
+        own = inspect.signature(target)
+
+        @functools.wraps(target)
+        def with_settings(*args: Any, **kwargs: Any) -> Any:
+            named = {name: kwargs.pop(name) for name in own.parameters if name in kwargs}
+            return target(*args, **named, settings=command.settings(**kwargs))
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [p for name, p in own.parameters.items() if name != "settings"]
+        parameters += [inspect.Parameter(o.name, kind, default=o.default, annotation=o.kind) for o in options]
+        with_settings.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return with_settings
+
+    return decorate
+
+
+def _documented(option: Option) -> str:
+    absent = f" None = {option.about['absent']}." if "absent" in option.about else ""
+    text = f"{option.name}: {option.kind.__name__}, {option.about['help']}.{absent}"
+    return textwrap.fill(text, 118, initial_indent=" " * 8, subsequent_indent=" " * 12) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,355 @@
+"""Every option, in one place: its name, type, default, help text and check.
+
+A group of options is a dataclass, a command is a choice of groups. From these are made: the keyword arguments of the public
+functions and their documentation, the command line, what run.json records, and the command in a report that repeats its run.
+A new option is one new field; `bert_tf.options` says what it may declare.
+"""
+
+import functools
+import operator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bert_tf.options import Command, Group, depth, listed, number_or_never, option, values_to_search
+
+
+def _check_unfreeze(value: Any) -> None:
+    if value != "all" and (isinstance(value, (str, bool)) or operator.index(value) < 0):
+        raise ValueError(f"`unfreeze` must be a number of layers or 'all'. Received: unfreeze={value!r}")
+
+
+def _check_cache(value: Any) -> None:
+    if value not in (True, False, "disk", "memory"):
+        raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")
+
+
+@dataclass(frozen=True)
+class Data(Group):
+    """data"""
+
+    text_column: str | None = option(
+        None, "column with the text", metavar="NAME", absent="the one with a usual name", recorded=False
+    )
+    label_column: str | None = option(
+        None, "column with the label", metavar="NAME", absent="the one with a usual name", recorded=False
+    )
+    validation_share: float = option(
+        0.2,
+        "fraction of the training texts held out when no validation texts are given",
+        metavar="SHARE",
+        recorded=False,
+    )
+    max_length: int | None = option(
+        None, "tokens after which a text is cut", metavar="N", absent="256, or fewer if the model has fewer positions"
+    )
+
+
+@dataclass(frozen=True)
+class Model(Group):
+    """model"""
+
+    checkpoint: str | Path = option(
+        "minilm",
+        "what to start from: a folder, a name on the Hugging Face hub, or minilm, which is installed",
+        metavar="NAME",
+    )
+    head: str | None = option(
+        None,
+        "what a new head looks at: first_token, the last layer's first token, as in Hugging Face's classes; or layer_means, "
+        "the means of every layer, which suits a frozen base",
+        choices=("first_token", "layer_means"),
+        absent="the checkpoint's, or first_token for a new one",
+    )
+    new_head: bool = option(False, "replace the classification head that the checkpoint has", recorded=False)
+    unfreeze: int | str = option(
+        0,
+        "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all",
+        metavar="K",
+        parse=depth,
+        check=_check_unfreeze,
+    )
+    dropout: float | None = option(
+        None,
+        "dropout rate of the head",
+        metavar="RATE",
+        absent="the checkpoint's, or 0.5 for a new head over layer_means",
+    )
+
+
+@dataclass(frozen=True)
+class Training(Group):
+    """training"""
+
+    epochs: int | None = option(3, "passes over the training texts, at most", metavar="N", above=0)
+    learning_rate: float | None = option(
+        None,
+        "step size, at its highest",
+        metavar="RATE",
+        above=0,
+        absent="1e-3 for a frozen base (3e-4 under layer_means), else 5e-5",
+    )
+    batch_size: int = option(32, "texts in a step", metavar="N", above=0)
+    optimizer: str = option("adam", "a Keras optimizer", metavar="NAME")
+    weight_decay: float = option(
+        0.0, "decoupled weight decay; biases and layer norms are spared", metavar="RATE", least=0
+    )
+    warmup: float = option(
+        0.0, "fraction of all steps in which the learning rate rises from 0", metavar="SHARE", least=0, below=1
+    )
+    schedule: str = option(
+        "constant", "the learning rate after the warm-up: constant, or linear down to 0", choices=("constant", "linear")
+    )
+    early_stopping: int | None = option(
+        None,
+        "stop after N epochs without improvement; never = do not stop early",
+        metavar="N",
+        above=0,
+        parse=number_or_never,
+        absent="never",
+    )
+    micro_batch_size: int | None = option(
+        None,
+        "texts whose gradients are computed at once; batch_size of them still make one step",
+        metavar="N",
+        above=0,
+        absent="batch_size, halved when memory runs out",
+        recorded=False,
+    )
+    seed: int = option(0, "seed of everything random: split, new head, order of the texts, dropout", metavar="N")
+
+
+@dataclass(frozen=True)
+class Compute(Group):
+    """compute"""
+
+    precision: str = option(
+        "auto",
+        "precision of the computation; auto = bfloat16 where the hardware has it; trained weights are always float32",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    cache: bool | str = option(
+        True,
+        'whether to keep the output of the frozen layers: True = on disk, "memory" = for this run, False = compute it anew '
+        "in every epoch, with dropout, as Keras' fit does",
+        off="compute the frozen layers anew in every epoch, with dropout, as Keras' fit does",
+        check=_check_cache,
+        recorded=False,
+    )
+    cache_dir: str | Path | None = option(
+        None, "folder of the cache", metavar="DIR", absent="the user's cache folder", recorded=False, repeat=False
+    )
+
+
+@dataclass(frozen=True)
+class Output(Group):
+    """output"""
+
+    output_dir: str | Path | None = option(None, "folder for the results", metavar="DIR", recorded=False, repeat=False)
+    overwrite: bool = option(False, "replace the run in the output folder", recorded=False, repeat=False)
+    resume: bool = option(False, "resume the run in the output folder where it stopped", recorded=False, repeat=False)
+    report: bool = option(
+        True,
+        "whether to write report.html and the model card, which takes some seconds",
+        off="do not write report.html and the model card",
+        recorded=False,
+        repeat=False,
+    )
+    verbose: bool | str | int = option(
+        "auto",
+        'as in Keras\' fit; "auto" = a progress bar on a terminal, else a line an epoch; 0 or False = silent',
+        cli=False,
+        recorded=False,
+        repeat=False,
+    )
+
+
+def _space(absent: str, help: str) -> Any:
+    return option(None, help, metavar="VALUES", parse=values_to_search, absent=absent)
+
+
+@dataclass(frozen=True)
+class Space(Group):
+    """search space (one value, several as 0.1,0.3, or a range as 1e-4:1e-2)"""
+
+    learning_rate: Any = _space("1e-4:1e-2 for a frozen base, else 1e-5:3e-4", "step size, at its highest")
+    batch_size: Any = _space("16,32,64", "texts in a step")
+    dropout: Any = _space("0.1,0.2,0.3,0.5", "dropout rate of the head")
+    weight_decay: Any = _space("0,0.01,0.1", "decoupled weight decay")
+    warmup: Any = _space("0,0.1", "fraction of all steps in which the learning rate rises from 0")
+    unfreeze: Any = _space("0", "how many of the top layers to train, or all")
+
+
+@dataclass(frozen=True)
+class Trials(Group):
+    """trials"""
+
+    objective: str = option(
+        "val_loss", "what decides which epoch and trial is best", choices=("val_loss", "val_accuracy")
+    )
+
+
+@dataclass(frozen=True)
+class Search(Group):
+    """search"""
+
+    tuner: str = option("random", "how values are chosen", choices=("random", "bayesian", "grid", "hyperband"))
+    max_trials: int | None = option(
+        None, "trials, at most", metavar="N", least=1, absent="30, or as many as hyperband takes", recorded=False
+    )
+
+
+@dataclass(frozen=True)
+class Processes(Group):
+    """several processes, each started with the same options"""
+
+    chief: bool = option(False, "hand out trials to workers and run none", recorded=False)
+    worker: str | None = option(
+        None,
+        "run trials of the chief; each worker has its own name",
+        metavar="NAME",
+        absent="no worker",
+        recorded=False,
+    )
+    address: str = option(
+        "127.0.0.1:7077",
+        "where the chief listens. The connection is neither encrypted nor authenticated: use another address only on a "
+        "network you trust",
+        metavar="HOST:PORT",
+        recorded=False,
+    )
+    lease: float = option(
+        60.0,
+        "seconds without a sign of life after which a worker's trial goes to another",
+        metavar="SECONDS",
+        recorded=False,
+    )
+
+
+@dataclass(frozen=True)
+class Repeats(Group):
+    """repeats"""
+
+    seeds: int = option(
+        3, "runs of each, with seeds 0, 1, ...; their spread enters the intervals", metavar="N", least=1
+    )
+    alone: bool = option(
+        True, "whether each candidate runs in its own process, which measures its memory", cli=False, recorded=False
+    )
+
+
+@dataclass(frozen=True)
+class Ladder(Group):
+    """ladder"""
+
+    rungs: Any = option(
+        None,
+        "some of baseline, first_token, layer_means (a frozen base under either head), 1, 2, ... (the top layers trained), all",
+        metavar="RUNGS",
+        parse=listed,
+        absent="all of these",
+    )
+    frozen_epochs: int = option(20, "epochs of the rungs with a frozen base, which stop early", metavar="N", above=0)
+
+
+@dataclass(frozen=True)
+class Race(Group):
+    """race"""
+
+    baselines: Any = option(
+        ("tfidf", "lstm"), "baselines to compare with: tfidf, lstm, or none", metavar="NAMES", parse=listed
+    )
+
+
+@dataclass(frozen=True)
+class Curve(Group):
+    """learning curve"""
+
+    sizes: Any = option((100, 300, 1000, "all"), "numbers of training texts", metavar="SIZES", parse=listed, cli=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one run, checked, group by group."""
+
+    data: Data = Data()
+    model: Model = Model()
+    training: Training = Training()
+    compute: Compute = Compute()
+    output: Output = Output()
+    space: Space = Space()
+    trials: Trials = Trials()
+    search: Search = Search()
+    processes: Processes = Processes()
+    repeats: Repeats = Repeats()
+    ladder: Ladder = Ladder()
+    race: Race = Race()
+    curve: Curve = Curve()
+
+    def replace(self, **changes: Any) -> "Settings":
+        """Returns the same with other values, by option name. A name that stands in two groups is changed in the first."""
+        new = self
+        for name, value in changes.items():
+            group = next(g.name for g in fields(self) if name in {item.name for item in fields(getattr(self, g.name))})
+            new = replace(new, **{group: replace(getattr(new, group), **{name: value})})
+        return new
+
+
+command = functools.partial(Command, Settings)
+FINETUNE = command(
+    "finetune", ("data", "model", "training", "compute", "output"), defaults={"output_dir": "runs/finetune"}
+)
+PLAN = command("plan", ("data", "model", "training", "compute"))
+_SEARCHED = frozenset(
+    {"model.unfreeze", "model.dropout", "training.learning_rate", "training.batch_size", "training.weight_decay",
+     "training.warmup", "cache"}
+)  # fmt: skip
+_TRIAL_GROUPS = ("data", "model", "training", "space", "trials", "compute")
+HYPERMODEL = command(
+    "ClassifierHyperModel",
+    (*_TRIAL_GROUPS, "output"),
+    _SEARCHED | {"output_dir", "overwrite", "resume", "report"},
+    {"epochs": 10, "early_stopping": 5, "verbose": True},
+)
+SEARCH = command(
+    "search",
+    (*_TRIAL_GROUPS, "search", "processes", "output"),
+    _SEARCHED,
+    {**HYPERMODEL.defaults, "output_dir": "runs/search"},
+)
+_COMPARED = frozenset(
+    {
+        "dropout",
+        "optimizer",
+        "weight_decay",
+        "warmup",
+        "schedule",
+        "early_stopping",
+        "micro_batch_size",
+        "cache",
+        "report",
+    }
+)
+_COMPARISON_GROUPS = ("data", "model", "training", "compute")
+LADDER = command(
+    "ladder",
+    (*_COMPARISON_GROUPS, "ladder", "repeats", "output"),
+    _COMPARED | {"unfreeze", "head", "seed"},
+    {"epochs": 2, "output_dir": "runs/ladder", "verbose": True},
+)
+RACE = command(
+    "race",
+    (*_COMPARISON_GROUPS, "race", "repeats", "output"),
+    _COMPARED | {"checkpoint", "unfreeze", "new_head", "seeds"},
+    {"epochs": 20, "head": "layer_means", "output_dir": "runs/race", "verbose": True},
+)
+CURVE = command(
+    "curve",
+    (*_COMPARISON_GROUPS, "curve", "repeats", "output"),
+    _COMPARED | {"seed"},
+    {"epochs": None, "output_dir": "runs/curve", "verbose": True},
+    {
+        "epochs": "20 for a frozen base, stopped early, else 2",
+        "head": "layer_means for a frozen base, else first_token",
+    },
+)
