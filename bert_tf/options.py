@@ -79,7 +79,7 @@ def _checked(item: Field, group: type, value: Any) -> Any:
             raise TypeError(f"`{name}` must be a whole number. {received}")
     elif kind is float and (isinstance(value, (bool, str)) or not hasattr(value, "__float__")):
         raise TypeError(f"`{name}` must be a number. {received}")
-    if hasattr(value, "__index__") and not isinstance(value, bool):
+    if kind is int and hasattr(value, "__index__"):
         value = operator.index(value)
     value = float(value) if kind is float else value
     for limit, allowed, words in (("above", operator.gt, "greater than"), ("least", operator.ge, "at least"), ("below", operator.lt, "less than")):  # fmt: skip
