@@ -28,7 +28,8 @@ from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.optimizer import compile_with
 from bert_tf.training.recipe import Recipe, usual_learning_rate
-from bert_tf.tuning.runner import Worker, history_of, reads_trials
+from bert_tf.tuning import oracles
+from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_range, trial_values
 
 RECORD = "record.json"  # what a trial was and gave, in its folder; it is finished when this is there
@@ -122,7 +123,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             "head": head, "precision": precision, "seed": seed,
         }  # fmt: skip
         self._job: Job | None = None
-        self._workers: dict[int | str, Worker] = {}
+        self._runners: dict[int | str, TrialRunner] = {}
 
     @property
     def job(self) -> Job:
@@ -198,7 +199,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
         compile_with(model, self.recipe.optimizer, values["learning_rate"], decay)
-        reads_trials(model)
+        oracles.read_weights_with(model, lambda folder: load_trial_weights(model, folder))
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
@@ -219,13 +220,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
                 f"The tuner asks for {hp.values.get('tuner/epochs', until)} epochs, ClassifierHyperModel trains "
                 f"{self.recipe.epochs}. Give both the same: epochs={self.recipe.epochs}, max_epochs={self.recipe.epochs}."
             )
-        callbacks = [c for c in kwargs.get("callbacks") or () if type(c).__name__ != "SaveBestEpoch"]
-        told = next((c for c in callbacks if hasattr(c, "tuner") and hasattr(c, "trial")), None)
-        if told:
-            folder = Path(told.tuner.get_trial_dir(told.trial.trial_id))
-            earlier = hp.values.get("tuner/trial_id")
-            before = Path(told.tuner.get_trial_dir(earlier)) if earlier else None
-            return self._run(self.values(hp), folder, before, until, callbacks, kwargs.get("verbose", 0), model)
+        callbacks = oracles.without_checkpoints(kwargs.get("callbacks") or ())
+        if folders := oracles.trial_folders(callbacks, hp.values.get("tuner/trial_id")):
+            return self._run(self.values(hp), *folders, until, callbacks, kwargs.get("verbose", 0), model)
         with tempfile.TemporaryDirectory() as scratch:
             return self._run(self.values(hp), Path(scratch), None, until, callbacks, kwargs.get("verbose", 0), model)
 
@@ -234,17 +231,17 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if (folder / RECORD).is_file():
             done = read_json(folder / RECORD)
             if not done.get("failed"):  # killed after this was written: there is nothing left to do
-                return history_of(done["history"])
+                return keras_history(done["history"])
             for name in (RECORD, "last.safetensors", "best.safetensors"):  # a tuner tries again
                 (folder / name).unlink(missing_ok=True)
-        worker = self._worker(values["unfreeze"])
+        runner = self._runner(values["unfreeze"])
         if before and not (folder / "last.safetensors").is_file():
             for name in ("best.safetensors", "last.safetensors"):  # the last one at the end: it says that all is there
                 files.copy_file(before / name, folder / name)
         backup = Backup(folder, self.objective, self.recipe.early_stopping)
         started = time.monotonic()
         try:
-            at_once = worker.run(values, backup, until, callbacks, verbose)
+            at_once = runner.run(values, backup, until, callbacks, verbose)
             if not backup.history:
                 raise keras_tuner.errors.FailedTrialError("No epoch was run.")
         except Exception as error:
@@ -262,9 +259,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self._write(folder, record | {"at_once": at_once, "history": backup.history}, started)
         if until == self.recipe.epochs:  # else a tuner may yet go on from here
             (folder / "last.safetensors").unlink(missing_ok=True)
-        for mine, its in zip(model.trainable_variables, worker.model.trainable_variables, strict=True):
+        for mine, its in zip(model.trainable_variables, runner.model.trainable_variables, strict=True):
             mine.assign(its)
-        return history_of(backup.history)
+        return keras_history(backup.history)
 
     def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:
         files.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
@@ -278,19 +275,19 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             seed: int, of the new head, the order of the texts and dropout. The split of the data stays.
         Returns: the classifier with the weights of its best epoch, to be used before the next call; and the history.
         """
-        worker = self._worker(values["unfreeze"])
-        if seed != worker.seed:
+        runner = self._runner(values["unfreeze"])
+        if seed != runner.seed:
             options = {**self._options, "seed": seed, "unfreeze": values["unfreeze"]}
-            worker.restart(prepare(self.job.train, self.job.validation, say=lambda _: None, **options).model, seed)
+            runner.restart(prepare(self.job.train, self.job.validation, say=lambda _: None, **options).model, seed)
         backup = Backup(folder, self.objective, self.recipe.early_stopping)
-        worker.run(values, backup, self.recipe.epochs, [], 0)
-        backup.restore_best(worker.model)
-        return worker.model, backup.history
+        runner.run(values, backup, self.recipe.epochs, [], 0)
+        backup.restore_best(runner.model)
+        return runner.model, backup.history
 
     def validation_logits(self, unfreeze: int | str) -> np.ndarray:
         """Returns what the classifier of a depth says of the validation texts as it is now, float32 `(M, C)`."""
-        worker = self._worker(unfreeze)
-        return self.job.logits(worker.model, worker.inputs, 64)
+        runner = self._runner(unfreeze)
+        return self.job.logits(runner.model, runner.inputs, 64)
 
     def load_features(self) -> None:
         """Computes what all trials share, or reads it: the features of each freeze depth. Without it the first trial does."""
@@ -299,16 +296,16 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def load_depth(self, unfreeze: int | str) -> None:
         """Computes the features of one freeze depth, or reads them."""
-        self._worker(unfreeze)
+        self._runner(unfreeze)
 
     def _adapt(self) -> None:
         """Before the first model: all are copies of one, what its head standardises by included."""
         self.job.adapt(cache_dir=self.cache_dir, say=self.say)
 
-    def _worker(self, unfreeze: int | str) -> Worker:
-        if unfreeze not in self._workers:
+    def _runner(self, unfreeze: int | str) -> TrialRunner:
+        if unfreeze not in self._runners:
             self._adapt()
-            self._workers[unfreeze] = Worker(
+            self._runners[unfreeze] = TrialRunner(
                 self.job,
                 self.recipe,
                 self.seed,
@@ -317,4 +314,4 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
                 progress=self.verbose,
                 say=self.say,
             )
-        return self._workers[unfreeze]
+        return self._runners[unfreeze]
