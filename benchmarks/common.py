@@ -1,6 +1,6 @@
-"""What the benchmarks share: options, sides measured in turn, the machine, and the JSON that comes out.
+"""Shared by the benchmarks: options, the measuring of several sides in turn, the machine, and the JSON that is printed.
 
-The scripts themselves import nothing heavy: every measurement runs in a process of its own, ours as well (`peers.run`).
+The benchmarks import nothing heavy: every measurement runs in its own process, ours too (`peers.run`).
 """
 
 import argparse
@@ -15,83 +15,99 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import peers
 
-BFLOAT16 = ("avx512_bf16", "amx_bf16")  # processor flags; without one of them bfloat16 products are emulated
-
-
-def parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """Returns a parser with the options that every benchmark has."""
-    made = argparse.ArgumentParser(
-        description=description, epilog=f"Example: {example}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    made.add_argument("--work", type=Path, metavar="DIR", help="folder for models and texts, kept afterwards; if left "
-                      "out a temporary one")  # fmt: skip
-    return made
-
-
-def add_venvs(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--venvs", type=Path, default=peers.VENVS, metavar="DIR", help="folder of the peers' virtual "
-                      "environments, made there at first use")  # fmt: skip
-
-
-def add_tokens(made: argparse.ArgumentParser, texts: int, slow_texts: int, peers: Iterable[str]) -> None:
-    """Adds the options of a benchmark whose sides run over the same tokens."""
-    made.add_argument("--data", type=texts_file, required=True, metavar="FILE", help="labelled texts")
-    made.add_argument("--texts", type=count, default=texts, metavar="N", help="how many of them")
-    made.add_argument("--slow-texts", type=count, default=slow_texts, metavar="N", help="how many for a side that emulates "
-                      "bfloat16")  # fmt: skip
-    made.add_argument(
-        "--size", choices=("base", "minilm"), default="base", help="base = DistilBERT-base, random weights"
-    )
-    made.add_argument("--batch-size", type=count, default=32, metavar="N", help="texts in a batch")
-    made.add_argument("--max-length", type=count, default=256, metavar="N", help="tokens; longer texts are cut")
-    made.add_argument("--repeats", type=count, default=3, metavar="N", help="runs of each side")
-    made.add_argument("--peers", type=names(peers), default=",".join(peers), metavar="NAMES", help="whom to compare with, "
-                      "separated by commas, or none")  # fmt: skip
-    made.add_argument("--sides", type=lambda value: value.split(","), metavar="NAMES", help="run only these sides, by the "
-                      "names they have in the JSON")  # fmt: skip
-    add_venvs(made)
+BFLOAT16 = ("avx512_bf16", "amx_bf16")  # processor flags; without one of them bfloat16 is emulated
 
 
 def names(allowed: Iterable[str]) -> Callable[[str], list[str]]:
-    """Returns a type for argparse: some of `allowed`, separated by commas; or "none"."""
+    """Returns a type for argparse: some of `allowed`, separated by commas, or "none"."""
 
     def parse(value: str) -> list[str]:
         chosen = [] if value == "none" else value.split(",")
         if unknown := sorted(set(chosen) - set(allowed)):
-            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are: {', '.join(allowed)}")
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}. Choose from: {', '.join(allowed)}")
         return chosen
 
     return parse
 
 
 def count(value: str) -> int:
-    """A type for argparse: an integer from 1 on."""
+    """A type for argparse: an integer of at least 1."""
     if value.isdigit() and int(value):
         return int(value)
-    raise argparse.ArgumentTypeError(f"a whole number from 1 on. Received: {value!r}")
+    raise argparse.ArgumentTypeError(f"must be an integer of at least 1. Received: {value!r}")
+
+
+def counts(value: str) -> list[int]:
+    """A type for argparse: integers of at least 1, separated by commas."""
+    return [count(part) for part in value.split(",")]
 
 
 def texts_file(value: str) -> str:
-    """A type for argparse: a file that is there."""
+    """A type for argparse: an existing file."""
     if Path(value).is_file():
         return os.path.abspath(value)
     raise argparse.ArgumentTypeError(
-        f"{value}: no such file. Expected a .csv, .tsv, .jsonl or .parquet with texts and labels."
+        f"{value}: no such file. Expected a .csv, .tsv, .jsonl or .parquet of labelled texts."
     )
 
 
+# What `add_argument` takes for each option that several benchmarks have.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "work": {"type": Path, "metavar": "DIR", "help": "folder for models and texts, which is kept; default: a temporary one"},
+    "data": {"type": texts_file, "required": True, "metavar": "FILE", "help": "labelled texts"},
+    "train": {"type": texts_file, "required": True, "metavar": "FILE", "help": "labelled texts for training"},
+    "validation": {"type": texts_file, "required": True, "metavar": "FILE", "help": "labelled texts for validation"},
+    "texts": {"type": count, "metavar": "N", "help": "number of texts"},
+    "train_texts": {"type": count, "default": 2000, "metavar": "N", "help": "number of training texts"},
+    "validation_texts": {"type": count, "default": 500, "metavar": "N", "help": "number of validation texts"},
+    "slow_texts": {"type": count, "metavar": "N", "help": "number of texts for a side that emulates bfloat16"},
+    "size": {"choices": ("base", "minilm"), "default": "base", "help": "base = DistilBERT-base with random weights"},
+    "epochs": {"type": count, "default": 20, "metavar": "N", "help": "number of epochs"},
+    "batch_size": {"type": count, "default": 32, "metavar": "N", "help": "texts per batch"},
+    "max_length": {"type": count, "default": 256, "metavar": "N", "help": "tokens per text; longer texts are truncated"},
+    "repeats": {"type": count, "default": 3, "metavar": "N", "help": "runs of each side"},
+    "peers": {"metavar": "NAMES", "help": "libraries to compare with, separated by commas, or none"},
+    "sides": {"type": lambda value: value.split(","), "metavar": "NAMES", "help": "run only these sides, named as in the JSON"},
+    "venvs": {"type": Path, "default": peers.VENVS, "metavar": "DIR", "help": "folder for the peers' virtual environments, "
+              "which are created at first use"},
+}  # fmt: skip
+# Those of a benchmark whose sides all run over the same tokens.
+OF_SIDES = ("data", "size", "batch_size", "max_length", "repeats", "sides", "venvs")
+
+
+def parser(description: str | None, example: str, options: Iterable[str], **defaults: Any) -> argparse.ArgumentParser:
+    """Returns a parser with --work and some of `OPTIONS`.
+
+    Args:
+        options: names of those with their usual defaults.
+        defaults: name -> default of further ones. `peers` are the names to choose from, all of them by default.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, epilog=f"Example: {example}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    for name in ("work", *options, *defaults):
+        settings = {**OPTIONS[name]}
+        if name == "peers":
+            settings |= {"type": names(defaults[name]), "default": ",".join(defaults[name])}
+        elif name in defaults:
+            settings["default"] = defaults[name]
+        parser.add_argument(f"--{name.replace('_', '-')}", **settings)
+    return parser
+
+
 @contextmanager
-def work_folder(given: Path | None):
-    """Gives a folder to work in: the one asked for, or a temporary one that is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="bert_tf-benchmark-")) if given is None else given.absolute()
+def work_folder(asked: Path | None):
+    """Gives a folder to work in: the one that was asked for, or a temporary one that is removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="bert_tf-benchmark-")) if asked is None else asked.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     finally:
-        if given is None:
+        if asked is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -102,87 +118,87 @@ def say(text: str) -> None:
 class Sides:
     """The sides of a benchmark over tokens, in the order in which they are added.
 
-    Where the processor has no bfloat16 products they are emulated and take minutes: such a side runs once, on few texts.
+    On a processor without bfloat16 it is emulated, which takes minutes: such a side runs once, on few texts.
     """
 
     def __init__(self, options: argparse.Namespace, work: Path):
-        say("Making the model and the tokens")
+        say("Preparing the model and the tokens")
         self.options, self.work, self.sides = options, work, {}
-        self.made = peers.ours("model", size=options.size, work=str(work))
+        self.model = peers.ours("model", size=options.size, work=str(work))
         sizes = {name: getattr(options, name) for name in ("texts", "slow_texts", "max_length")}
-        self.counts = peers.ours("tokens", data=options.data, model=self.made["model"], work=str(work), **sizes)
+        self.counts = peers.ours("tokens", data=options.data, model=self.model["model"], work=str(work), **sizes)
 
     def add(self, name: str, peer: str, job: str, precision: str, **settings) -> None:
         slow = precision.endswith("bfloat16") and not native_bfloat16()
         self.sides[name] = (
             peer,
             {
-                "job": job, "precision": precision, "slow": slow, "model": self.made["model"],
+                "job": job, "precision": precision, "slow": slow, "model": self.model["model"],
                 "tokens": str(self.work / ("few.npz" if slow else "all.npz")),
                 "batch_size": self.options.batch_size, "max_length": self.options.max_length, **settings,
             },
         )  # fmt: skip
 
     def run(self, unit: str) -> dict:
-        """Runs them in turn; returns by name the median of `unit` (texts or tokens) per second, and how it was had."""
+        """Runs the sides in turn; returns for each the median of `unit` (texts or tokens) per second and the single runs."""
         chosen = self.options.sides or list(self.sides)
         if unknown := sorted(set(chosen) - set(self.sides)):
-            raise peers.PeerError(f"--sides: no {', '.join(unknown)}; there are: {', '.join(self.sides)}")
+            raise peers.PeerError(f"--sides: unknown: {', '.join(unknown)}. Choose from: {', '.join(self.sides)}")
         runs = in_turn({name: self.sides[name] for name in chosen}, self.options.venvs, self.options.repeats)
-        theirs = {name: of_side[0].pop("versions", None) for name, of_side in runs.items()}
+        versions = {name: side_runs[0].pop("versions", None) for name, side_runs in runs.items()}
         self.versions = {
-            "ours": self.made["versions"],
-            **{n: v for n, v in theirs.items() if v != self.made["versions"]},
+            "ours": self.model["versions"],
+            **{name: of_side for name, of_side in versions.items() if of_side != self.model["versions"]},
         }
         return {
-            name: {**rate(of_side, unit), "emulated": self.sides[name][1]["slow"]} for name, of_side in runs.items()
+            name: {**rate(side_runs, unit), "emulated": self.sides[name][1]["slow"]} for name, side_runs in runs.items()
         }
 
     def sizes(self) -> dict:
-        kept = {name: getattr(self.options, name) for name in ("size", "batch_size", "max_length", "repeats")}
-        return {**kept, **self.counts["all"]}
+        sizes = {name: getattr(self.options, name) for name in ("size", "batch_size", "max_length", "repeats")}
+        return {**sizes, **self.counts["all"]}
 
 
 def in_turn(sides: dict[str, tuple[str, dict]], venvs: Path, repeats: int) -> dict[str, list[dict]]:
-    """Runs every side once, then every side again, so that a machine that slows down slows down all.
+    """Runs every side once, then every side again, so that a machine that slows down slows down all sides.
 
     Args:
-        sides: name to `(peer, settings)`; a side whose settings say `slow` runs once only.
-    Returns: name to the results of its runs; one that fails has a single result, `{"error": ...}`.
+        sides: name -> `(peer, settings)`; a side whose settings say `slow` runs once only.
+    Returns: name -> the results of its runs; a side that fails has a single result, `{"error": ...}`.
     """
     pythons = peers.make_all({peer for peer, _ in sides.values()}, venvs)
-    found: dict[str, list[dict]] = {name: [] for name in sides}
+    results: dict[str, list[dict]] = {name: [] for name in sides}
     for repeat in range(repeats):
         for name, (peer, settings) in sides.items():
-            if repeat and (settings["slow"] or "error" in found[name][0]):
+            if repeat and (settings["slow"] or "error" in results[name][0]):
                 continue
             say(f"{name}, run {repeat + 1} of {1 if settings['slow'] else repeats}")
             try:
-                found[name].append(peers.run(peer, pythons[peer], settings))
+                results[name].append(peers.run(peer, pythons[peer], settings))
             except peers.PeerError as error:
                 say(str(error))
-                found[name] = [{"error": str(error).splitlines()[0]}]
-    return found
+                results[name] = [{"error": str(error).splitlines()[0]}]
+    return results
 
 
 def rate(runs: list[dict], unit: str) -> dict:
-    """Sums up the runs of a side: the median of `unit` (texts or tokens) per second, and each run's."""
+    """Summarises the runs of a side: `unit` (texts or tokens) per second of each run, and their median."""
     if "error" in runs[0]:
         return {f"{unit}_per_s": None, "error": runs[0]["error"]}
-    each = [run[unit] / run["seconds"] for run in runs if run["seconds"] > 0]
-    kept = {name: runs[0][name] for name in ("texts", "tokens", "weights") if name in runs[0]}
+    rates = [run[unit] / run["seconds"] for run in runs if run["seconds"] > 0]
+    shared = {name: runs[0][name] for name in ("texts", "tokens", "weights") if name in runs[0]}
     setup = {"setup_s": round(statistics.median(run["setup_s"] for run in runs), 2)} if "setup_s" in runs[0] else {}
-    median = round(statistics.median(each), 2) if each else None
-    return {f"{unit}_per_s": median, "runs": [round(value, 2) for value in each], **kept, **setup}
+    median = round(statistics.median(rates), 2) if rates else None
+    return {f"{unit}_per_s": median, "runs": [round(value, 2) for value in rates], **shared, **setup}
 
 
 def ratio(ours: float | None, theirs: float | None) -> float | None:
-    """Returns ours / theirs, None where one is missing."""
+    """Returns ours / theirs, None if one of them is missing."""
     return round(ours / theirs, 3) if ours and theirs else None
 
 
 def machine() -> dict:
-    """Describes the machine by what matters for speed, and nothing that tells which one it is."""
+    """Describes what matters for speed on this machine, and nothing that identifies it."""
     flags, model = set(), platform.processor() or platform.machine()
     if (cpuinfo := Path("/proc/cpuinfo")).is_file():
         lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
@@ -199,20 +215,20 @@ def machine() -> dict:
 
 
 def native_bfloat16() -> bool:
-    """Returns whether the processor multiplies bfloat16 itself."""
+    """Returns whether the processor computes in bfloat16 natively."""
     return any(flag in machine()["flags"] for flag in BFLOAT16)
 
 
 def report(benchmark: str, results: dict, versions: dict) -> int:
-    """Prints the one JSON object of a benchmark; returns the exit code, 1 if a side failed."""
+    """Prints the results of a benchmark as one JSON object; returns the exit code, 1 if a side failed."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    found = {"benchmark": benchmark, **results, "versions": versions, "machine": machine(), "date": date}
-    print(json.dumps(found, indent=2))
+    printed = {"benchmark": benchmark, **results, "versions": versions, "machine": machine(), "date": date}
+    print(json.dumps(printed, indent=2))
     return int('"error":' in json.dumps(results))
 
 
 def main(benchmark: Callable[[], int]) -> None:
-    """Runs a benchmark; what stops it is said in a line."""
+    """Runs a benchmark; an error that stops it is printed as one line."""
     try:
         sys.exit(benchmark())
     except peers.PeerError as error:

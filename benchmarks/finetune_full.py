@@ -1,8 +1,8 @@
-"""How many texts a second full fine-tuning takes: DistilBERT-base, every weight trained, on real reviews.
+"""Full fine-tuning in texts per second: DistilBERT-base, every weight trained, on real reviews.
 
-An epoch is timed after a warm-up in which everything is traced. Sides are run in turn and the median is taken. Where the
-processor has no bfloat16 products they are emulated and take minutes: such a side runs once, on few texts with the same
-mix of lengths, and says so. Prints one JSON object; `ratios` are ours over each peer, precision by precision.
+One epoch is timed after a warm-up in which everything is traced. The sides run in turn, and the median counts. On a
+processor without bfloat16 it is emulated, which takes minutes: such a side runs once, on few texts with the same mix of
+lengths, and is marked as emulated. Prints one JSON object; `ratios` are ours over each peer in the same precision.
 """
 
 import common
@@ -17,8 +17,8 @@ def main() -> int:
         for peer in ("ours", *options.peers):
             for precision in SIDES[peer]:
                 sides.add(f"{peer}_{precision}", peer, "step", precision)
-        found = sides.run("texts")
-    rates = {name: side["texts_per_s"] for name, side in found.items()}
+        measured = sides.run("texts")
+    rates = {name: side["texts_per_s"] for name, side in measured.items()}
     results = {
         "texts_per_s": rates,
         "ratios": {
@@ -27,21 +27,20 @@ def main() -> int:
             if not name.startswith("ours")
         },
         "ratio_best_to_best": common.ratio(_best(rates, True), _best(rates, False)),
-        "sides": found,
+        "sides": measured,
         "sizes": sides.sizes(),
     }
     return common.report("finetune_full", results, sides.versions)
 
 
 def _best(rates: dict, ours: bool) -> float | None:
-    """Returns the rate of the fastest of our sides, or of the others."""
+    """Returns the rate of the fastest of our sides, or of the other sides."""
     return max((rate for name, rate in rates.items() if rate and name.startswith("ours") == ours), default=None)
 
 
 def _parser():
-    parser = common.parser(__doc__, "python benchmarks/finetune_full.py --data reviews.csv")
-    common.add_tokens(parser, texts=128, slow_texts=2, peers=[*SIDES][1:])
-    return parser
+    example = "python benchmarks/finetune_full.py --data reviews.csv"
+    return common.parser(__doc__, example, common.OF_SIDES, texts=128, slow_texts=2, peers=[*SIDES][1:])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How many real tokens a second the frozen forward pass takes: one vector a text, over real reviews.
+"""The frozen forward pass in real tokens per second: one vector for each of many real reviews.
 
-Padding does not count: a side that pads more is slower by it. Sides are run in turn and the median is taken. Where the
-processor has no bfloat16 products they are emulated and take minutes: such a side runs once, on few texts with the same
-mix of lengths, and says so. Prints one JSON object; `ratios` are ours over each other side.
+Padding does not count: a side that pads more is slower for it. The sides run in turn, and the median counts. On a
+processor without bfloat16 it is emulated, which takes minutes: such a side runs once, on few texts with the same mix of
+lengths, and is marked as emulated. Prints one JSON object; `ratios` are ours over each other side.
 """
 
 import importlib.util
@@ -23,10 +23,10 @@ def main() -> int:
             sides.add("openvino_by_hand", "ours", "forward_by_hand", precision)
         sides.add("ours_all_tokens", "ours", "forward_all_tokens", precision)
         for peer in options.peers:
-            for theirs in PEERS[peer]:
-                sides.add(f"{peer}_{theirs}", peer, "forward", theirs)
-        found = sides.run("tokens")
-    rates = {name: side["tokens_per_s"] for name, side in found.items()}
+            for peer_precision in PEERS[peer]:
+                sides.add(f"{peer}_{peer_precision}", peer, "forward", peer_precision)
+        measured = sides.run("tokens")
+    rates = {name: side["tokens_per_s"] for name, side in measured.items()}
     ours = max(("ours_keras", "ours_openvino"), key=lambda name: rates.get(name) or 0)
     results = {
         "ours": ours,
@@ -34,17 +34,19 @@ def main() -> int:
         "tokens_per_s": rates,
         "ratios": {name: common.ratio(rates.get(ours), rate) for name, rate in rates.items() if name != ours},
         "ours_openvino_to_openvino_by_hand": common.ratio(rates.get("ours_openvino"), rates.get("openvino_by_hand")),
-        "sides": found,
+        "sides": measured,
         "sizes": sides.sizes(),
     }
     return common.report("forward", results, sides.versions)
 
 
 def _parser():
-    parser = common.parser(__doc__, "python benchmarks/forward.py --data reviews.csv --size minilm")
-    common.add_tokens(parser, texts=512, slow_texts=8, peers=PEERS)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of our sides; if left out, what the processor "
-                        "has")  # fmt: skip
+    example = "python benchmarks/forward.py --data reviews.csv --size minilm"
+    parser = common.parser(__doc__, example, common.OF_SIDES, texts=512, slow_texts=8, peers=PEERS)
+    precisions = ("float32", "bfloat16")
+    parser.add_argument(
+        "--precision", choices=precisions, help="of our sides; default: what the processor has natively"
+    )
     return parser
 
 

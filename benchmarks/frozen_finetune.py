@@ -1,8 +1,8 @@
-"""The student's job: a frozen DistilBERT-base trained for many epochs on some thousand reviews, start to metrics.
+"""A frozen DistilBERT-base trained for many epochs on some thousand reviews, from start to metrics.
 
 Ours is the command `bert-tf finetune`, run twice: with an empty cache (cold), then with another learning rate (warm). A
-peer runs its base in every epoch, so one epoch is timed and multiplied: total = set-up + epochs x epoch. What it traces
-or compiles once counts as set-up. Prints one JSON object; `ratios` says how many times as long the peer takes.
+peer runs its base in every epoch, so one epoch is timed and extrapolated: total = set-up + epochs x epoch. Time spent once
+on tracing or compiling counts as set-up. Prints one JSON object; `ratios` are the peer's time over ours.
 """
 
 import json
@@ -23,41 +23,44 @@ def main() -> int:
     options = _parser().parse_args()
     pythons = peers.make_all(options.peers, options.venvs)
     with common.work_folder(options.work) as work:
-        common.say("Making the model and the texts")
-        made = peers.ours("model", size=options.size, work=str(work))
+        common.say("Preparing the model and the texts")
+        model = peers.ours("model", size=options.size, work=str(work))
         counts = peers.ours(
             "texts", train=options.train, validation=options.validation, train_texts=options.train_texts,
             validation_texts=options.validation_texts, share=options.peer_share, work=str(work),
         )  # fmt: skip
-        ours = _ours(options, made["model"], work)
-        found = {}
+        ours = _ours(options, model["model"], work)
+        peer_results = {}
         for name in options.peers:
             common.say(f"{name}: one epoch over {counts['train_share']} texts")
             try:
-                found[name] = _peer(name, pythons[name], options, made["model"], counts, work)
+                peer_results[name] = _peer(name, pythons[name], options, model["model"], counts, work)
             except peers.PeerError as error:
                 common.say(str(error))
-                found[name] = {"error": str(error).splitlines()[0]}
-    versions = {"ours": made["versions"], **{name: result.pop("versions", None) for name, result in found.items()}}
+                peer_results[name] = {"error": str(error).splitlines()[0]}
+    versions = {
+        "ours": model["versions"],
+        **{name: result.pop("versions", None) for name, result in peer_results.items()},
+    }
     sizes = {
         "size": options.size, "train_texts": counts["train"], "validation_texts": counts["validation"],
         "max_length": options.max_length, "batch_size": options.batch_size, "epochs": options.epochs,
     }  # fmt: skip
-    totals = {name: result.get("total_s") for name, result in found.items()}
+    totals = {name: result.get("total_s") for name, result in peer_results.items()}
     results = {
         "ratios": {name: common.ratio(total, ours["cold_s"]) for name, total in totals.items()},
         "ratios_warm": {name: common.ratio(total, ours["warm_s"]) for name, total in totals.items()},
         "ours": ours,
-        "peers": found,
+        "peers": peer_results,
         "sizes": sizes,
     }
     return common.report("frozen_finetune", results, versions)
 
 
 def _ours(options, model: str, work: Path) -> dict:
-    """Runs the command cold and warm; each time is that of the whole process."""
+    """Runs the command cold and warm; the time is that of the whole process."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        found = {}
+        measured = {}
         for name, learning_rate in (("cold", options.learning_rate), ("warm", 2 * options.learning_rate)):
             common.say(f"bert-tf finetune, {name}: {options.epochs} epochs over {options.train_texts} texts")
             output = Path(folder) / name
@@ -71,16 +74,16 @@ def _ours(options, model: str, work: Path) -> dict:
             environment = {**os.environ, **peers.QUIET, "PYTHONPATH": str(peers.ROOT)}
             started = time.perf_counter()
             done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
-            found[f"{name}_s"] = round(time.perf_counter() - started, 2)
+            measured[f"{name}_s"] = round(time.perf_counter() - started, 2)
             if done.returncode:
                 raise peers.PeerError(f"bert-tf finetune failed.\n{done.stderr.strip()[-2000:]}")
             metrics = json.loads((output / "metrics.json").read_text())
-            found["val_accuracy" if name == "cold" else "val_accuracy_warm"] = round(metrics["val_accuracy"], 4)
-        return {**found, "options": options.ours, "precision": metrics["settings"].get("precision")}
+            measured["val_accuracy" if name == "cold" else "val_accuracy_warm"] = round(metrics["val_accuracy"], 4)
+        return {**measured, "options": options.ours, "precision": metrics["settings"].get("precision")}
 
 
 def _peer(name: str, python: str, options, model: str, counts: dict, work: Path) -> dict:
-    """Times one epoch of a peer and says what all of them would take."""
+    """Times one epoch of a peer and extrapolates to all of them."""
     settings = {
         "job": "finetune", "model": model, "train": str(work / "train_share.csv"),
         "validation": str(work / "validation_share.csv"), "batch_size": options.batch_size,
@@ -111,28 +114,24 @@ def _share(value: str) -> float:
 
 
 def _parser():
-    parser = common.parser(__doc__, "python benchmarks/frozen_finetune.py --train train.csv --validation test.csv")
-    data = {"type": common.texts_file, "metavar": "FILE", "required": True}
-    parser.add_argument("--train", **data, help="labelled texts to train on")
-    parser.add_argument("--validation", **data, help="labelled texts to measure accuracy on")
-    parser.add_argument("--train-texts", type=common.count, default=2000, metavar="N", help="how many of them")
-    parser.add_argument("--validation-texts", type=common.count, default=500, metavar="N", help="how many of them")
-    parser.add_argument(
-        "--size", choices=("base", "minilm"), default="base", help="base = DistilBERT-base, random weights"
-    )
-    parser.add_argument("--epochs", type=common.count, default=20, metavar="N", help="epochs of the whole job")
-    parser.add_argument("--batch-size", type=common.count, default=32, metavar="N", help="texts a step")
-    parser.add_argument(
-        "--max-length", type=common.count, default=256, metavar="N", help="tokens; longer texts are cut"
-    )
+    example = "python benchmarks/frozen_finetune.py --train train.csv --validation test.csv"
+    shared = [
+        "train",
+        "validation",
+        "train_texts",
+        "validation_texts",
+        "size",
+        "epochs",
+        "batch_size",
+        "max_length",
+        "venvs",
+    ]
+    parser = common.parser(__doc__, example, shared, peers=PEERS)
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="R", help="of Adam")
-    parser.add_argument("--peers", type=common.names(PEERS), default=",".join(PEERS), metavar="NAMES", help="whom to "
-                        "compare with, separated by commas, or none")  # fmt: skip
-    parser.add_argument("--peer-share", type=_share, default=1.0, metavar="S", help="share of the texts that a peer's "
-                        "epoch is timed on, with the same mix of lengths; its time is scaled up")  # fmt: skip
+    parser.add_argument("--peer-share", type=_share, default=1.0, metavar="S", help="share of the texts that a peer's epoch is "
+                        "timed on, with the same mix of lengths; its time is scaled up")  # fmt: skip
     parser.add_argument("--ours", type=str.split, default=[], metavar="OPTIONS", help="more options for bert-tf finetune, "
                         "for example --ours='--precision float32'")  # fmt: skip
-    common.add_venvs(parser)
     return parser
 
 

@@ -1,7 +1,7 @@
-"""What a search costs: many trials against one fine-tuning run of the same epochs, both with an empty cache of features.
+"""The cost of a search: many trials against one fine-tuning run of as many epochs, both with an empty cache of features.
 
-Whole commands, from the start of Python to the saved model, in turn. Then the search's best validation loss beside what
-finetune reaches with each of some learning rates. Prints one JSON object.
+Whole commands run in turn, from the start of Python to the saved model. Then the best validation loss of the search is
+compared with that of finetune at several learning rates. Prints one JSON object.
 """
 
 import csv
@@ -25,10 +25,8 @@ def main() -> int:
     with common.work_folder(options.work) as work:
         data = []
         for name in ("train", "validation"):
-            data += [
-                f"--{name}",
-                _some(getattr(options, name), getattr(options, f"{name}_texts"), work / f"{name}.csv"),
-            ]
+            texts = _sample(getattr(options, name), getattr(options, f"{name}_texts"), work / f"{name}.csv")
+            data += [f"--{name}", texts]
         job = [*data, "--checkpoint", options.checkpoint, "--epochs", str(options.epochs), "--no-report"]
         sides = {"finetune": ["finetune", *job], "search": ["search", *job, "--max-trials", str(options.max_trials)]}
         seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -40,7 +38,7 @@ def main() -> int:
         best = json.loads((work / "search/best.json").read_text())
         losses = {}
         for rate in options.learning_rates:
-            common.say(f"finetune at a learning rate of {rate}")
+            common.say(f"finetune with learning rate {rate}")
             _run(["finetune", *job, "--learning-rate", rate], work, "rate")
             losses[rate] = json.loads((work / "rate/metrics.json").read_text())["val_loss"]
         medians = {name: round(statistics.median(times), 1) for name, times in seconds.items()}
@@ -57,8 +55,8 @@ def main() -> int:
     return common.report("search", results, {"ours": best["versions"]})
 
 
-def _some(file: str, count: int, into: Path) -> str:
-    """Writes the first `count` texts after a seeded shuffle; returns the file's name."""
+def _sample(file: str, count: int, into: Path) -> str:
+    """Writes the first `count` texts after a seeded shuffle; returns the name of the file."""
     examples = read_examples(file)
     rows = [(text, examples.label_names[label]) for text, label in zip(examples.texts, examples.labels, strict=True)]
     random.Random(0).shuffle(rows)
@@ -68,7 +66,7 @@ def _some(file: str, count: int, into: Path) -> str:
 
 
 def _run(command: list[str], work: Path, name: str) -> float:
-    """Runs a command of bert-tf; returns its seconds."""
+    """Runs a command of bert-tf; returns the seconds it took."""
     folders = ["--output-dir", str(work / name), "--overwrite", "--cache-dir", str(work / "cache")]
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "bert_tf.cli", *command, *folders], capture_output=True, text=True)
@@ -82,16 +80,13 @@ def _megabytes(folder: Path) -> float:
 
 
 def _parser():
-    parser = common.parser(__doc__, "python benchmarks/search.py --train train.csv --validation test.csv")
-    for name, count in (("train", 2000), ("validation", 500)):
-        parser.add_argument(f"--{name}", type=common.texts_file, required=True, metavar="FILE", help="labelled texts")
-        parser.add_argument(f"--{name}-texts", type=common.count, default=count, metavar="N", help="how many of them")
-    parser.add_argument("--checkpoint", default="minilm", metavar="NAME", help="what to start from")
-    parser.add_argument("--epochs", type=common.count, default=20, metavar="N", help="the most epochs")
+    example = "python benchmarks/search.py --train train.csv --validation test.csv"
+    shared = ["train", "validation", "train_texts", "validation_texts", "epochs", "repeats"]
+    parser = common.parser(__doc__, example, shared)
+    parser.add_argument("--checkpoint", default="minilm", metavar="NAME", help="checkpoint to start from")
     parser.add_argument("--max-trials", type=common.count, default=30, metavar="N", help="trials of the search")
     parser.add_argument("--learning-rates", type=lambda value: value.split(","), default="1e-4,3e-4,1e-3,3e-3",
                         metavar="R,R,...", help="of finetune, to compare the loss with")  # fmt: skip
-    parser.add_argument("--repeats", type=common.count, default=3, metavar="N", help="runs of each side")
     return parser
 
 

@@ -1,6 +1,6 @@
-"""Fine-tunes a frozen DistilBERT on product reviews: the whole job in explicit Keras.
+"""Trains a classifier on a frozen DistilBERT: the whole job in plain Keras, on product reviews.
 
-python examples/finetune_reviews.py                                # the reviews that ship with bert_tf
+python examples/finetune_reviews.py                                # the reviews included in bert_tf
 python examples/finetune_reviews.py --train my.csv --checkpoint distilbert-base-uncased
 """
 
@@ -11,26 +11,20 @@ import keras
 import bert_tf
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--train", help="a .csv with text and label columns; default: the reviews that ship with bert_tf")
-parser.add_argument("--checkpoint", default="minilm", help="a folder or a name on the Hugging Face hub")
+parser.add_argument("--train", help="a .csv with text and label columns; default: the reviews included in bert_tf")
+parser.add_argument("--checkpoint", default="minilm", help="a folder or a model name on the Hugging Face Hub")
 parser.add_argument("--epochs", type=int, default=3)
-parser.add_argument("--texts", type=int, help="use only so many training texts, for a quick look")
 options = parser.parse_args()
 
-# Reviews: texts, labels 0 and 1, and the labels' names.
+# Texts, labels 0 and 1, and the names of the labels.
 train, validation = bert_tf.read_examples(options.train).split(0.2, seed=0) if options.train else bert_tf.demo_reviews()
-if options.texts:
-    train, validation = (
-        train.take(range(len(train))[: options.texts]),
-        validation.take(range(len(validation))[: options.texts // 4]),
-    )
 
-# Token ids, cut at 256.
+# Token ids, at most 256 per text.
 tokenizer = bert_tf.load_tokenizer(options.checkpoint)
 train_tokens = bert_tf.tokenize(train.texts, tokenizer, max_length=256)
 validation_tokens = bert_tf.tokenize(validation.texts, tokenizer, max_length=256)
 
-# The model, its base frozen: only the head learns.
+# The base is frozen: only the head is trained.
 keras.utils.set_random_seed(0)
 model = bert_tf.TFAutoModelForSequenceClassification.from_pretrained(
     options.checkpoint, id2label=dict(enumerate(train.label_names))
@@ -46,10 +40,10 @@ model.fit(
     callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
 )
 
-# A Hugging Face folder: transformers reads it too.
+# The folder has the format of Hugging Face: transformers can read it too.
 model.save_pretrained("reviews-model")
 tokenizer.save_pretrained("reviews-model")
 texts = ["Broke after a week and nobody answers my mails.", "Really happy with it, great value."]
-found = bert_tf.predict(model, texts, tokenizer)
-for text, label, score in zip(texts, found.labels, found.scores, strict=True):
+predicted = bert_tf.predict(model, texts, tokenizer)
+for text, label, score in zip(texts, predicted.labels, predicted.scores, strict=True):
     print(f"{label} ({score:.2f}): {text}")

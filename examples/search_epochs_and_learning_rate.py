@@ -1,6 +1,6 @@
-"""Searches the learning rate, the batch size and the number of epochs with KerasTuner, on features computed once.
+"""Searches for learning rate, batch size and number of epochs with KerasTuner; features are computed only once.
 
-python examples/search_epochs_and_learning_rate.py                     # the reviews that ship with bert_tf
+python examples/search_epochs_and_learning_rate.py                     # the reviews included in bert_tf
 python examples/search_epochs_and_learning_rate.py --train my.csv --checkpoint distilbert-base-uncased
 """
 
@@ -11,21 +11,15 @@ import keras_tuner
 import bert_tf
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--train", help="a .csv with text and label columns; default: the reviews that ship with bert_tf")
-parser.add_argument("--checkpoint", default="minilm", help="a folder or a name on the Hugging Face hub")
+parser.add_argument("--train", help="a .csv with text and label columns; default: the reviews included in bert_tf")
+parser.add_argument("--checkpoint", default="minilm", help="a folder or a model name on the Hugging Face Hub")
 parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--trials", type=int, default=10)
-parser.add_argument("--texts", type=int, help="use only so many training texts, for a quick look")
 options = parser.parse_args()
 
 train, validation = bert_tf.read_examples(options.train).split(0.2, seed=0) if options.train else bert_tf.demo_reviews()
-if options.texts:
-    train, validation = (
-        train.take(range(len(train))[: options.texts]),
-        validation.take(range(len(validation))[: options.texts // 4]),
-    )
 
-# What may differ between trials: a pair is a range, a list a choice. Epochs are read off each trial's curve.
+# The search space: a pair is a range, a list a choice. The best epoch is read off the curve of each trial.
 hypermodel = bert_tf.ClassifierHyperModel(
     train,
     validation,
@@ -48,11 +42,11 @@ tuner.search(verbose=0)
 
 for trial in tuner.oracle.get_best_trials(3):
     values = trial.hyperparameters.values
-    print(f"val_loss {trial.score:.3f} at epoch {trial.best_step + 1}: learning rate {values['learning_rate']:.2g}, "
-          f"batch size {values['batch_size']}")  # fmt: skip
+    rate, size = values["learning_rate"], values["batch_size"]
+    print(f"val_loss {trial.score:.3f} at epoch {trial.best_step + 1}: learning rate {rate:.2g}, batch size {size}")
 
-# The best trial's weights, at its best epoch.
+# The model of the best trial, with the weights of its best epoch.
 model = tuner.get_best_models()[0]
-found = bert_tf.predict(model, list(validation.texts), hypermodel.job.tokenizer)
-right = sum(label == validation.label_names[i] for label, i in zip(found.labels, validation.labels, strict=True))
+predicted = bert_tf.predict(model, list(validation.texts), hypermodel.job.tokenizer)
+right = sum(label == validation.label_names[i] for label, i in zip(predicted.labels, validation.labels, strict=True))
 print(f"validation accuracy {right / len(validation):.3f}")

@@ -1,4 +1,4 @@
-"""Trains the top 0, 1, 2, ... layers of the base and shows what each gives: accuracy, overfitting, time.
+"""Trains the top 0, 1, 2, ... layers of the base and compares accuracy, overfitting and time.
 
 python examples/unfreeze_top_layers.py --layers 0 1 2 all
 """
@@ -8,19 +8,13 @@ import argparse
 import bert_tf
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--train", help="a .csv with text and label columns; default: the reviews that ship with bert_tf")
-parser.add_argument("--checkpoint", default="minilm", help="a folder or a name on the Hugging Face hub")
-parser.add_argument("--layers", nargs="+", default=["0", "2"], help="how many top layers to train, or all")
+parser.add_argument("--train", help="a .csv with text and label columns; default: the reviews included in bert_tf")
+parser.add_argument("--checkpoint", default="minilm", help="a folder or a model name on the Hugging Face Hub")
+parser.add_argument("--layers", nargs="+", default=["0", "2"], help="numbers of top layers to train, or all")
 parser.add_argument("--epochs", type=int, default=3)
-parser.add_argument("--texts", type=int, help="use only so many training texts, for a quick look")
 options = parser.parse_args()
 
 train, validation = bert_tf.read_examples(options.train).split(0.2, seed=0) if options.train else bert_tf.demo_reviews()
-if options.texts:
-    train, validation = (
-        train.take(range(len(train))[: options.texts]),
-        validation.take(range(len(validation))[: options.texts // 4]),
-    )
 
 rows = []
 for layers in options.layers:

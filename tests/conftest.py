@@ -79,9 +79,9 @@ def tiny(minilm, tmp_path_factory) -> Path:
     return folder / "base"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reviews() -> dict:
-    """Twenty-four short reviews of two classes, of many lengths."""
+    """Twenty-four short reviews of two classes, of many lengths. Shared by all tests: copy before changing."""
     good = ["good", "really good and sturdy", "lovely thing, works well every day", "great, would buy it again"] * 3
     bad = ["bad", "really bad and flimsy", "awful thing, broke down the first day", "poor, went straight back"] * 3
     return {"text": good + bad, "label": ["positive"] * 12 + ["negative"] * 12}

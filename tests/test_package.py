@@ -38,9 +38,10 @@ def test_examples_run(name, says, tiny, tmp_path, monkeypatch, capsys):
     example = ROOT / "examples" / name
     assert len(example.read_text().splitlines()) < 60
     monkeypatch.chdir(tmp_path)
-    texts = ["--epochs", "1", "--texts", "24", "--checkpoint", str(tiny)]
+    small = [part.take(range(24)) for part in bert_tf.demo_reviews()]
+    monkeypatch.setitem(vars(bert_tf), "demo_reviews", lambda: small)
     trials = ["--trials", "2"] if "search" in name else []
-    monkeypatch.setattr(sys, "argv", [name, *texts, *trials])
+    monkeypatch.setattr(sys, "argv", [name, "--epochs", "1", "--checkpoint", str(tiny), *trials])
     runpy.run_path(str(example), run_name="__main__")
     assert says in capsys.readouterr().out
 

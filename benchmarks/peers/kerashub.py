@@ -1,4 +1,4 @@
-"""The KerasHub side, as it comes: texts padded to `max_length`, weights random, on whose values speed does not depend."""
+"""The KerasHub side with its defaults: texts padded to `max_length`, and random weights, which have no influence on speed."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def finetune(settings: dict) -> dict:
 
 
 def whole_batches(settings: dict) -> tuple[dict, np.ndarray, int, int]:
-    """Returns inputs of whole batches alone (another size is compiled anew), their labels, batch size and real tokens."""
+    """Returns the inputs of full batches only (another size compiles again), their labels, batch size and real tokens."""
     rows, labels = read_tokens(settings["tokens"])
     size = min(settings["batch_size"], len(rows))
     rows = rows[: len(rows) // size * size]
@@ -56,7 +56,7 @@ def whole_batches(settings: dict) -> tuple[dict, np.ndarray, int, int]:
 
 
 def forward(settings: dict) -> dict:
-    """The first token's vector of each text."""
+    """The vector of the first token of each text."""
     inputs, _, size, tokens = whole_batches(settings)
     model, count = backbone(settings, settings["precision"]), len(inputs["token_ids"])
     model.compile()
@@ -71,7 +71,7 @@ def forward(settings: dict) -> dict:
 
 
 def step(settings: dict) -> dict:
-    """One epoch of training everything."""
+    """One epoch of training all weights."""
     inputs, labels, size, tokens = whole_batches(settings)
     model = classifier(backbone(settings, settings["precision"]), labels, 5e-5)
 

@@ -1,4 +1,4 @@
-"""Our side: what the benchmarks measure of bert_tf, and the models, texts and tokens that every side is given."""
+"""Our side: what the benchmarks measure of bert_tf, and the models, texts and tokens that all sides use."""
 
 import csv
 import itertools
@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 from shared import BatchClock, by_length, main, padded, read_tokens, timed, warm_up
 
-PROBE = 16  # what a call takes before the first number comes is measured on every 16th text
+PROBE = 16  # the set-up time of a call is measured on every 16th text
 
 
-# What the sides are given
+# What all sides use
 
 
-def plainly(job):
-    """Makes a job say what is wrong with its input in a line, as the command line does, and not by a traceback."""
+def without_traceback(job):
+    """Lets a job report wrong input in one line, as the command line does."""
 
     def run(settings: dict) -> dict:
         try:
             return job(settings)
         except ImportError as error:
-            sys.exit(f"{error}. Run this with the Python that bert_tf is installed in.")
+            sys.exit(f"{error}. Run this with the Python in which bert_tf is installed.")
         except (ValueError, OSError) as error:
             sys.exit(str(error))
 
@@ -33,15 +33,15 @@ def plainly(job):
 
 
 def model(settings: dict) -> dict:
-    """Makes the checkpoint of a size: "minilm", or "base" = DistilBERT-base with random weights; speed is the same."""
+    """Prepares a checkpoint: "minilm", or "base" = DistilBERT-base with random weights, which have no influence on speed."""
     import keras
     import transformers
 
     import bert_tf
-    from bert_tf import checkpoint
+    from bert_tf.checkpoints import locate
 
     if settings["size"] == "minilm":
-        return {"model": str(checkpoint.minilm())}
+        return {"model": str(locate.minilm())}
     folder = Path(settings["work"]) / "distilbert-base-random"
     tokenizer = bert_tf.load_tokenizer("minilm")
     config = transformers.DistilBertConfig()
@@ -58,18 +58,18 @@ def model(settings: dict) -> dict:
 
 
 def sample(file: str, count: int):
-    """Returns the first `count` texts after a seeded shuffle, and their labels' names."""
+    """Returns the first `count` texts after a seeded shuffle, and the names of their labels."""
     import bert_tf
 
     examples = bert_tf.read_examples(file)
     if count > len(examples):
-        raise ValueError(f"{file}: has {len(examples)} texts. Asked for: {count}")
+        raise ValueError(f"{file}: has {len(examples)} texts, fewer than the {count} asked for.")
     chosen, texts = np.random.default_rng(0).permutation(len(examples))[:count], list(examples.texts)
     return [texts[i] for i in chosen], [examples.label_names[examples.labels[i]] for i in chosen]
 
 
 def texts(settings: dict) -> dict:
-    """Writes the training and validation texts, and of each a share with the same mix of lengths for the peers."""
+    """Writes the training and validation texts, and for the peers a share of each with the same mix of lengths."""
     counts = {}
     for part in ("train", "validation"):
         rows = list(zip(*sample(settings[part], settings[f"{part}_texts"]), strict=True))
@@ -84,11 +84,11 @@ def texts(settings: dict) -> dict:
 
 
 def tokens(settings: dict) -> dict:
-    """Writes the tokens of some texts, and of every k-th by length for what would take hours on all of them."""
+    """Writes the tokens of some texts, and of every k-th by length for the sides that are too slow for all of them."""
     import bert_tf
 
-    found, labels = sample(settings["data"], settings["texts"])
-    rows = bert_tf.tokenize(found, bert_tf.load_tokenizer(settings["model"]), settings["max_length"])
+    chosen_texts, labels = sample(settings["data"], settings["texts"])
+    rows = bert_tf.tokenize(chosen_texts, bert_tf.load_tokenizer(settings["model"]), settings["max_length"])
     labels = np.unique(labels, return_inverse=True)[1]
     order, few = np.argsort(rows.lengths, kind="stable"), min(settings["slow_texts"], len(rows))
     counts = {}
@@ -112,7 +112,7 @@ def policy(settings: dict) -> str:
 
 
 def as_tokens(rows):
-    from bert_tf.tokenizer import Tokens
+    from bert_tf.data.tokenizer import Tokens
 
     return Tokens(np.concatenate(rows).astype("int32"), np.cumsum([len(row) for row in rows]))
 
@@ -127,33 +127,33 @@ def frozen_encoder(settings: dict):
     return model.encoder
 
 
-def extract(encoder, tokens, settings: dict, **options) -> float:
-    """Returns the seconds of one call, all that belongs to it included."""
-    from bert_tf import features
+def seconds_of_extract(encoder, tokens, settings: dict, **options) -> float:
+    """Returns the seconds of one call, including its set-up."""
+    from bert_tf.features.extraction import extract
 
-    return timed(lambda: features.extract(encoder, tokens, engine=settings["engine"], progress=False, **options))
+    return timed(lambda: extract(encoder, tokens, engine=settings["engine"], progress=False, **options))
 
 
 def forward(settings: dict) -> dict:
-    """The first token's vector of each text, by `bert_tf.features`.
+    """The vector of the first token of each text, by `bert_tf.features`.
 
-    A call compiles, or exports to another engine, before it computes. That is reported as `setup_s`: the rate comes from
-    the difference between a call for all texts and one for every 16th.
+    A call compiles, or exports to another engine, before it computes. This is reported as `setup_s`: the rate is computed
+    from the difference between a call for all texts and one for every 16th.
     """
     rows, _ = read_tokens(settings["tokens"])
     encoder = frozen_encoder(settings)
     probe = sorted(rows, key=len)[PROBE // 2 :: PROBE] or rows[:1]
-    few = extract(encoder, as_tokens(probe), settings, cache="memory")
-    everything = extract(encoder, as_tokens(rows), settings, cache="memory")
+    few = seconds_of_extract(encoder, as_tokens(probe), settings, cache="memory")
+    everything = seconds_of_extract(encoder, as_tokens(rows), settings, cache="memory")
     tokens = sum(map(len, rows))
     rate = (everything - few) / (tokens - sum(map(len, probe)))
     return {"seconds": rate * tokens, "tokens": tokens, "texts": len(rows), "setup_s": everything - rate * tokens}
 
 
 def forward_all_tokens(settings: dict) -> dict:
-    """The plain encoder over every token, as a model with another head would run it."""
+    """The plain encoder over all tokens, as a model with another head would run it."""
     import bert_tf
-    from bert_tf import hardware, pipeline
+    from bert_tf import hardware
 
     rows, _ = read_tokens(settings["tokens"])
     model = bert_tf.TFDistilBertModel.from_pretrained(settings["model"], dtype=policy(settings))
@@ -161,7 +161,7 @@ def forward_all_tokens(settings: dict) -> dict:
 
     def run(rows, size):
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        for batch in pipeline.batches(as_tokens([rows[i] for i in order]), batch_size=size):
+        for batch in bert_tf.batches(as_tokens([rows[i] for i in order]), batch_size=size):
             np.asarray(model.predict_on_batch(batch).last_hidden_state[:, 0])
 
     for chosen in warm_up(rows, settings["batch_size"]):
@@ -171,7 +171,7 @@ def forward_all_tokens(settings: dict) -> dict:
 
 
 def forward_by_hand(settings: dict) -> dict:
-    """OpenVINO by hand: the same encoder exported by Keras, on batches of like length, with nothing of ours around it."""
+    """OpenVINO by hand: the same encoder exported by Keras, on batches of similar length, without any code of ours."""
     import keras
     import openvino
 
@@ -191,7 +191,7 @@ def forward_by_hand(settings: dict) -> dict:
         hint = {"float32": "f32", "bfloat16": "bf16"}[settings["precision"]]
         options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if hasattr(os, "sched_getaffinity"):
-            options["INFERENCE_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))  # by default it leaves some idle
+            options["INFERENCE_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))  # the default leaves some idle
         compiled = openvino.Core().compile_model(f"{folder}/plain.xml", "CPU", options)
 
     def run(batches):
@@ -205,7 +205,7 @@ def forward_by_hand(settings: dict) -> dict:
 
 
 def step(settings: dict) -> dict:
-    """One epoch of training everything."""
+    """One epoch of training all weights."""
     import keras
 
     import bert_tf
@@ -232,19 +232,19 @@ def step(settings: dict) -> dict:
 
 
 def memory(settings: dict) -> dict:
-    """Features of many texts into a cache on disk: the most memory this process had, and the seconds per token.
+    """Features of many texts in a cache on disk: the peak memory of this process, and the seconds per token.
 
-    The texts are those of a file over and over, each with a number before it, so that no two are the same.
+    The texts of a file are repeated, with a number before each so that no two are the same.
     """
     import bert_tf
 
     tokenizer, encoder = bert_tf.load_tokenizer(settings["model"]), frozen_encoder(settings)
-    known = itertools.cycle([*bert_tf.read_examples(settings["data"], labelled=False).texts])
-    numbered = (f"{i} {next(known)}" for i in itertools.count())
+    repeated = itertools.cycle([*bert_tf.read_examples(settings["data"], labelled=False).texts])
+    numbered = (f"{i} {next(repeated)}" for i in itertools.count())
 
     def measured(count, cache_dir):
         tokens = bert_tf.tokenize(itertools.islice(numbered, count), tokenizer, settings["max_length"])
-        return extract(encoder, tokens, settings, cache_dir=cache_dir), len(tokens.ids)
+        return seconds_of_extract(encoder, tokens, settings, cache_dir=cache_dir), len(tokens.ids)
 
     with tempfile.TemporaryDirectory(dir=settings["work"]) as folder:
         few, few_tokens = measured(settings["probe"], f"{folder}/probe")
@@ -261,12 +261,12 @@ def memory(settings: dict) -> dict:
 
 
 main(
-    model=plainly(model),
-    texts=plainly(texts),
-    tokens=plainly(tokens),
+    model=without_traceback(model),
+    texts=without_traceback(texts),
+    tokens=without_traceback(tokens),
     forward=forward,
     forward_all_tokens=forward_all_tokens,
     forward_by_hand=forward_by_hand,
     step=step,
-    memory=plainly(memory),
+    memory=without_traceback(memory),
 )

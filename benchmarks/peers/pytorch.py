@@ -13,7 +13,7 @@ def tensors(rows) -> dict[str, torch.Tensor]:
 
 
 def finetune(settings: dict) -> dict:
-    """One epoch of a frozen base: the head alone is trained, the base runs in every step."""
+    """One epoch of a frozen base: only the head is trained, the base runs in every step."""
     torch.manual_seed(0)
     size, clock = settings["batch_size"], BatchClock()
     tokenizer = AutoTokenizer.from_pretrained(settings["model"])
@@ -47,7 +47,7 @@ def finetune(settings: dict) -> dict:
 
 
 def forward(settings: dict) -> dict:
-    """The first token's vector of each text, texts of like length together."""
+    """The vector of the first token of each text, with texts of similar length together."""
     rows, _ = read_tokens(settings["tokens"])
     dtype = getattr(torch, settings["precision"])
     model = AutoModel.from_pretrained(settings["model"], dtype=dtype).eval()
@@ -62,7 +62,7 @@ def forward(settings: dict) -> dict:
 
 
 def step(settings: dict) -> dict:
-    """One epoch of training everything, in float32 or with autocast to bfloat16."""
+    """One epoch of training all weights, in float32 or with autocast to bfloat16."""
     torch.manual_seed(0)
     rows, labels = read_tokens(settings["tokens"])
     model = AutoModelForSequenceClassification.from_pretrained(

@@ -1,4 +1,4 @@
-"""What the sides share. It runs in every environment: standard library and NumPy alone."""
+"""Shared by the sides. It runs in every environment, with the standard library and NumPy only."""
 
 import csv
 import importlib.metadata
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def main(**jobs: Callable[[dict], dict]) -> None:
-    """Runs the job that the argument names and prints its result, with versions, as a line of JSON."""
+    """Runs the job named in the argument and prints its result, with versions, as one line of JSON."""
     settings = json.loads(sys.argv[1])
     result = jobs[settings["job"]](settings)
     result["versions"] = {"python": sys.version.split()[0]}
@@ -51,7 +51,7 @@ def read_tokens(file: str) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def padded(rows: Sequence[np.ndarray], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `(input_ids, attention_mask)`, int64 `(B, T)`, T being the longest row's or `length`."""
+    """Returns `(input_ids, attention_mask)`, int64 `(B, T)`, where T is `length` or that of the longest row."""
     ids = np.zeros((len(rows), length or max(map(len, rows))), "int64")
     mask = np.zeros_like(ids)
     for i, row in enumerate(rows):
@@ -60,13 +60,13 @@ def padded(rows: Sequence[np.ndarray], length: int | None = None) -> tuple[np.nd
 
 
 def by_length(rows: Sequence[np.ndarray], batch_size: int) -> list[np.ndarray]:
-    """Returns batches of like length, as indices."""
+    """Returns batches of texts of similar length, as indices."""
     order = np.argsort([len(row) for row in rows], kind="stable")
     return np.split(order, range(batch_size, len(order), batch_size))
 
 
 def warm_up(rows: Sequence[np.ndarray], batch_size: int) -> list[np.ndarray]:
-    """Returns two small batches of different shapes, as indices: after them nothing is traced any more."""
+    """Returns two small batches of different shapes, as indices: after them no tracing is left to do."""
     order = np.argsort([len(row) for row in rows], kind="stable")
     size = max(1, min(batch_size, len(order)) // 8)
     return [order[:size], order[len(order) // 2 :][: 2 * size]]
@@ -79,7 +79,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 class BatchClock:
-    """The time each batch takes, from the end of the one before: what feeds the model is in it."""
+    """The time of each batch from the end of the one before, so that the input pipeline is included."""
 
     def __init__(self):
         self.seconds: dict[str, list[float]] = {"train": [], "validation": []}
@@ -94,7 +94,7 @@ class BatchClock:
         self.last = now
 
     def callback(self, base: type) -> object:
-        """Returns a Keras callback, of Keras 3 or 2 by its `base` class, that keeps this clock."""
+        """Returns a Keras callback that runs this clock; its `base` class is that of Keras 3 or 2."""
 
         class Callback(base):  # type: ignore[misc]
             on_epoch_begin = staticmethod(lambda *_, **__: self.start())
@@ -104,16 +104,16 @@ class BatchClock:
         return Callback()
 
     def result(self, texts: int, validation_texts: int, batch_size: int) -> dict:
-        """Returns what an epoch takes again and again, and what it took once."""
+        """Returns the seconds that recur in every epoch, and those spent once."""
         train, once = split(self.seconds["train"], texts, batch_size)
         validation, once_more = split(self.seconds["validation"], validation_texts, batch_size)
         return {"train_s": train, "validation_s": validation, "once_s": once + once_more}
 
 
 def split(seconds: Sequence[float], texts: int, batch_size: int) -> tuple[float, float]:
-    """Splits the times of the batches of a pass into what recurs in each pass and what is spent once.
+    """Splits the seconds of one pass into those that recur in every pass and those spent once.
 
-    Tracing and compiling fall into the first batch of each size; what it takes beyond the median is counted as once.
+    Tracing and compiling happen in the first batch of each size; its time beyond the median counts as spent once.
     """
     sizes = [min(batch_size, texts - start) for start in range(0, texts, batch_size)]
     median = statistics.median(s / n for s, n in zip(seconds, sizes, strict=True))

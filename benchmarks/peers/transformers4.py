@@ -1,4 +1,4 @@
-"""The transformers 4 side: its TensorFlow classes on Keras 2, batches padded to their longest text by its data collator."""
+"""The transformers 4 side: its TensorFlow classes on Keras 2, batches padded to their longest text by their data collator."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,7 @@ from transformers.modeling_tf_pytorch_utils import load_pytorch_state_dict_in_tf
 
 
 def pretrained(folder: str, **options) -> tf_keras.Model:
-    """What `from_pretrained` does; in 4.57.6 it fails on safetensors with PyTorch's names, iterating over an open file."""
+    """As `from_pretrained`, which in 4.57.6 fails on safetensors with PyTorch names: it iterates over an open file."""
     model = TFAutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(folder, **options))
     model.build_in_name_scope()
     with safe_open(f"{folder}/model.safetensors", framework="tf") as file:
@@ -19,14 +19,14 @@ def pretrained(folder: str, **options) -> tf_keras.Model:
 
 
 def finetune(settings: dict) -> dict:
-    """One epoch of a frozen base: the head alone is trained, the base runs in every step."""
+    """One epoch of a frozen base: only the head is trained, the base runs in every step."""
     tf_keras.utils.set_random_seed(0)
     size, clock = settings["batch_size"], BatchClock()
     tokenizer = AutoTokenizer.from_pretrained(settings["model"])
     collate = DataCollatorWithPadding(tokenizer, return_tensors="np")
 
     def read(file, shuffle):
-        """What `prepare_tf_dataset` makes, without the package `datasets` that it needs."""
+        """As `prepare_tf_dataset`, which needs the package `datasets`."""
         texts, labels = read_texts(file)
         rows = tokenizer(texts, truncation=True, max_length=settings["max_length"])
         rows = [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in rows["input_ids"]]

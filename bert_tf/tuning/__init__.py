@@ -1,1 +1,1 @@
-"""Many training runs: KerasTuner searches over one set of features."""
+"""Hyperparameter search: many training runs with KerasTuner over one set of features."""

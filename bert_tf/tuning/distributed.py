@@ -1,42 +1,74 @@
-"""A search by several processes: chief, workers and their heartbeats."""
+"""A search's loop over trials, run by one process or shared: a chief hands out trials, workers run them and send heartbeats."""
 
 import contextlib
 import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import keras_tuner
+from keras_tuner.src import config
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-LEASE = 60.0  # seconds without a sign of life after which a worker is taken for dead
-
-
-BEAT = 1.0  # seconds between signs of life
-
-
+LEASE = 60.0  # seconds without a heartbeat after which a worker counts as dead
+HEARTBEAT = 1.0  # seconds between heartbeats
 CHIEF_TIMEOUT = 300  # seconds that a worker waits for its chief
 
 
-# Chief and workers
+class SearchTuner(keras_tuner.Tuner):
+    """KerasTuner's loop over trials, with shared models, files written by the oracle alone, and heartbeats."""
+
+    _waiting = False
+    _heartbeat: "Heartbeat | None" = None
+
+    def _try_run_and_update_trial(self, trial, *args, **kwargs):
+        debug, config.DEBUG = config.DEBUG, False  # else it prints the stack trace of every trial that fails
+        try:
+            super()._try_run_and_update_trial(trial, *args, **kwargs)
+        finally:
+            config.DEBUG = debug
+
+    def _try_build(self, hp):
+        return self.hypermodel.build(hp)  # KerasTuner would clear Keras' session and with it what trials share
+
+    def save(self):
+        if not self._is_worker():
+            self.oracle.save()
+
+    def pre_create_trial(self):
+        if self._waiting:  # the last request gave no trial: others are still running
+            time.sleep(0.5)
+        self._waiting = True
+
+    def on_trial_begin(self, trial):
+        self._waiting = False
+        if self._is_worker():
+            self._heartbeat = Heartbeat(self.oracle, trial.trial_id)
+
+    def on_trial_end(self, trial):
+        if self._heartbeat:
+            self._heartbeat.stop()
+            self._heartbeat = None
+        super().on_trial_end(trial)
 
 
 class _Servicer(oracle_chief.OracleServicer):
-    """Answers workers; that one asks for the trial it runs is its sign of life."""
+    """Answers workers. A worker that asks for the trial it runs is alive: this is its heartbeat."""
 
     def GetTrial(self, request, context):  # noqa: N802
-        self.oracle.heard(request.trial_id)
+        self.oracle.heartbeat(request.trial_id)
         return super().GetTrial(request, context)
 
 
-def serve(oracle, address: str, done: Callable[[], None] = lambda: None) -> None:
+def serve(oracle, address: str, refresh: Callable[[], None] = lambda: None) -> None:
     """Serves an oracle to workers until all trials have ended.
 
     Args:
-        address: "HOST:PORT". What goes over it is neither encrypted nor authenticated: whoever reaches it can read and
-            change the search.
-        done: called about twice a second.
-    Raises: OSError if the address cannot be had.
+        address: "HOST:PORT". The connection is neither encrypted nor authenticated: whoever reaches it can read and change
+            the search.
+        refresh: called about twice a second.
+    Raises: OSError if the address is not available.
     """
     from concurrent import futures
 
@@ -49,54 +81,56 @@ def serve(oracle, address: str, done: Callable[[], None] = lambda: None) -> None
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:
-        raise OSError(f"{address}: cannot be listened on. Is another chief running? Choose another address.") from error
+        raise OSError(f"{address}: cannot listen here. Is another chief running? Choose another address.") from error
     server.start()
     try:
-        stopping = math.inf
-        while not (servicer.stop_triggered and oracle.finished()) and time.monotonic() < stopping:
+        deadline = math.inf
+        while not (servicer.stop_triggered and oracle.finished()) and time.monotonic() < deadline:
             time.sleep(0.5)
-            done()
-            if servicer.stop_triggered and stopping == math.inf:
-                stopping = time.monotonic() + 10 * BEAT + 10  # a worker that died between trials never asks again
-        time.sleep(BEAT)  # the last answer is still on its way
+            refresh()
+            if servicer.stop_triggered and deadline == math.inf:
+                deadline = time.monotonic() + 10 * HEARTBEAT + 10  # a worker that died between trials never asks again
+        time.sleep(HEARTBEAT)  # the last answer may still be on its way
     finally:
         server.stop(grace=1).wait()
 
 
 @contextlib.contextmanager
-def role(address: str, tuner_id: str | None):
-    """Tells KerasTuner for a while who this process is, "chief", a worker or neither: it reads environment variables."""
+def tuner_role(address: str, tuner_id: str | None) -> Iterator[None]:
+    """Sets the environment variables by which KerasTuner knows what this process is: "chief", a worker's name or neither."""
     host, _, port = address.rpartition(":")
-    told = {"KERASTUNER_TUNER_ID": tuner_id or "", "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port}
-    before = {name: os.environ.pop(name) for name in told if name in os.environ}
+    role = {"KERASTUNER_TUNER_ID": tuner_id or "", "KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port}
+    before = {name: os.environ.pop(name) for name in role if name in os.environ}
+    timeout = oracle_client.TIMEOUT
     if tuner_id is not None:
-        os.environ.update(told)
+        os.environ.update(role)
         oracle_client.TIMEOUT = CHIEF_TIMEOUT
     try:
         yield
     finally:
-        for name in told:
+        oracle_client.TIMEOUT = timeout
+        for name in role:
             os.environ.pop(name, None)
         os.environ.update(before)
 
 
-class Beats:
+class Heartbeat:
     """Tells the chief every second that the worker which runs a trial is alive."""
 
     def __init__(self, oracle, trial_id: str):
-        self._stop = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(oracle, trial_id), daemon=True)
         self._thread.start()
 
     def _run(self, oracle, trial_id: str) -> None:
         import grpc
 
-        while not self._stop.wait(BEAT):
+        while not self._stopped.wait(HEARTBEAT):
             try:
                 oracle.get_trial(trial_id)
-            except grpc.RpcError:  # the chief is gone; the end of the trial will tell
+            except grpc.RpcError:  # the chief is gone, which the worker notices at the end of the trial
                 return
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopped.set()
         self._thread.join()

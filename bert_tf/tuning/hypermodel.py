@@ -28,16 +28,12 @@ from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.learning_rate import usual_learning_rate, warning
 from bert_tf.training.optimizer import compile_with
-from bert_tf.tuning.runner import Worker, history_of, reads_trials
+from bert_tf.tuning import oracles
+from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
 
 RECORD = "record.json"  # settings and results of a trial, in its folder; written last: the trial is finished
-TRAINING_VALUES = (
-    "learning_rate",
-    "batch_size",
-    "weight_decay",
-    "warmup",
-)  # of a trial, those that are options of training
+TRAINING_VALUES = ("learning_rate", "batch_size", "weight_decay", "warmup")  # the values of a trial that `Training` has
 
 
 @with_options(HYPERMODEL)
@@ -83,7 +79,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self.say: Say = print if self.verbose else (lambda _: None)
         self._sources, self._settings = (train, validation), settings
         self._job: Job | None = None
-        self._workers: dict[int | str, Worker] = {}
+        self._runners: dict[int | str, TrialRunner] = {}
 
     @property
     def job(self) -> Job:
@@ -157,7 +153,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
         decay = values["weight_decay"] or None
         compile_with(model, self.training.optimizer, values["learning_rate"], decay)
-        reads_trials(model)
+        oracles.read_weights_with(model, lambda folder: load_trial_weights(model, folder))
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
@@ -178,13 +174,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
                 f"The tuner asks for {hp.values.get('tuner/epochs', until)} epochs, ClassifierHyperModel trains "
                 f"{self.epochs}. Give both the same: epochs={self.epochs}, max_epochs={self.epochs}."
             )
-        callbacks = [c for c in kwargs.get("callbacks") or () if type(c).__name__ != "SaveBestEpoch"]
-        told = next((c for c in callbacks if hasattr(c, "tuner") and hasattr(c, "trial")), None)
-        if told:
-            folder = Path(told.tuner.get_trial_dir(told.trial.trial_id))
-            earlier = hp.values.get("tuner/trial_id")
-            before = Path(told.tuner.get_trial_dir(earlier)) if earlier else None
-            return self._run(self.values(hp), folder, before, until, callbacks, kwargs.get("verbose", 0), model)
+        callbacks = oracles.without_checkpoints(kwargs.get("callbacks") or ())
+        if folders := oracles.trial_folders(callbacks, hp.values.get("tuner/trial_id")):
+            return self._run(self.values(hp), *folders, until, callbacks, kwargs.get("verbose", 0), model)
         with tempfile.TemporaryDirectory() as scratch:
             return self._run(self.values(hp), Path(scratch), None, until, callbacks, kwargs.get("verbose", 0), model)
 
@@ -193,17 +185,17 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if (folder / RECORD).is_file():
             done = read_json(folder / RECORD)
             if not done.get("failed"):  # killed after this was written: nothing is left to do
-                return history_of(done["history"])
+                return keras_history(done["history"])
             for name in (RECORD, "last.safetensors", "best.safetensors"):  # the tuner retries it
                 (folder / name).unlink(missing_ok=True)
-        worker = self._worker(values["unfreeze"])
+        runner = self._runner(values["unfreeze"])
         if before and not (folder / "last.safetensors").is_file():
             for name in ("best.safetensors", "last.safetensors"):  # last.safetensors last: it says that both are there
                 files.copy_file(before / name, folder / name)
         backup = Backup(folder, self.objective, self.training.early_stopping)
         started = time.monotonic()
         try:
-            at_once = worker.run(values, backup, until, callbacks, verbose)
+            at_once = runner.run(values, backup, until, callbacks, verbose)
             if not backup.history:
                 raise keras_tuner.errors.FailedTrialError("No epoch was run.")
         except Exception as error:
@@ -221,9 +213,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self._write(folder, record | {"at_once": at_once, "history": backup.history}, started)
         if until == self.epochs:  # else the tuner may continue it
             (folder / "last.safetensors").unlink(missing_ok=True)
-        for mine, its in zip(model.trainable_variables, worker.model.trainable_variables, strict=True):
+        for mine, its in zip(model.trainable_variables, runner.model.trainable_variables, strict=True):
             mine.assign(its)
-        return history_of(backup.history)
+        return keras_history(backup.history)
 
     def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:
         files.write_json(folder / RECORD, record | {"seconds": round(time.monotonic() - started, 3)})
@@ -237,20 +229,20 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             seed: int, of the new head, the order of the texts and dropout. The split of the data stays.
         Returns: the classifier with the weights of its best epoch, valid until the next call; and the history.
         """
-        worker = self._worker(values["unfreeze"])
-        if seed != worker.seed:
+        runner = self._runner(values["unfreeze"])
+        if seed != runner.seed:
             settings = self._settings.replace(seed=seed, unfreeze=values["unfreeze"])
             other = prepare(self.job.train, self.job.validation, settings=settings, say=lambda _: None)
-            worker.restart(other.model, seed)
+            runner.restart(other.model, seed)
         backup = Backup(folder, self.objective, self.training.early_stopping)
-        worker.run(values, backup, self.epochs, [], 0)
-        backup.restore_best(worker.model)
-        return worker.model, backup.history
+        runner.run(values, backup, self.epochs, [], 0)
+        backup.restore_best(runner.model)
+        return runner.model, backup.history
 
     def validation_logits(self, unfreeze: int | str) -> np.ndarray:
         """Returns the current logits of the classifier of a depth for the validation texts, float32 `(M, C)`."""
-        worker = self._worker(unfreeze)
-        return self.job.logits(worker.model, worker.inputs, 64)
+        runner = self._runner(unfreeze)
+        return self.job.logits(runner.model, runner.inputs, 64)
 
     def load_features(self) -> None:
         """Computes the features of each freeze depth, or reads them from the cache. Without it the first trial does."""
@@ -259,14 +251,16 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def load_depth(self, unfreeze: int | str) -> None:
         """Computes the features of one freeze depth, or reads them from the cache."""
-        self._worker(unfreeze)
+        self._runner(unfreeze)
 
     def _adapt(self) -> None:
         """Before the first model: all are copies of one, including what its head standardises by."""
         self.job.adapt(self.verbose, self.say)
 
-    def _worker(self, unfreeze: int | str) -> Worker:
-        if unfreeze not in self._workers:
+    def _runner(self, unfreeze: int | str) -> TrialRunner:
+        if unfreeze not in self._runners:
             self._adapt()
-            self._workers[unfreeze] = Worker(self.job, self.training, unfreeze, progress=self.verbose, say=self.say)
-        return self._workers[unfreeze]
+            self._runners[unfreeze] = TrialRunner(
+                self.job, self.training, unfreeze, progress=self.verbose, say=self.say
+            )
+        return self._runners[unfreeze]

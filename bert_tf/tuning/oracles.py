@@ -1,91 +1,106 @@
-"""KerasTuner's search methods, with what a search over hours needs: exact resuming, and workers that may die.
+"""KerasTuner's search methods, made to resume exactly and to survive workers that die.
 
-KerasTuner's oracles propose the values of trials and keep the record. What is added here, by one mixin for all of them:
-files are written whole, so that a kill leaves none half; a resumed search proposes what an unkilled one would; the first
-trial has the default values; small spaces are searched to the end; and a chief takes a trial back from a worker that is not
-heard of any more. `chief` serves an oracle, workers reach it by KerasTuner's own client.
+KerasTuner's oracles propose the values of each trial and keep the record. One mixin adds to all of them: files are written
+atomically; a resumed search proposes what an uninterrupted one would; the first trial has the default values; small
+spaces are searched to the end; and a chief takes a trial back from a worker that has gone silent.
+
+This module and `distributed` are the only ones that use private parts of KerasTuner; a test names them all.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
 import numpy as np
 from keras_tuner import oracles
+from keras_tuner.src.engine.tuner_utils import SaveBestEpoch, TunerCallback
 from keras_tuner.src.tuners.gridsearch import LinkedList
 
 from bert_tf import files
 
-COMPLETED, FAILED, IDLE, STOPPED, RUNNING = "COMPLETED", "FAILED", "IDLE", "STOPPED", "RUNNING"
+COMPLETED, IDLE, STOPPED = "COMPLETED", "IDLE", "STOPPED"  # of a trial, as KerasTuner writes them
+CHECKPOINT = "checkpoint.weights.h5"  # the file in a trial's folder that `tuner.get_best_models` reads
 
 
-class _Reliable:
-    """A mixin for `keras_tuner.Oracle`s. `ended` is called with each trial that has ended."""
+class FaultTolerant:
+    """A mixin for `keras_tuner.Oracle`s.
+
+    Attributes:
+        lease: float, seconds of silence after which a worker loses its trial.
+        on_trial_end: called with each trial that has ended.
+    """
 
     lease = math.inf
-    ended: Callable[[Any], None] | None = None
+    on_trial_end: Callable[[Any], None] | None = None
+    max_trials: int | None
     ongoing_trials: dict[str, Any]
     tuner_ids: set[str]
 
     def __init__(self, **options):
-        super().__init__(max_consecutive_failed_trials=10**9, **options)  # all failed is for `search` to say
+        # A search in which all trials fail is reported by `search`, with the reasons.
+        super().__init__(max_consecutive_failed_trials=10**9, **options)
         self.verbose = 0
-        self._max_collisions = 1000  # draws, before a space is taken for exhausted
-        self._heard: dict[str, float] = {}
+        self._max_collisions = 1000  # draws of values already tried before the space counts as exhausted
+        self._last_heard: dict[str, float] = {}
 
     # Proposals
 
     def populate_space(self, trial_id):
-        found = super().populate_space(trial_id)
-        if not self.trials and found.get("values"):
-            space = self.get_space()
-            found["values"] |= {hp.name: hp.default for hp in space.space if hp.name in found["values"]}
-        return found
+        proposal = super().populate_space(trial_id)
+        if not self.trials and proposal.get("values"):
+            space = self.get_space().space
+            proposal["values"] |= {hp.name: hp.default for hp in space if hp.name in proposal["values"]}
+        return proposal
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
-        self._take_back()
+        self._reclaim_trials()
         self._retry_queue = [trial_id for trial_id in self._retry_queue if trial_id not in self.end_order]
         trial = super().create_trial(tuner_id)
-        if trial.status == STOPPED and self.ongoing_trials:  # one of them may yet come back
+        if trial.status == STOPPED and self.ongoing_trials:  # a worker may die and its trial be free again
             trial.status = IDLE
             self.tuner_ids.add(tuner_id)
-        self._heard[trial.trial_id] = time.monotonic()
+        self._last_heard[trial.trial_id] = time.monotonic()
         return trial
 
     @keras_tuner.synchronized
     def end_trial(self, trial):
-        if trial.trial_id in self.end_order:  # by a worker that had been given up, after another did it
+        if trial.trial_id in self.end_order:  # by a worker that had lost the trial, after another finished it
             return
         super().end_trial(trial)
-        if self.ended:
-            self.ended(self.trials[trial.trial_id])
+        if self.on_trial_end:
+            self.on_trial_end(self.trials[trial.trial_id])
+
+    def most_trials(self) -> int:
+        """Returns the number of trials that the search runs at most."""
+        return int(self.max_trials or 0)
+
+    def continuable(self) -> set[str]:
+        """Returns the ended trials that a later trial may continue."""
+        return set()
 
     # Workers
 
-    def heard(self, trial_id: str) -> None:
-        """Notes a sign of life of the worker that runs a trial."""
-        self._heard[trial_id] = time.monotonic()
+    def heartbeat(self, trial_id: str) -> None:
+        """Records that the worker which runs a trial is alive."""
+        self._last_heard[trial_id] = time.monotonic()
 
     @keras_tuner.synchronized
-    def _take_back(self) -> None:
+    def _reclaim_trials(self) -> None:
         for tuner_id, trial in list(self.ongoing_trials.items()):
-            if time.monotonic() - self._heard.get(trial.trial_id, -math.inf) > self.lease:
+            if time.monotonic() - self._last_heard.get(trial.trial_id, -math.inf) > self.lease:
                 self.ongoing_trials.pop(tuner_id)
                 self.tuner_ids.discard(tuner_id)
                 self._retry_queue.append(trial.trial_id)
 
     @keras_tuner.synchronized
     def finished(self) -> bool:
-        """Returns whether no worker is left that asks or runs."""
+        """Returns whether no worker is left."""
         return not self.ongoing_trials and not self.tuner_ids
-
-    def continuable(self) -> set[str]:
-        """Returns the ended trials that may yet be gone on with."""
-        return set()
 
     # Files
 
@@ -97,44 +112,49 @@ class _Reliable:
 
     def reload(self):
         super().reload()
-        # A kill may come between the file of a trial and that of the oracle, which decides.
+        # A kill can fall between writing a trial's file and the oracle's. The oracle's decides.
         self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order if trial_id in self.trials}
         self.start_order = list(self.trials)
         self._retry_queue = sorted({*self._retry_queue} - {*self.end_order}, reverse=True)
 
 
-class RandomOracle(_Reliable, oracles.RandomSearchOracle):
-    """Values at random (Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html)."""
+class RandomOracle(FaultTolerant, oracles.RandomSearchOracle):
+    """Random values (Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html)."""
 
 
-class BayesianOracle(_Reliable, oracles.BayesianOptimizationOracle):
-    """Values where a Gaussian process on the trials so far promises most (Snoek et al. 2012, https://arxiv.org/abs/1206.2944)."""
+class BayesianOracle(FaultTolerant, oracles.BayesianOptimizationOracle):
+    """The most promising values by a Gaussian process over the trials so far (Snoek et al. 2012, https://arxiv.org/abs/1206.2944)."""
 
     def populate_space(self, trial_id):
-        # KerasTuner does not keep the state of this generator: a resumed search would propose other values.
+        # KerasTuner does not save the state of this generator: a resumed search would propose other values.
         self._random_state = np.random.RandomState((self.seed + len(self.trials)) % 2**32)
         return super().populate_space(trial_id)
 
 
-class GridOracle(_Reliable, oracles.GridSearchOracle):
-    """Every combination, the defaults first; of a range 10 values. The learning rate changes fastest."""
+class GridOracle(FaultTolerant, oracles.GridSearchOracle):
+    """Every combination, the defaults first, 10 values of each range. The learning rate changes fastest."""
 
     def set_state(self, state):
         super().set_state(state)
-        # KerasTuner does not keep these. Our space does not grow, so each trial's successor is the next one.
+        # KerasTuner does not save these. Our space does not grow, so each trial's successor is the next one.
         self._ordered_ids, self._populate_next = LinkedList(), self.start_order[-1:]
         for trial_id in self.start_order:
             self._ordered_ids.insert(trial_id)
 
 
-class HyperbandOracle(_Reliable, oracles.HyperbandOracle):
+class HyperbandOracle(FaultTolerant, oracles.HyperbandOracle):
     """Many trials for few epochs, the best of them for more (Li et al. 2018, https://jmlr.org/papers/v18/16-558.html)."""
+
+    def most_trials(self):
+        brackets = range(self._get_num_brackets())
+        size = sum(self._get_size(b, r) for b in brackets for r in range(self._get_num_rounds(b)))
+        return min(self.max_trials or size, size)
 
     def continuable(self):
         rounds = [part for bracket in self._brackets for part in bracket["rounds"]]
-        taken = {info["past_id"] for part in rounds for info in part}
+        continued = {info["past_id"] for part in rounds for info in part}
         last = [info["id"] for bracket in self._brackets for info in bracket["rounds"][-1]]
-        return {info["id"] for part in rounds for info in part} - taken - {*last}
+        return {info["id"] for part in rounds for info in part} - continued - {*last}
 
 
 # A search method is a row here: its name -> its oracle.
@@ -147,7 +167,7 @@ ORACLES: dict[str, Any] = {
 
 
 def make_oracle(method: str, objective: str, max_trials: int | None, epochs: int, seed: int) -> Any:
-    """Makes the oracle of a method.
+    """Makes the oracle of a search method.
 
     Raises: ValueError for an unknown method; ImportError if Bayesian optimization's libraries are missing.
     """
@@ -159,8 +179,49 @@ def make_oracle(method: str, objective: str, max_trials: int | None, epochs: int
     else:
         options["max_trials"] = max_trials
     try:
-        made = ORACLES[method](**options)
+        oracle = ORACLES[method](**options)
     except ImportError as error:
         raise ImportError(f"tuner={method!r} needs more libraries: pip install 'bert-tf[bayesian]'") from error
-    made.max_trials = max_trials
-    return made
+    oracle.max_trials = max_trials
+    return oracle
+
+
+# What a tuner hands to `HyperModel.fit`, and where it looks for weights
+
+
+def without_checkpoints(callbacks: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    """Returns a tuner's callbacks but the one that saves the whole model after each best epoch: trials save what they train."""
+    return [callback for callback in callbacks if not isinstance(callback, SaveBestEpoch)]
+
+
+def trial_folders(
+    callbacks: Iterable[keras.callbacks.Callback], continues: str | None
+) -> tuple[Path, Path | None] | None:
+    """Returns the folder of the trial that a tuner runs, and that of the trial which it continues.
+
+    Args:
+        callbacks: those that the tuner gave to `HyperModel.fit`; one of them knows tuner and trial.
+        continues: id of the trial that is continued, if any.
+    Returns: None if no tuner called.
+    """
+    handle = next((callback for callback in callbacks if isinstance(callback, TunerCallback)), None)
+    if handle is None:
+        return None
+    folder = handle.tuner.get_trial_dir
+    return Path(folder(handle.trial.trial_id)), Path(folder(continues)) if continues else None
+
+
+def read_weights_with(model: keras.Model, read: Callable[[Path], bool]) -> None:
+    """Makes a model read what a trial saved where a tuner tells it to read the checkpoint that KerasTuner would have saved.
+
+    Args:
+        read: takes the folder of a trial and loads its weights into the model; returns False if the trial saved none.
+    """
+    load_weights = model.load_weights
+
+    def load(filepath, *args, **kwargs):
+        path = Path(filepath)
+        if path.name != CHECKPOINT or not read(path.parent):
+            load_weights(filepath, *args, **kwargs)
+
+    model.load_weights = load

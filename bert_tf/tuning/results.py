@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bert_tf.evaluation.history import History, best_epoch
 from bert_tf.files import whole
 from bert_tf.formatting import shown
 from bert_tf.reporting.tables import table
 
-# Searches
-
 
 def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
-    """Lays out the records of trials, one row each, in their order.
+    """Turns the records of trials into rows, in the same order.
 
     Args:
-        records: name of a trial -> its record: `values`, `history`, `seconds`, `continues`, and `failed` where it did.
-        objective: what decides the best epoch.
-    Returns: rows of plain values; a failed trial has no best epoch and none of its numbers.
+        records: name of a trial -> its record: `values`, `history`, `seconds`, `continues`, and the reason `failed` if it did.
+        objective: the metric that decides the best epoch.
+    Returns: rows of plain values. A failed trial has no best epoch and no metrics.
     """
     rows = []
     for name, record in records.items():
@@ -40,26 +39,35 @@ def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
 
 
 def ranked(rows: Sequence[Mapping], objective: str) -> list[Mapping]:
-    """Returns the finished trials, the best first; of equals the earlier."""
+    """Returns the finished trials, best first; of equals the earlier one."""
     sign = -1 if "accuracy" in objective else 1
     return sorted((row for row in rows if row["status"] == "finished"), key=lambda row: sign * row[objective])
 
 
 def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
-    """Lays out trials for the terminal: the values of `names` that differ between them, and what they gave."""
+    """Formats trials as a table for the terminal: the values of `names` that differ between them, and the results."""
     varied = [name for name in names if len({str(row[name]) for row in rows}) > 1]
     header = ["trial", *varied, "best epoch", "val_loss", "val_accuracy", "seconds"]
     cells = [
-        [row["trial"], *(f"{row[name]:.3g}" if isinstance(row[name], float) else str(row[name]) for name in varied),
-         f"{row['best_epoch']} of {row['epochs']}", shown(row["val_loss"], "score"), shown(row["val_accuracy"], "score"),
-         f"{row['seconds']:.1f}"]
+        [
+            row["trial"],
+            *(short(row[name]) for name in varied),
+            f"{row['best_epoch']} of {row['epochs']}",
+            *(shown(row[metric], "score") for metric in ("val_loss", "val_accuracy")),
+            f"{row['seconds']:.1f}",
+        ]
         for row in rows
-    ]  # fmt: skip
+    ]
     return table(header, cells)
 
 
+def short(value: Any) -> str:
+    """Formats a hyperparameter for the terminal."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def write_hparams(folder: Path, name: str, record: Mapping) -> None:
-    """Writes the curve of a trial and its values, for TensorBoard's scalars and HParams pages."""
+    """Writes the curve and the values of a trial for the Scalars and HParams pages of TensorBoard."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import summary_v2

@@ -1,4 +1,4 @@
-"""Runs one trial of a search."""
+"""Runs the trials of a search, all those of one freeze depth by the same compiled steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,15 +17,15 @@ from bert_tf.training.loop import train
 from bert_tf.training.optimizer import Schedule, compile_with, total_steps
 
 
-class Worker:
-    """A classifier that runs the trials of one freeze depth, one after the other, by the same compiled steps.
+class TrialRunner:
+    """A classifier that runs the trials of one freeze depth, one after the other, without compiling again.
+
+    What differs between trials (learning rate, weight decay, dropout, length of the schedule) is read from variables.
 
     Args:
         job, training: what all trials share; a trial replaces values of `training`.
         unfreeze: the freeze depth.
         **inputs: those of `Job.inputs`: progress, say.
-
-    What differs between trials (learning rate, weight decay, dropout, lengths of the schedule) is read from variables.
     """
 
     def __init__(self, job: Job, training: Training, unfreeze: int | str, **inputs: Any):
@@ -35,20 +35,20 @@ class Worker:
         self.inputs = job.inputs(self.model, **inputs)
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
         self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
-        object.__setattr__(self.model.dropout, "rate", self.dials["dropout"])  # past Keras' tracking: it is no weight
+        object.__setattr__(self.model.dropout, "rate", self.dials["dropout"])  # not tracked by Keras: it is no weight
         self.start = [(v, np.array(v)) for v in state(self.model)]
         self.micro_batches = 0
-        self.at_once: int | None = None  # found to fit into memory
+        self.at_once: int | None = None  # the micro-batch that fits into memory, once one did not
         self.epochs: Epochs | None = None
 
     def restart(self, model, seed: int) -> None:
-        """Takes over how a model of another seed starts: its new head and the state of its random generators."""
-        fresh = state(model.fork(self.unfreeze))
-        self.start[: len(fresh)] = [(mine, np.array(its)) for (mine, _), its in zip(self.start, fresh, strict=False)]
+        """Lets trials start as a model of another seed does: with its new head and the state of its random generators."""
+        other = state(model.fork(self.unfreeze))
+        self.start[: len(other)] = [(v, np.array(new)) for (v, _), new in zip(self.start, other, strict=False)]
         self.seed = seed
 
     def run(self, values: Mapping[str, Any], backup: Backup, until: int, callbacks, verbose) -> int:
-        """Runs a trial up to an epoch; returns how many texts were computed at once."""
+        """Runs a trial up to epoch `until`; returns how many texts were computed at once."""
         training = replace(
             self.training,
             learning_rate=values["learning_rate"],
@@ -74,30 +74,30 @@ class Worker:
                 verbose=verbose,
             )
 
-        def ready(micro_batches: int) -> None:
-            self._ready(training, values["dropout"], micro_batches)
+        def reset(micro_batches: int) -> None:
+            self._reset(training, values["dropout"], micro_batches)
 
-        at_once = train(self.model, training, ready, fit, backup, lambda *_: None, until)
+        at_once = train(self.model, training, reset, fit, backup, lambda *_: None, until)
         if at_once < size and at_once != self.training.micro_batch_size:
             self.at_once = at_once
         return at_once
 
-    def _ready(self, training: Training, dropout: float, micro_batches: int) -> None:
-        """Puts model, optimizer and variables to the start of a trial."""
+    def _reset(self, training: Training, dropout: float, micro_batches: int) -> None:
+        """Sets model, optimizer and variables to the start of a trial."""
         if micro_batches != self.micro_batches:
             self._compile(training, micro_batches)
-        for variable, value in self.start:
-            variable.assign(value)
+        for variable, initial in self.start:
+            variable.assign(initial)
         values = (training.learning_rate, training.weight_decay, dropout, *total_steps(training, len(self.job.train)))
-        for dial, number in zip(self.dials.values(), values, strict=True):
-            dial.assign(number)
+        for dial, value in zip(self.dials.values(), values, strict=True):
+            dial.assign(value)
 
     def _compile(self, training: Training, micro_batches: int) -> None:
         dials, falling = self.dials, training.schedule == "linear"
         schedule = Schedule(dials["learning_rate"], dials["steps"], dials["warmup_steps"], falling, micro_batches)
         compile_with(self.model, training.optimizer, schedule, dials["weight_decay"], micro_batches)
-        started = {id(variable) for variable, _ in self.start}
-        self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in started]
+        known = {id(variable) for variable, _ in self.start}
+        self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in known]
         self.micro_batches = micro_batches
         if micro_batches == 1 and suits(self.inputs):
             if self.epochs:
@@ -106,22 +106,16 @@ class Worker:
                 self.epochs = Epochs(self.model, *self.job.splits(self.inputs))
 
 
-def reads_trials(model) -> None:
-    """Lets a model read what a trial has kept where a tuner tells it to read the weights that KerasTuner would write."""
-    load_weights = model.load_weights
-
-    def load_kept(filepath, *args, **kwargs):
-        kept = Path(filepath).parent / "best.safetensors"
-        if Path(filepath).name == "checkpoint.weights.h5" and kept.is_file():
-            load(kept, model.trainable_variables)
-        else:
-            load_weights(filepath, *args, **kwargs)
-
-    model.load_weights = load_kept
+def load_trial_weights(model, folder: Path) -> bool:
+    """Loads what a trial trained, at its best epoch, into a model; returns whether its folder holds that."""
+    file = folder / "best.safetensors"
+    if file.is_file():
+        load(file, model.trainable_variables)
+    return file.is_file()
 
 
 class _StopAtNaN(keras.callbacks.Callback):
-    """Ends a trial whose loss is no number any more."""
+    """Stops a trial when its loss becomes NaN."""
 
     def on_epoch_end(self, epoch, logs=None):
         for name in ("loss", "val_loss"):
@@ -129,8 +123,9 @@ class _StopAtNaN(keras.callbacks.Callback):
                 raise keras_tuner.errors.FailedTrialError(f"diverged: {name} became NaN in epoch {epoch + 1}")
 
 
-def history_of(history: Mapping[str, Sequence[float]]) -> keras.callbacks.History:
-    made = keras.callbacks.History()
-    made.history = {name: list(values) for name, values in history.items()}
-    made.epoch = list(range(len(next(iter(history.values()), []))))
-    return made
+def keras_history(history: Mapping[str, Sequence[float]]) -> keras.callbacks.History:
+    """Returns the history of a run as `keras.Model.fit` would return it."""
+    callback = keras.callbacks.History()
+    callback.history = {name: list(values) for name, values in history.items()}
+    callback.epoch = list(range(len(next(iter(history.values()), []))))
+    return callback

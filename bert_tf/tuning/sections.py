@@ -1,4 +1,4 @@
-"""What a search's report shows beside that of its best model: the trials, what decides between them, why some failed."""
+"""What the report of a search shows besides its best model: the trials, what separates them, and why some failed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,24 +10,20 @@ from bert_tf.reporting.sections import Section
 from bert_tf.tuning.results import ranked
 
 MOST_ROWS = 50  # trials in the table; trials.csv has all
-
-
-CURVES = 5
-
-
+CURVES = 5  # trials whose curves are drawn
 OBJECTIVES = {"val_loss": "validation loss (nats)", "val_accuracy": "validation accuracy (share of texts)"}
 
 
 def search_sections(
     rows: Sequence[Mapping[str, Any]], histories: Mapping[str, History], objective: str, names: Sequence[str]
 ) -> list[Section]:
-    """Puts the trials of a search into sections, of the form that `bert_tf.reporting.sections` describes.
+    """Describes the trials of a search as sections, in the form that `bert_tf.reporting.sections` defines.
 
     Args:
-        rows: of `bert_tf.tuning.results.trial_rows`; at least one trial finished.
+        rows: from `bert_tf.tuning.results.trial_rows`; at least one trial finished.
         histories: name of a trial -> its history.
-        objective: "val_loss" or "val_accuracy", what decided.
-        names: the values that were searched.
+        objective: "val_loss" or "val_accuracy".
+        names: the hyperparameters.
     """
     finished = ranked(rows, objective)
     failed = [row for row in rows if row["status"] != "finished"]
@@ -40,14 +36,13 @@ def _trials(finished, failed: int, histories, objective: str, names: Sequence[st
     chosen = ", ".join(f"{name.replace('_', ' ')} {shown(best[name])}" for name in varied)
     label = OBJECTIVES[objective]
     verdict = (
-        f"Of {len(finished):,} trials that finished trial {best['trial']} is the best, {label.split(' (')[0]} "
+        f"Of {len(finished):,} finished trials, trial {best['trial']} is the best: {label.split(' (')[0]} "
         f"{shown(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}"
-        + f": {chosen}."
-        * bool(chosen)
+        + (f" with {chosen}." if chosen else ".")
     )
     text = (
-        "Measured during the search, each at its best epoch on the same validation texts; the best of many looks better than "
-        "it is, and differences in the third digit are chance."
+        "All scores were measured during the search, at each trial's best epoch and on the same validation texts. The best of "
+        "many trials looks better than it is, and differences in the third digit are noise."
     )
     measured = {
         "best epoch": "plain",
@@ -57,7 +52,7 @@ def _trials(finished, failed: int, histories, objective: str, names: Sequence[st
         "seconds": "seconds",
     }
     shown_rows = finished[:MOST_ROWS]
-    caption = f"The {len(shown_rows)} best trials" if len(finished) > MOST_ROWS else "Trials, the best first"
+    caption = f"The best {len(shown_rows)} trials" if len(finished) > MOST_ROWS else "Trials, best first"
     table = {
         "caption": caption + (f"; {failed:,} failed" if failed else ""),
         "columns": [
@@ -118,7 +113,7 @@ def _failed(failed, names: Sequence[str]) -> Section:
     rows = [
         [
             row["trial"],
-            ", ".join(f"{n.replace('_', ' ')} {shown(row[n])}" for n in names if row.get(n) is not None),
+            ", ".join(f"{name.replace('_', ' ')} {shown(row[name])}" for name in names if row.get(name) is not None),
             row["failed"],
         ]
         for row in failed

@@ -17,7 +17,7 @@ def _short_probe(monkeypatch):
 @pytest.mark.parametrize(("unfreeze", "precision"), [(0, "float32"), (1, "float32"), (1, "auto"), ("all", "float32")])
 def test_sizes_are_those_of_the_run(tiny, reviews, tmp_path, unfreeze, precision):
     options = {"checkpoint": tiny, "unfreeze": unfreeze, "epochs": 2, "batch_size": 8, "precision": precision}
-    reviews["text"] = [f"{i} {text}" for i, text in enumerate(reviews["text"])]  # no text twice
+    reviews = {**reviews, "text": [f"{i} {text}" for i, text in enumerate(reviews["text"])]}  # no text twice
     found = bert_tf.plan(reviews, **options)
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "run", cache_dir=tmp_path / "cache", verbose=0, **options)
     assert found.parameters == done.metrics["parameters"]
