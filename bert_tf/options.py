@@ -64,7 +64,7 @@ def _kinds(group: type) -> dict[str, type]:
 
 
 def _checked(item: Field, group: type, value: Any) -> Any:
-    """Returns a value as its option holds it, or raises TypeError or ValueError naming it."""
+    """Returns a value as its option holds it, or raises a ValueError that names it."""
     name, about = item.name, item.metadata
     received = f"Received: {name}={value!r}"
     kind = _kinds(group)[name]
@@ -76,9 +76,9 @@ def _checked(item: Field, group: type, value: Any) -> Any:
         about["check"](value)
     elif kind is int:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise TypeError(f"`{name}` must be a whole number. {received}")
+            raise ValueError(f"`{name}` must be a whole number. {received}")
     elif kind is float and (isinstance(value, (bool, str)) or not hasattr(value, "__float__")):
-        raise TypeError(f"`{name}` must be a number. {received}")
+        raise ValueError(f"`{name}` must be a number. {received}")
     if kind is int and hasattr(value, "__index__"):
         value = operator.index(value)
     value = float(value) if kind is float else value
@@ -157,31 +157,31 @@ class Command:
         for name, option in known.items():
             value = given.get(name, option.default)
             if value is None and option.default is not None and "absent" not in option.about:
-                raise TypeError(f"`{name}` must not be None; leave it out for {option.default!r}.")
+                raise ValueError(f"`{name}` must not be None; leave it out for {option.default!r}.")
             values.setdefault(option.group, {})[name] = value
         return self.kind(**{group: _kinds(self.kind)[group](**chosen) for group, chosen in values.items()})
 
+    def values(self, settings: Any) -> dict[str, Any]:
+        """Returns the options as keyword arguments: name -> value."""
+        return {option.name: getattr(getattr(settings, option.group), option.name) for option in self.options()}
+
     def recorded(self, settings: Any) -> dict[str, Any]:
         """Returns the options that decide a result, as JSON values: name -> value."""
-        return {
-            option.name: _plain(getattr(getattr(settings, option.group), option.name))
-            for option in self.options()
-            if option.about.get("recorded", True)
-        }
+        values = self.values(settings)
+        return {o.name: _plain(values[o.name]) for o in self.options() if o.about.get("recorded", True)}
 
     def arguments(self, settings: Any) -> list[str]:
         """Returns the command-line arguments that give these settings again, those that are not the default."""
         parts: list[str] = []
+        values = self.values(settings)
         for option in self.options():
-            value = getattr(getattr(settings, option.group), option.name)
-            if value == option.default or not option.about.get("repeat", True) or not option.about.get("cli", True):
+            value = values[option.name]
+            if value == option.default or not option.about.get("repeat", True):
                 continue
             if value is False:
                 parts.append(option.flag.replace("--", "--no-", 1))
-            elif value is None:
-                parts += [option.flag, "never"]
             else:
-                parts += [option.flag, *([] if value is True else [str(value)])]
+                parts += [option.flag, *([] if value is True else ["never" if value is None else str(value)])]
         return parts
 
 

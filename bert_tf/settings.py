@@ -73,6 +73,8 @@ class Model(Group):
         None,
         "dropout rate of the head",
         metavar="RATE",
+        least=0,
+        below=1,
         absent="the checkpoint's, or 0.5 for a new head over layer_means",
     )
 

@@ -1,7 +1,6 @@
 """Hyperparameter search in one call: labelled texts in, the model of the best trial and a record of all trials out."""
 
 import math
-import operator
 import sys
 import time
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from bert_tf import files
-from bert_tf.checkpoints import locate
 from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import softmax
@@ -22,9 +20,12 @@ from bert_tf.features.extraction import extract
 from bert_tf.files import read_json
 from bert_tf.formatting import shown
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
-from bert_tf.training import run_folder, run_report
+from bert_tf.options import with_options
+from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
+from bert_tf.training import run_report
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
+from bert_tf.training.run_folder import RUN, START_ANEW, RunFolder, versions
 from bert_tf.tuning import distributed, oracles, results
 from bert_tf.tuning.hypermodel import RECORD, ClassifierHyperModel
 from bert_tf.tuning.sections import search_sections
@@ -32,7 +33,7 @@ from bert_tf.tuning.space import SPACE
 
 KEPT = 5  # the best trials, whose weights are kept
 TRIALS = "trials"  # KerasTuner's folder inside that of the search
-ADDRESS = "127.0.0.1:7077"
+OUTPUTS = ("report.html", "model", "trials.csv", "search.png", "tensorboard", TRIALS, RUN, "best.json")
 VALUES = [*SPACE, "learning_rate"]
 METRICS = ["val_loss", "val_accuracy", "loss", "accuracy"]
 
@@ -60,52 +61,26 @@ class Searched:
     output_dir: Path
 
 
-def search(
-    train: Any,
-    validation: Any = None,
-    *,
-    checkpoint: str | Path = locate.MINILM,
-    output_dir: str | Path = "runs/search",
-    tuner: str = "random",
-    max_trials: int | None = None,
-    epochs: int = 10,
-    chief: bool = False,
-    worker: str | None = None,
-    address: str = ADDRESS,
-    lease: float = distributed.LEASE,
-    overwrite: bool = False,
-    resume: bool = False,
-    report: bool = True,
-    verbose: bool = True,
-    **options: Any,
-) -> Searched | None:
+@with_options(SEARCH)
+def search(train: Any, validation: Any = None, *, settings: Settings) -> Searched | None:
     """Searches for the settings that train best, and keeps the model of the best trial.
 
     The first trial uses the defaults of `bert_tf.finetune`. Each runs to the last epoch or stops after 5 epochs without
     improvement (`early_stopping`); the best epoch is read off its curve. The model that is kept is that of the best trial at
-    its best epoch; it is not trained again.
+    its best epoch; it is not trained again. The options of the space are each one value, a list or a range `(lowest,
+    highest)`, see `bert_tf.ClassifierHyperModel`.
 
     Several processes can share a search: one `chief`, which trains nothing, and any number of workers, all called with the
     same arguments and the same `output_dir`. A worker that dies loses only its trial, which another worker continues.
 
+    A killed search that is resumed does not repeat finished trials, and continues the interrupted one after its last finished
+    epoch. A finished search is extended by `resume=True` with a larger `max_trials`.
+
+    Leaves in `output_dir`: report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.
+
     Args:
-        train, validation, checkpoint: as for `bert_tf.finetune`.
-        output_dir: folder for report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.
-        tuner: "random", "bayesian", "grid" or "hyperband".
-        max_trials: int; None = 30, for "hyperband" as many as the method needs.
-        epochs: int, the most epochs of a trial.
-        chief: bool, whether to hand out trials to workers.
-        worker: str, the name of this worker, which runs trials of a chief; None = not a worker.
-        address: "HOST:PORT" of the chief. The connection is neither encrypted nor authenticated, so by default it accepts
-            this machine only. Use another address only on a network you trust.
-        lease: float, seconds of silence after which a chief considers a worker dead.
-        overwrite, resume: bool, what to do if `output_dir` already holds a search: start again, or resume it. Finished trials
-            are not repeated; the one that was interrupted continues after its last finished epoch. A finished search can be
-            resumed with a larger `max_trials`.
-        report: bool, whether to write report.html and the model card, see `bert_tf.finetune`.
-        verbose: bool, whether to print progress.
-        **options: more arguments of `bert_tf.ClassifierHyperModel`: the space (`learning_rate`, `batch_size`, `dropout`,
-            `weight_decay`, `warmup`, `unfreeze`), `objective`, `early_stopping`, `seed`, and those of `bert_tf.finetune`.
+        train, validation: sources, as for `bert_tf.finetune`.
+        {options}
     Returns: `Searched`; None for a worker.
     Raises: SearchFailedError, a ValueError, with the reasons if every trial failed; else as `bert_tf.finetune`.
 
@@ -113,7 +88,53 @@ def search(
     >>> search(*demo_reviews(), max_trials=5, epochs=5, output_dir="runs/search").best["values"]  # doctest: +SKIP
     """
     started = time.monotonic()
-    output_dir = Path(output_dir).expanduser()
+    output, chief, worker = settings.output, settings.processes.chief, settings.processes.worker
+    address, tuner = settings.processes.address, settings.search.tuner
+    _check_role(settings.processes)
+    max_trials = settings.search.max_trials or (None if tuner == "hyperband" else 30)
+    folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
+    say: Any = (lambda text: print(text, flush=True)) if output.verbose else (lambda _: None)
+    hypermodel = ClassifierHyperModel(train, validation, **HYPERMODEL.values(settings))
+    oracle = oracles.make_oracle(tuner, hypermodel.objective, max_trials, hypermodel.epochs, settings.training.seed)
+    extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
+    if worker is None and not extends:
+        folder.check(sources=(str(settings.model.checkpoint), train, validation))
+    for warning in hypermodel.warnings():
+        say(warning)
+    hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
+    recorded = {"job": "search", "tuner": tuner, **hypermodel.recorded()}
+    if worker is None:
+        folder.check_resumable(recorded)
+        folder.start(recorded)
+        (folder / "best.json").unlink(missing_ok=True)  # of a finished search that is extended
+    else:
+        _join(folder, recorded)
+    if not chief:
+        hypermodel.load_features()
+    with distributed.tuner_role(address, "chief" if chief else worker):
+        loop = distributed.SearchTuner(oracle, hypermodel, directory=folder.path, project_name=TRIALS)
+        if output.resume and worker is None and (folder / TRIALS / "oracle.json").is_file():
+            oracle.reload()
+        if worker is not None:
+            say(f"Worker {worker}: running trials for the chief at {address}.")
+            loop.search()
+            say(f"Worker {worker}: no trials are left.")
+            return None
+        with _Progress(oracle, folder.path, hypermodel) as progress:
+            oracle.on_trial_end = progress.update
+            if chief:
+                oracle.lease = settings.processes.lease
+                say(f"Waiting for workers at {address}.")
+                loop.save()
+                distributed.serve(oracle, address, progress.refresh)
+            else:
+                loop.search()
+    return _finish(hypermodel, oracle, recorded, folder, started, say, output.report)
+
+
+def _check_role(processes: Processes) -> None:
+    """Raises ValueError if a process cannot have this role."""
+    chief, worker, address = processes.chief, processes.worker, processes.address
     if chief and worker is not None:
         raise ValueError(f"A process is either the chief or a worker. Received: chief=True, worker={worker!r}")
     if worker is not None and ("chief" in worker or not worker):
@@ -121,64 +142,20 @@ def search(
             f"`worker` must be a name that no other worker has and that does not contain 'chief'. Received: {worker!r}"
         )
     if (chief or worker) and not (address.rpartition(":")[0] and address.rpartition(":")[2].isdigit()):
-        raise ValueError(f"`address` must be HOST:PORT, such as {ADDRESS}. Received: address={address!r}")
-    if max_trials is None:
-        max_trials = None if tuner == "hyperband" else 30
-    elif operator.index(max_trials) < 1:
-        raise ValueError(f"`max_trials` must be at least 1. Received: max_trials={max_trials}")
-    say: Any = (lambda text: print(text, flush=True)) if verbose else (lambda *_: None)
-    hypermodel = ClassifierHyperModel(
-        train, validation, checkpoint=checkpoint, epochs=epochs, verbose=verbose, **options
-    )  # checks all options before anything is read
-    oracle = oracles.make_oracle(tuner, hypermodel.objective, max_trials, epochs, hypermodel.seed)
-    if worker is None:
-        extends = resume and not overwrite and _trials_done(output_dir) < (max_trials or 0)
-        if not extends:
-            run_folder.check_folder(output_dir, overwrite, resume, sources=(str(checkpoint), train, validation))
-    for remark in hypermodel.remarks():
-        say(remark)
-    hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
-    settings = {"job": "search", "tuner": tuner, **hypermodel.settings()}
-    if worker is None:
-        run_folder.check_resumable(output_dir, settings, resume)
-        run_folder.start(output_dir, settings, overwrite, resume)
-        (output_dir / "best.json").unlink(missing_ok=True)  # of a finished search that is extended
-    else:
-        _join(output_dir, settings)
-    if not chief:
-        hypermodel.load_features()
-    with distributed.tuner_role(address, "chief" if chief else worker):
-        loop = distributed.SearchTuner(oracle, hypermodel, directory=output_dir, project_name=TRIALS)
-        if resume and worker is None and (output_dir / TRIALS / "oracle.json").is_file():
-            oracle.reload()
-        if worker is not None:
-            say(f"Worker {worker}: running trials for the chief at {address}.")
-            loop.search()
-            say(f"Worker {worker}: no trials are left.")
-            return None
-        with _Progress(oracle, output_dir, hypermodel, verbose) as progress:
-            oracle.on_trial_end = progress.update
-            if chief:
-                oracle.lease = lease
-                say(f"Waiting for workers at {address}.")
-                loop.save()
-                distributed.serve(oracle, address, progress.refresh)
-            else:
-                loop.search()
-    return _finish(hypermodel, oracle, settings, output_dir, started, say, report)
+        raise ValueError(f"`address` must be HOST:PORT, such as 127.0.0.1:7077. Received: address={address!r}")
 
 
 class _Progress:
     """Prints a line for each trial and a bar with the time left; deletes weights that are no longer needed."""
 
-    def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel, verbose: bool):
-        self.oracle, self.output_dir, self.verbose = oracle, output_dir, verbose
+    def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel):
+        self.oracle, self.output_dir, self.verbose = oracle, output_dir, hypermodel.verbose
         self.objective = hypermodel.objective
         self.searched = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
         self.searched.append("learning_rate")
         self.total, self.before = oracle.most_trials(), len(oracle.end_order)
         self.started = time.monotonic()
-        hidden = not (verbose and sys.stderr.isatty())
+        hidden = not (self.verbose and sys.stderr.isatty())
         self.bar = tqdm(total=self.total, initial=self.before, desc="Search", unit=" trials", disable=hidden)
 
     def __enter__(self):
@@ -236,43 +213,43 @@ def _delete_weights(oracle, output_dir: Path) -> None:
             (folder / "best.safetensors").unlink(missing_ok=True)
 
 
-def _trials_done(output_dir: Path) -> float:
+def _trials_done(folder: RunFolder) -> float:
     """Returns the number of trials of a finished search; infinity if the folder holds none."""
-    file = output_dir / "best.json"
-    return read_json(file)["trials"] if file.is_file() else math.inf
+    file = folder / "best.json"
+    return read_json(file, START_ANEW)["trials"] if file.is_file() else math.inf
 
 
-def _join(output_dir: Path, settings: dict) -> None:
+def _join(folder: RunFolder, recorded: dict) -> None:
     """Waits for the folder of the chief.
 
     Raises: FileNotFoundError if it does not appear; ValueError if it holds a search with other settings.
     """
     deadline = time.monotonic() + distributed.CHIEF_TIMEOUT
-    while not (output_dir / run_folder.RUN).is_file():
+    while not folder.is_run:
         if time.monotonic() > deadline:
             raise FileNotFoundError(
-                f"{output_dir}: no chief has started a search here. Start one with the same options and chief=True "
+                f"{folder.path}: no chief has started a search here. Start one with the same options and chief=True "
                 "(--chief); chief and workers need the same folder."
             )
         time.sleep(0.5)
-    run_folder.check_resumable(output_dir, settings, resume=True)
+    RunFolder(folder.path, OUTPUTS, overwrite=False, resume=True).check_resumable(recorded)
 
 
 # Results
 
 
 def _finish(
-    hypermodel: ClassifierHyperModel, oracle, settings, output_dir: Path, started: float, say, with_report: bool
+    hypermodel: ClassifierHyperModel, oracle, settings, folder: RunFolder, started: float, say, with_report: bool
 ) -> Searched:
     """Writes the results of a search whose trials have ended; best.json, which marks it as finished, comes last."""
-    objective, job = hypermodel.objective, hypermodel.job
+    objective, job, output_dir = hypermodel.objective, hypermodel.job, folder.path
     rows, histories = _collect(oracle, output_dir, objective)
     ranked = results.ranked(rows, objective)
     best, failed = ranked[0], len(rows) - len(ranked)
     values = {name: best[name] for name in VALUES}
-    model = _save_best(hypermodel, oracle, best["trial"], output_dir)
+    model = _save_best(hypermodel, oracle, best["trial"], folder)
     results.plot_search(output_dir / "search.png", rows, histories, objective)
-    measured, probabilities = _measure_saved(output_dir / "model", job, values["unfreeze"], hypermodel.cache_dir)
+    measured, probabilities = _measure_saved(output_dir / "model", job, values["unfreeze"])
     result = {
         "trial": best["trial"],
         "values": values,
@@ -281,10 +258,10 @@ def _finish(
         **measured,
         "trials": len(rows),
         "failed": failed,
-        "finetune": run_report.command(job, {**hypermodel.options(), **values}),
+        "finetune": run_report.command(job, hypermodel.settings_of(values)),
         "seconds": round(time.monotonic() - started, 2),
         "settings": settings,
-        "versions": run_folder.versions("bert-tf", "keras", "keras-tuner", "transformers"),
+        "versions": versions("bert-tf", "keras", "keras-tuner", "transformers"),
     }
     files.write_json(output_dir / "best.json", result)
     say("\n" + results.trial_table(ranked[:10], VALUES))
@@ -304,10 +281,9 @@ def _finish(
             sections=lambda: search_sections(rows, histories, objective, VALUES),
         )  # fmt: skip
         files.write_json(output_dir / "best.json", result)
-    for remark in run_report.remarks(result):
-        say(remark)
-    say(f"Written to {output_dir}/:")
-    say("  " + ", ".join(name for name in run_folder.SEARCH_OUTPUTS if (output_dir / name).exists()))
+    for verdict in run_report.verdicts(result):
+        say(verdict)
+    say(folder.contents())
     say(f"The same training with finetune: {result['finetune']}")
     return Searched(model, job.tokenizer, rows, result, output_dir)
 
@@ -329,17 +305,17 @@ def _collect(oracle, output_dir: Path, objective: str) -> tuple[list[dict], dict
     return rows, {name: record["history"] for name, record in records.items()}
 
 
-def _save_best(hypermodel: ClassifierHyperModel, oracle, trial_id: str, output_dir: Path) -> Any:
+def _save_best(hypermodel: ClassifierHyperModel, oracle, trial_id: str, folder: RunFolder) -> Any:
     """Builds the model of the best trial with the weights of its best epoch, and saves it with its tokenizer."""
     model = hypermodel.build(oracle.trials[trial_id].hyperparameters)
-    load(_trial_dir(output_dir, trial_id) / "best.safetensors", model.trainable_variables)
+    load(_trial_dir(folder.path, trial_id) / "best.safetensors", model.trainable_variables)
     tokenizer = hypermodel.job.tokenizer
     tokenizer.model_max_length = hypermodel.job.max_length
-    run_folder.save_model(output_dir, model, tokenizer)
+    folder.save_model(model, tokenizer)
     return model
 
 
-def _measure_saved(folder: Path, job: Job, unfreeze: int | str, cache_dir) -> tuple[dict[str, float], np.ndarray]:
+def _measure_saved(folder: Path, job: Job, unfreeze: int | str) -> tuple[dict[str, float], np.ndarray]:
     """Measures the saved model on the validation texts, loaded again and in float32: as it will be used elsewhere.
 
     Returns: `val_loss` and `val_accuracy`; float64 probabilities `(M, C)`.
@@ -350,7 +326,12 @@ def _measure_saved(folder: Path, job: Job, unfreeze: int | str, cache_dir) -> tu
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))
     cache = "disk" if unfreeze == 0 else "memory"  # features of a trained base are never needed again
     features = extract(
-        model.encoder, validation, cache=cache, cache_dir=cache_dir, checkpoint=job.checkpoint, progress=False
+        model.encoder,
+        validation,
+        cache=cache,
+        cache_dir=job.settings.compute.cache_dir,
+        checkpoint=job.checkpoint,
+        progress=False,
     )
     logits = model.predict(batches(features, batch_size=4096), verbose=0).logits
     labels = job.validation.labels

@@ -20,7 +20,7 @@ SPACE: dict[str, Any] = {
 def checked_space(name: str, values: Any) -> Any:
     """Returns values of the space as JSON has them: one value, a list of several, or a pair, the ends of a range.
 
-    Raises: ValueError or TypeError for what is none of these, or a value that the option of that name does not take.
+    Raises: ValueError for what is none of these, or a value that the option of that name does not take.
     """
     if isinstance(values, tuple):
         if len(values) != 2 or not all(isinstance(v, (int, float)) for v in values) or not values[0] < values[1]:
