@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT
 
 import bert_tf
+from bert_tf import options
 from bert_tf.cli.main import make_parser
-from bert_tf.options import Command, Group, option
 from bert_tf.settings import CURVE, FINETUNE, HYPERMODEL, LADDER, PLAN, RACE, SEARCH
 
 COMMANDS = (FINETUNE, PLAN, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
@@ -130,16 +130,16 @@ def test_a_group_checks_its_fields():
     from dataclasses import dataclass
 
     @dataclass(frozen=True)
-    class Shape(Group):
+    class Shape(options.Group):
         """shape"""
 
-        sides: int = option(3, "sides", least=3)
+        sides: int = options.option(3, "sides", least=3)
 
     @dataclass(frozen=True)
     class Drawing:
         shape: Shape = Shape()
 
-    draw = Command(Drawing, "draw", ("shape",))
+    draw = options.Command(Drawing, "draw", ("shape",))
     assert draw.settings(sides=4).shape.sides == 4
     with pytest.raises(ValueError, match="`sides` must be at least 3. Received: sides=2"):
         draw.settings(sides=2)

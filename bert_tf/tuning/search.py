@@ -120,13 +120,14 @@ def search(train: Any, validation: Any = None, *, settings: Settings) -> Searche
             loop.search()
             say(f"Worker {worker}: no trials are left.")
             return None
-        with _Progress(oracle, folder.path, hypermodel) as progress:
+        progress = _Progress(oracle, folder.path, hypermodel)
+        with progress.bar:
             oracle.on_trial_end = progress.update
             if chief:
                 oracle.lease = settings.processes.lease
                 say(f"Waiting for workers at {address}.")
                 loop.save()
-                distributed.serve(oracle, address, progress.refresh)
+                distributed.serve(oracle, address, progress.bar.refresh)
             else:
                 loop.search()
     return _finish(hypermodel, oracle, recorded, folder, started, say, output.report)
@@ -157,22 +158,13 @@ class _Progress:
         self.started = time.monotonic()
         hidden = not (self.verbose and sys.stderr.isatty())
         self.bar = tqdm(total=self.total, initial=self.before, desc="Search", unit=" trials", disable=hidden)
-
-    def __enter__(self):
         if self.before:
             self._say(f"Resuming after {self.before} finished trials.")
-        return self
 
     def _say(self, text: str) -> None:
         if self.verbose:
             tqdm.write(text, file=sys.stdout)  # above the bar
             sys.stdout.flush()
-
-    def __exit__(self, *_):
-        self.bar.close()
-
-    def refresh(self) -> None:
-        self.bar.refresh()
 
     def update(self, trial) -> None:
         """Reports a trial that has ended."""
@@ -185,18 +177,17 @@ class _Progress:
         ended = len(self.oracle.end_order)
         left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
         values = ", ".join(f"{n} {results.short(v)}" for n, v in record["values"].items() if n in self.searched)
-        outcome = f"failed: {record['failed']}" if record.get("failed") else self._outcome(record)
+        if record.get("failed"):
+            outcome = f"failed: {record['failed']}"
+        else:
+            curve, epoch = record["history"][self.objective], record["best_epoch"]
+            outcome = f"{self.objective} {shown(curve[epoch - 1], 'score')} at epoch {epoch} of {len(curve)}"
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
             outcome += f"; best so far {shown(best.score, 'score')} (trial {best.trial_id})"
         self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {values}: {outcome}. About {left:.0f} s left.")
         self.bar.update(1)
         _delete_weights(self.oracle, self.output_dir)
-
-    def _outcome(self, record) -> str:
-        history, best = record["history"], record["best_epoch"]
-        reached = shown(history[self.objective][best - 1], "score")
-        return f"{self.objective} {reached} at epoch {best} of {len(history['loss'])}"
 
 
 def _trial_dir(output_dir: Path, trial_id: str) -> Path:

@@ -53,7 +53,7 @@ def test_the_tuners_of_keras_tuner_take_it_as_it_is(hypermodel, tmp_path, name):
     best, second = tuner.oracle.get_best_trials(2)
     models = tuner.get_best_models(2)
     job = hypermodel.job
-    data = job.held_back(job.inputs(models[0], cache_dir=hypermodel.cache_dir, say=lambda _: None), 12)
+    data = job.validation_batches(job.inputs(models[0], say=lambda _: None), 12)
     for trial, model in zip((best, second), models, strict=True):  # two models, though they share their base
         assert model.evaluate(data, verbose=0)[0] == pytest.approx(trial.score, abs=1e-6)
         assert record(tmp_path / name / f"trial_{trial.trial_id}")["best_epoch"] == trial.best_step + 1
@@ -135,16 +135,16 @@ def test_learning_rates_fit_their_depth(reviews, options):
     hp.ensure_active_values()
     assert 1e-5 <= hypermodel.values(hp)["learning_rate"] <= 3e-4
     assert hypermodel.values(hp)["unfreeze"] == "all"
-    space = hypermodel.settings()["space"]
+    space = hypermodel.recorded()["space"]
     assert space["learning_rate_frozen"] == {"lowest": 1e-4, "highest": 1e-2}
     assert space["learning_rate_unfrozen"] == {"lowest": 1e-5, "highest": 3e-4}
-    assert hypermodel.remarks() == []
+    assert hypermodel.warnings() == []
 
 
 def test_a_learning_rate_far_off_is_remarked(reviews, tiny, options, tmp_path, capsys):
     hypermodel = ClassifierHyperModel(reviews, unfreeze=[0, 1], learning_rate=(1e-5, 1e-2), **options)
-    remarks = " ".join(hypermodel.remarks())
+    remarks = " ".join(hypermodel.warnings())
     assert "1e-05 is very small" in remarks
     assert "0.01 is very large" in remarks
     bert_tf.finetune(reviews, checkpoint=tiny, output_dir=tmp_path / "f", learning_rate=1e-6, epochs=1, report=False)
-    assert "about 1e-3 suits a frozen base" in capsys.readouterr().out
+    assert "about 1e-3 is usual for a frozen base" in capsys.readouterr().out
