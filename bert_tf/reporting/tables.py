@@ -3,7 +3,8 @@
 Knows nothing of models or training: history, numbers and names come in, text and files go out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def parameter_table(rows: Sequence[tuple[str, int, int]]) -> str:
@@ -33,3 +34,42 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return "  ".join([first, *others]).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the numbers of a plot as a table: a row an x, a column a series; named points, and those that share an x in
+    one series, have a row each."""
+    x, y = plot["x"], plot["y"]
+    x_kind, y_kind = x.get("kind", "plain"), y.get("kind", "plain")
+
+    def name(at: float) -> Any:
+        return x["names"][int(at)] if x.get("names") else at
+
+    if named := [series for series in plot["series"] if series.get("labels")]:
+        columns = [("", "plain"), (x["label"], x_kind), (y["label"], y_kind)]
+        rows = [
+            [label, name(at), _estimate(series, i)]
+            for series in named  # lines between named points say nothing new
+            for i, (label, at) in enumerate(zip(series["labels"], series["x"], strict=True))
+        ]
+    else:
+        columns = [(x["label"], x_kind), *((series["name"], y_kind) for series in plot["series"])]
+        several = any(len(set(series["x"])) < len(series["x"]) for series in plot["series"])  # points above each other
+        rows = (
+            [
+                [name(at), *(_estimate(s, j) if k == i else None for k, s in enumerate(plot["series"]))]
+                for at, i, j in sorted((at, i, j) for i, s in enumerate(plot["series"]) for j, at in enumerate(s["x"]))
+            ]
+            if several
+            else [
+                [name(at), *(_estimate(s, s["x"].index(at)) if at in s["x"] else None for s in plot["series"])]
+                for at in sorted({at for series in plot["series"] for at in series["x"]})
+            ]
+        )
+    return {"columns": [{"name": column, "kind": kind} for column, kind in columns], "rows": rows}
+
+
+def _estimate(series: Mapping[str, Any], i: int) -> Any:
+    if series.get("low"):
+        return {"value": series["y"][i], "low": series["low"][i], "high": series["high"][i]}
+    return series["y"][i]

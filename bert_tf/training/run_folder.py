@@ -12,9 +12,9 @@ import keras
 
 from bert_tf import files
 from bert_tf.checkpoints import folder
-from bert_tf.evaluation.history import write_history
+from bert_tf.evaluation.history import best_epoch, write_history
 from bert_tf.files import read_json
-from bert_tf.reporting import figures
+from bert_tf.reporting import figures, sections
 
 RUN = "run.json"  # a folder that holds one is a run; written first
 
@@ -99,7 +99,7 @@ def finish(output_dir: Path, model, tokenizer, history, metrics) -> None:
     save_model(output_dir, model, tokenizer)
     write_history(output_dir / "history.csv", history)
     title = f"{Path(metrics['settings']['checkpoint']).name}, {metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-    figures.plot_curves(output_dir / "curves.png", history, title)
+    figures.draw_png(output_dir / "curves.png", sections.curves(history, best_epoch(history)), title)
     files.write_json(output_dir / "metrics.json", metrics)
 
 

@@ -23,9 +23,8 @@ from bert_tf.formatting import shown
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.training import run_folder, run_report
 from bert_tf.training.backup import load
-from bert_tf.tuning import distributed, oracles, results
+from bert_tf.tuning import distributed, oracles, results, sections
 from bert_tf.tuning.hypermodel import RECORD, ClassifierHyperModel
-from bert_tf.tuning.sections import search_sections
 from bert_tf.tuning.space import SPACE
 
 KEPT = 5  # trials whose weights are kept, the best ones
@@ -323,7 +322,7 @@ def _finish(
     load(trial_dir / "best.safetensors", model.trainable_variables)
     job.tokenizer.model_max_length = job.max_length
     run_folder.save_model(output_dir, model, job.tokenizer)
-    results.plot_search(output_dir / "search.png", rows, {n: r["history"] for n, r in records.items()}, objective)
+    sections.plot_search(output_dir / "search.png", rows, {n: r["history"] for n, r in records.items()}, objective)
     values = {name: best[name] for name in names}
     again = run_report.command(job, {**made.options(), **values})
     measured, probabilities = _measured(output_dir / "model", job, values["unfreeze"], made.cache_dir)
@@ -356,7 +355,7 @@ def _finish(
             output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],
             settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=again,
             seconds={"the whole search, this report aside": result["seconds"], "the best trial": best["seconds"]},
-            sections=lambda: search_sections(rows, histories, objective, names),
+            sections=lambda: sections.search_sections(rows, histories, objective, names),
         )  # fmt: skip
         files.write_json(output_dir / "best.json", result)
     for remark in run_report.remarks(result):
