@@ -1,6 +1,6 @@
 """The Hugging Face model card, README.md beside a model: the numbers of the report as Markdown, under a YAML header.
 
-Texts from the data stay out of it, and where files lay on this machine: a card is published.
+A card is published, so it holds no texts from the data and no folders of this machine.
 """
 
 import os
@@ -42,11 +42,11 @@ def write_model_card(
     """Writes README.md into a model's folder.
 
     Args:
-        output_dir: the folder; made if it is not there.
-        model_name: None = the folder's name.
+        output_dir: the folder; created if missing.
+        model_name: None = the name of the folder.
         history: metric -> value of each epoch; empty = not trained.
-        optimizer: the optimizer's settings.
-        finetuned_from, tasks, dataset, language, license, tags: the card's header.
+        optimizer: settings of the optimizer.
+        finetuned_from, tasks, dataset, language, license, tags: for the header of the card.
     """
     folder = Path(output_dir)
     settings = {key: value for key, value in optimizer.items() if isinstance(value, (str, int, float))}
@@ -68,7 +68,7 @@ def _several(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-# Key of the scores, the hub's name for it, and its words.
+# Key in the scores, name on the hub, words.
 METRICS = (("accuracy", "accuracy", "accuracy"), ("macro_f1", "f1", "macro F1"), ("log_loss", "log_loss", "log loss"))
 
 
@@ -87,9 +87,9 @@ def model_card(
 
     Args:
         facts: see `bert_tf.reporting.sections.sections`.
-        name: of the model.
-        finetuned_from: hub name of the checkpoint it was made from, or a folder, which the header leaves out.
-        task, datasets, language, license, tags: of the header; what is not known is left out.
+        name: name of the model.
+        finetuned_from: hub name of the original checkpoint, or a folder, which the header leaves out.
+        task, datasets, language, license, tags: for the header; whatever is unknown is left out.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -126,14 +126,14 @@ def model_card(
 
 
 def _without_texts(facts: Facts) -> dict[str, Any]:
-    found = facts.get("data") or {}
-    if not found.get("duplicates"):
+    data = facts.get("data") or {}
+    if not data.get("duplicates"):
         return dict(facts)
-    return {**facts, "data": {**found, "duplicates": {**found["duplicates"], "conflicts": []}}}
+    return {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
 
 
 def _training(facts: Facts) -> Section:
-    """The verdict on the curves, and these as a table."""
+    """The verdict on the training curves, and their numbers as a table."""
     section = training(facts) or {"title": "Training", "blocks": []}
     history = facts.get("history") or {}
     if not history:
@@ -156,7 +156,7 @@ def _settings(facts: Facts) -> Section:
 
 
 def _local(value: Any) -> Any:
-    """Leaves of a path on this machine its last part."""
+    """Shortens a path on this machine to its last part."""
     return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
 
 

@@ -99,7 +99,8 @@ def _draw(plots: Sequence[Plot], title: str, target: Any, **options: Any) -> Non
             figure.suptitle(printable(title), fontsize="x-large")
         panels = figure.subfigures(rows, columns, squeeze=False).flat
         drawn = [(_panel(panel, plot, bool(title)), plot) for panel, plot in zip(panels, plots, strict=False)]
-        figure.draw_without_rendering()  # from here on places are known
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # from here on places are known and stay
         for axes, plot in drawn:
             _name_points(axes, plot["series"])
         figure.savefig(target, **options)

@@ -274,7 +274,9 @@ def _duplicates(repeats: Mapping[str, Any]) -> list[dict[str, Any]]:
             f"{repeats['conflicting']:,} texts occur with different labels. At least one label of each must be wrong."
         )
         rows = [[conflict["text"], ", ".join(conflict["labels"])] for conflict in repeats["conflicts"]]
-        blocks += [{"verdict": words}, _table("Same text, different labels", _columns("text", labels="text"), rows)]
+        blocks.append({"verdict": words})
+        if rows:  # a model card shows no texts
+            blocks.append(_table("Same text, different labels", _columns("text", labels="text"), rows))
     return blocks
 
 

@@ -1,18 +1,15 @@
-"""Plain results to things to read: tables on the terminal, history.csv, metrics.json, curves.png; trials.csv, search.png; other plots.
-
-Knows nothing of models or training: history, numbers and names come in, text and files go out.
-"""
+"""Tables of plain values: for the terminal, and the numbers of a plot for a page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def parameter_table(rows: Sequence[tuple[str, int, int]]) -> str:
-    """Lays out what freezing does to the parameters.
+    """Lays out which parameters are trained.
 
     Args:
         rows: `(part, parameters, trainable parameters)` of each part.
-    Returns: a table with a total: part, total, trainable, share trainable.
+    Returns: a table of part, parameters, trainable parameters and their share, with a total.
     """
     total = ("total", sum(row[1] for row in rows), sum(row[2] for row in rows))
     cells = [
@@ -23,7 +20,7 @@ def parameter_table(rows: Sequence[tuple[str, int, int]]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lays out text in columns: the first to the left, all others to the right."""
+    """Lays out text in columns, the first aligned left, the others right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -37,8 +34,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the numbers of a plot as a table: a row an x, a column a series; named points, and those that share an x in
-    one series, have a row each."""
+    """Returns the numbers of a plot as a table, in the form that `bert_tf.reporting.sections` describes.
+
+    A row is an x and a column a series; named points, and points of one series that share an x, have a row each.
+    """
     x, y = plot["x"], plot["y"]
     x_kind, y_kind = x.get("kind", "plain"), y.get("kind", "plain")
 
@@ -49,12 +48,12 @@ def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
         columns = [("", "plain"), (x["label"], x_kind), (y["label"], y_kind)]
         rows = [
             [label, name(at), _estimate(series, i)]
-            for series in named  # lines between named points say nothing new
+            for series in named  # a line without names only connects points
             for i, (label, at) in enumerate(zip(series["labels"], series["x"], strict=True))
         ]
     else:
         columns = [(x["label"], x_kind), *((series["name"], y_kind) for series in plot["series"])]
-        several = any(len(set(series["x"])) < len(series["x"]) for series in plot["series"])  # points above each other
+        several = any(len(set(series["x"])) < len(series["x"]) for series in plot["series"])  # points that share an x
         rows = (
             [
                 [name(at), *(_estimate(s, j) if k == i else None for k, s in enumerate(plot["series"]))]

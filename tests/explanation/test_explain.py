@@ -334,9 +334,9 @@ def test_wrong_input(classifier, tokenizer, settings, error, message):
 
 
 def test_wrong_texts_for_faithfulness(classifier, tokenizer):
-    with pytest.raises(TypeError, match="put it into a list"):
+    with pytest.raises(TypeError, match="to pass one text, write"):
         bert_tf.faithfulness(classifier, "good", tokenizer)
-    with pytest.raises(ValueError, match="two texts or more. Received: 1"):
+    with pytest.raises(ValueError, match="at least two texts. Received: 1"):
         bert_tf.faithfulness(classifier, ["good"], tokenizer)
 
 
@@ -344,7 +344,7 @@ def test_an_error_above_the_tolerance_is_said(classifier, tokenizer, caplog):
     with caplog.at_level(logging.WARNING, "bert_tf"):
         explanation = bert_tf.explain(classifier, TEXT, tokenizer, tolerance=1e-12, max_steps=48, attentions=False)
     assert explanation.steps == 48
-    assert "after 48 steps" in caplog.text
+    assert "After 48 steps" in caplog.text
 
 
 @pytest.fixture(scope="module")
