@@ -36,8 +36,8 @@ DARK = dict(
     )
 )
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
-MARKERS = "osD^vP"
-SIZE = (5.2, 3.6)  # inches of one plot
+MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
+SIZE = (4.7, 3.4)  # inches of one plot
 # Of a point's name: points to the right, points up, alignment.
 PLACES = [
     (across, up, side)
@@ -79,7 +79,7 @@ def draw_png(file: Path, plots: Sequence[Plot], title: str) -> None:
     """Draws plots side by side into a .png, under a title; without plots no file is written."""
     if plots:
         with whole(file) as scratch:
-            _draw(plots, title, scratch, format="png", dpi=110, facecolor="white")
+            _draw(plots, title, scratch, format="png", dpi=120, facecolor="white")
 
 
 def _draw(plots: Sequence[Plot], title: str, target: Any, **options: Any) -> None:
@@ -158,9 +158,9 @@ def _points(series: Mapping[str, Any]) -> list[tuple[float, float]]:
 def _set_x_axis(axes: Any, axis: Mapping[str, Any]) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-    if names := [textwrap.fill(_short(name), 18) for name in axis.get("names") or ()]:
-        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 40 else {}
-        axes.set_xticks(range(len(names)), names, **turned)
+    if names := [textwrap.fill(_short(name), 20) for name in axis.get("names") or ()]:
+        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 40 else {}
+        axes.set_xticks(range(len(names)), names, fontsize="small", linespacing=0.9, **turned)
         axes.set_xlim(-0.5, len(names) - 0.5)
     elif axis.get("log"):
         axes.set_xscale("log")
