@@ -1,4 +1,4 @@
-"""Figures, drawn by matplotlib: one description gives the SVG that a page holds, the PNG beside it, and its numbers.
+"""Figures, drawn by matplotlib: one description gives the SVG in a page and the PNG beside it.
 
 A description is a dict of
     `title`, `description`: str; the second says in words what there is to see.
@@ -24,8 +24,8 @@ from bert_tf.formatting import printable
 
 Plot = Mapping[str, Any]
 
-# Colours on white and on dark. The series' are by Okabe and Ito (2008), darker or lighter until they have a contrast of 3 with
-# the page, as WCAG 2.2 asks of graphics; text has 4.5. The same as in pages/report.css.
+# Colours on white and on dark: by Okabe and Ito (2008), made darker or lighter until series have a contrast of at least 3 with
+# the page and text 4.5, as WCAG 2.2 asks. The same as in pages/report.css.
 SERIES = ("#0072b2", "#c04f00", "#007a5a", "#a3487c", "#8a6a00", "#43484f")
 TEXT, QUIET, RULE = "#1b1f24", "#545c66", "#d5d9df"
 DARK = dict(
@@ -38,18 +38,18 @@ DARK = dict(
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
 MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
 SIZE = (4.7, 3.4)  # inches of one plot
-# Of a point's name: points to the right, points up, alignment.
+# Where a point's name may stand: offset to the right and upwards (typographic points), alignment.
 PLACES = [
     (across, up, side)
     for up in (0, 9, -9, 17, -17, 26, -26)
     for across, side in ((7, "left"), (-7, "right"), (0, "center"))
     if up or across
 ]
-LONGEST = 36  # characters of a name in a plot
-MARKED = 30  # points up to which each of a line has a marker
+LONGEST = 36  # characters of a name; longer ones are cut
+MARKED = 30  # a line of more points has no markers
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "text.color": TEXT, "text.parse_math": False, "axes.labelcolor": TEXT,
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"], "font.size": 9, "text.color": TEXT, "text.parse_math": False, "axes.labelcolor": TEXT,
     "axes.edgecolor": QUIET, "axes.facecolor": "none", "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False,
     "xtick.color": QUIET, "ytick.color": QUIET, "xtick.labelcolor": TEXT, "ytick.labelcolor": TEXT, "grid.color": RULE,
     "grid.linewidth": 0.7, "lines.linewidth": 1.7, "lines.markersize": 4.5, "legend.frameon": False,
@@ -96,7 +96,7 @@ def _draw(plots: Sequence[Plot], title: str, target: Any, **options: Any) -> Non
         figure = Figure(figsize=(SIZE[0] * columns, SIZE[1] * rows), layout="constrained")
         FigureCanvasAgg(figure)
         if title:
-            figure.suptitle(printable(title), fontsize="x-large")
+            figure.suptitle(textwrap.fill(printable(title), 52 * columns), fontsize="large")
         panels = figure.subfigures(rows, columns, squeeze=False).flat
         drawn = [(_panel(panel, plot, bool(title)), plot) for panel, plot in zip(panels, plots, strict=False)]
         figure.draw_without_rendering()
@@ -124,7 +124,7 @@ def _panel(panel: Any, plot: Plot, titled: bool) -> Any:
     axes.set_xlabel(printable(plot["x"]["label"]))
     axes.set_ylabel(printable(plot["y"]["label"]))
     if titled:
-        panel.suptitle(printable(plot["title"]), fontsize="medium")
+        panel.suptitle(textwrap.fill(printable(plot["title"]), 56), fontsize="medium")
     if len(plot["series"]) > 1:
         longest = max(len(_short(series["name"])) for series in plot["series"])
         columns = min(len(plot["series"]), max(2, 88 // (longest + 8)))
@@ -177,7 +177,7 @@ def _set_x_axis(axes: Any, axis: Mapping[str, Any]) -> None:
 
 
 def _name_points(axes: Any, every: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the names of points beside them, each where it hides least of what is drawn."""
+    """Writes each point's name beside it, where it covers least of what is drawn."""
     points = []
     for line in axes.lines:
         path = line.get_path() if line.get_linestyle() == "None" else line.get_path().interpolated(30)
@@ -188,13 +188,13 @@ def _name_points(axes: Any, every: Sequence[Mapping[str, Any]]) -> None:
             style = {"textcoords": "offset points", "va": "center", "fontsize": "small", "in_layout": False}
             text = axes.annotate(_short(name), (x, y), (0, 0), **style)
 
-            def hidden(place: tuple[float, float, str], text: Any = text) -> float:
+            def covered(place: tuple[float, float, str], text: Any = text) -> float:
                 text.set(position=place[:2], ha=place[2])
                 box = text.get_window_extent()
                 cut = not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.containsy(box.y0))
                 return 30 * cut + 10 * box.count_overlaps(written) + box.count_contains(points) + abs(place[1]) / 15
 
-            best = min(PLACES, key=hidden)
+            best = min(PLACES, key=covered)
             text.set(position=best[:2], ha=best[2])
             written.append(text.get_window_extent())
 

@@ -34,17 +34,21 @@ def strengthened(model, factor: float):
     return model
 
 
-@pytest.fixture(scope="module")
-def classifier():
+def new_classifier(layers: int):
     """A tiny classifier of three classes whose log-odds depend on every word."""
     from transformers import DistilBertConfig
 
     keras.utils.set_random_seed(3)
     config = DistilBertConfig(
-        vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=256,
+        vocab_size=30522, dim=12, hidden_dim=20, n_layers=layers, n_heads=3, max_position_embeddings=256,
         id2label={0: "bad", 1: "so-so", 2: "good"},
     )  # fmt: skip
     return strengthened(bert_tf.TFDistilBertForSequenceClassification(config), 20.0)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return new_classifier(layers=3)
 
 
 def test_attributions_sum_to_the_difference_of_the_log_odds(classifier, tokenizer):
@@ -348,9 +352,9 @@ def test_an_error_above_the_tolerance_is_said(classifier, tokenizer, caplog):
 
 
 @pytest.fixture(scope="module")
-def folder(classifier, tokenizer, tmp_path_factory):
+def folder(tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    classifier.save_pretrained(folder)
+    new_classifier(layers=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -153,7 +153,7 @@ def test_what_a_search_leaves(tiny, reviews, tmp_path, capsys):
     assert f"validation accuracy {right:.3f}" in said
     assert found.best["scores"]["accuracy"]["value"] == right
     page = (out / "report.html").read_text()
-    assert f"trial {found.best['trial']} is the best" in page
+    assert f"finished trials is trial {found.best['trial']}" in page
     assert f"- accuracy: {right:.3f} [" in (out / "model/README.md").read_text()
     command = html.unescape(page.split("<pre><code>")[1].split("</code>")[0])
     assert command == found.best["finetune"]
