@@ -48,7 +48,7 @@ def new_classifier(layers: int):
 
 @pytest.fixture(scope="module")
 def classifier():
-    return new_classifier(layers=3)
+    return new_classifier(layers=2)
 
 
 def test_attributions_sum_to_the_difference_of_the_log_odds(classifier, tokenizer):
@@ -84,7 +84,7 @@ def test_attributions_are_those_of_a_numpy_model(classifier, tokenizer, tmp_path
     every = np.arange(len(ids))[None]
 
     def odds(points):
-        z = distilbert_logits({**weights, name: points}, every, np.ones_like(every), layers=3, heads=3)[0]
+        z = distilbert_logits({**weights, name: points}, every, np.ones_like(every), layers=2, heads=3)[0]
         return z[2] - np.log(np.exp(z[:2]).sum())
 
     small, stretches = 1e-5, 25
@@ -194,7 +194,7 @@ def test_merging_pieces_keeps_sums(tokenizer):
 def test_attentions_are_the_models(classifier, tokenizer):
     explanation = bert_tf.explain(classifier, "good thing", tokenizer)  # each word one piece
     output = classifier(np.array([tokenizer("good thing")["input_ids"]]), output_attentions=True, return_dict=True)
-    assert explanation.attentions.shape == (3, 3, 4, 4)
+    assert explanation.attentions.shape == (2, 3, 4, 4)
     for layer, expected in zip(explanation.attentions, output.attentions, strict=True):
         assert layer == pytest.approx(np.asarray(expected[0]), abs=1e-6)
     assert explanation.cls_attention == pytest.approx(explanation.attentions[:, :, 0])
@@ -213,7 +213,7 @@ def test_multi_label_models_and_bert(tokenizer):
 
     keras.utils.set_random_seed(1)
     config = BertConfig(
-        vocab_size=30522, hidden_size=12, intermediate_size=20, num_hidden_layers=2, num_attention_heads=3,
+        vocab_size=30522, hidden_size=12, intermediate_size=20, num_hidden_layers=1, num_attention_heads=3,
         num_labels=4, problem_type="multi_label_classification",
     )  # fmt: skip
     model = strengthened(bert_tf.TFBertForSequenceClassification(config), 12.0)
