@@ -171,7 +171,7 @@ def _set_x_axis(axes: Any, axis: Mapping[str, Any]) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         axes.xaxis.set_minor_locator(NullLocator())
     elif axis.get("whole"):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if axis.get("range"):
         axes.set_xlim(*axis["range"])
 
