@@ -20,6 +20,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def printable(text: str) -> str:
+    """Returns text that a terminal, a page or a picture can show: a space for a control character that is one, U+FFFD for others."""
+    kept = "\n\t\u200d\u00a0"  # U+200D joins emoji
+    return "".join(c if c.isprintable() or c in kept else " " if c.isspace() else "\ufffd" for c in text)
+
+
 def _p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 

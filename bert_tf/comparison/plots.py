@@ -1,4 +1,4 @@
-"""The pictures of comparisons, as descriptions: `bert_tf.reporting.plots` draws them on a page, `bert_tf.reporting.figures.draw_png` into a file."""
+"""The plots of comparisons, as descriptions for `bert_tf.reporting.figures`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,73 +6,82 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation import paired
+from bert_tf.reporting.sections import interval
 
 Plot = dict[str, Any]
+Rows = Sequence[dict[str, Any]]
+
+ACCURACY = {"label": "accuracy (share of texts)", "kind": "score"}
 
 
-def of_ladder(rows: Sequence[dict[str, Any]], histories: Mapping[str, Sequence[Mapping]]) -> list[Plot]:
-    names = [row["rung"] for row in rows]
-    by_rung = {"label": "", "names": names}
-    score = {"label": "accuracy (share of texts)", "kind": "score"}
+def of_ladder(rows: Rows, histories: Mapping[str, Sequence[Mapping]]) -> list[Plot]:
+    """Describes accuracy by rung and against time and, of the rungs with a history, validation loss and overfitting."""
     trained = [row for row in rows if row["gap"] is not None]
-    found = [
+    by_time = {
+        "name": "rungs",
+        "x": [row["seconds"] for row in rows],
+        "y": [row["accuracy"]["value"] for row in rows],
+        "labels": [row["rung"] for row in rows],
+        "as_": "points",
+    }
+    plots = [
         {
             "title": "Accuracy by rung",
             "description": "Mean over the seeds; bars are 95 % intervals.",
-            "x": by_rung,
-            "y": score,
-            "series": [{"name": "validation", "x": [*range(len(rows))], **_interval(rows, "accuracy"), "as_": "points"}],
+            "x": {"label": "", "names": [row["rung"] for row in rows]},
+            "y": ACCURACY,
+            "series": [{"name": "validation", **_accuracy(rows), "x": [*range(len(rows))], "as_": "points"}],
         },
         {
             "title": "Accuracy against time",
-            "description": "Seconds of one run, without the features of frozen layers. Up and to the left is better.",
-            "x": {"label": "seconds a run", "log": True, "kind": "seconds"},
-            "y": score,
-            "series": [{"name": "rungs", "x": [row["seconds"] for row in rows], "y": [row["accuracy"]["value"] for row in rows],
-                        "labels": names, "as_": "points"}],
+            "description": "Seconds per run, not counting the computation of cached features. Up and to the left is better.",
+            "x": {"label": "seconds per run", "log": True, "kind": "seconds"},
+            "y": ACCURACY,
+            "series": [by_time],
         },
-    ]  # fmt: skip
+    ]
     if not trained:
-        return found
-    curves = []
-    for row in trained:
-        runs = [history["val_loss"] for history in histories[row["rung"]]]
-        epochs = min(map(len, runs))  # seeds may stop at different epochs
-        mean = np.mean([values[:epochs] for values in runs], axis=0).tolist()
-        curves.append({"name": row["rung"], "x": [*range(1, epochs + 1)], "y": mean})
+        return plots
+    gaps = {"name": "gap", "x": [*range(len(trained))], "y": [row["gap"] for row in trained], "as_": "points"}
     return [
-        *found,
+        *plots,
         {
             "title": "Validation loss by epoch",
             "description": "Mean over the seeds.",
             "x": {"label": "epoch", "whole": True},
             "y": {"label": "cross-entropy loss (nats)", "kind": "score"},
-            "series": curves,
+            "series": [_mean_loss(row["rung"], histories[row["rung"]]) for row in trained],
         },
         {
             "title": "Overfitting by rung",
-            "description": "Validation loss less training loss at the best epoch: the more, the more is learned by heart.",
+            "description": "Validation loss minus training loss at the best epoch; a larger gap means more overfitting.",
             "x": {"label": "", "names": [row["rung"] for row in trained]},
             "y": {"label": "gap (nats)", "kind": "score"},
-            "series": [
-                {"name": "gap", "x": [*range(len(trained))], "y": [row["gap"] for row in trained], "as_": "points"}
-            ],
+            "series": [gaps],
         },
     ]
 
 
-def of_race(rows: Sequence[dict[str, Any]]) -> list[Plot]:
+def _mean_loss(name: str, histories: Sequence[Mapping]) -> dict[str, Any]:
+    losses = [history["val_loss"] for history in histories]
+    epochs = min(map(len, losses))  # seeds may stop at different epochs
+    mean = np.mean([loss[:epochs] for loss in losses], axis=0).tolist()
+    return {"name": name, "x": [*range(1, epochs + 1)], "y": mean}
+
+
+def of_race(rows: Rows) -> list[Plot]:
+    """Describes accuracy against latency and against size, the models worth their cost on a line."""
     accuracy = [row["accuracy"]["value"] for row in rows]
     plots = []
-    for cost, label, unit in (("latency", "milliseconds for a single text", 1e-3), ("size", "size on disk (MB)", 1e6)):
+    for cost, label, unit in (("latency", "milliseconds for one text", 1e-3), ("size", "size on disk (MB)", 1e6)):
         costs = [row[cost] / unit for row in rows]
         front = paired.frontier(costs, accuracy)
         others = [i for i in range(len(rows)) if i not in front]
         series = [
             {
                 "name": name,
+                **_accuracy([rows[i] for i in chosen]),
                 "x": [costs[i] for i in chosen],
-                **_interval([rows[i] for i in chosen], "accuracy"),
                 "labels": [rows[i]["name"] for i in chosen],
                 "as_": as_,
             }
@@ -82,30 +91,32 @@ def of_race(rows: Sequence[dict[str, Any]]) -> list[Plot]:
         plots.append(
             {
                 "title": f"Accuracy against {cost}",
-                "description": "On the line: nothing that costs as little is as accurate. Bars are 95 % intervals.",
+                "description": "No model costs less than one on the line and is as accurate. Bars are 95 % intervals.",
                 "x": {"label": label, "log": True},
-                "y": {"label": "accuracy (share of texts)", "kind": "score"},
+                "y": ACCURACY,
                 "series": series,
             }
         )
     return plots
 
 
-def of_curve(rows: Sequence[dict[str, Any]]) -> list[Plot]:
+def of_curve(rows: Rows) -> list[Plot]:
+    """Describes accuracy by number of training texts, the model beside the baseline."""
     sizes = [row["texts"] for row in rows]
     series = [
-        {"name": name, "x": sizes, **_interval(rows, key)} for name, key in (("model", "accuracy"), ("floor", "floor"))
+        {"name": name, "x": sizes, **interval([row[key] for row in rows])}
+        for name, key in (("model", "accuracy"), ("baseline", "floor"))
     ]
     return [
         {
-            "title": "Accuracy by training texts",
+            "title": "Accuracy by number of training texts",
             "description": "Mean over the seeds; bars are 95 % intervals.",
             "x": {"label": "training texts", "log": True, "kind": "count"},
-            "y": {"label": "accuracy (share of texts)", "kind": "score"},
+            "y": ACCURACY,
             "series": series,
         }
     ]
 
 
-def _interval(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, list]:
-    return {end: [row[name][of] for row in rows] for end, of in (("y", "value"), ("low", "low"), ("high", "high"))}
+def _accuracy(rows: Rows) -> dict[str, list]:
+    return interval([row["accuracy"] for row in rows])

@@ -1,1 +1,1 @@
-"""Which words decide, and how far to trust that."""
+"""Which words decide a prediction, and how reliable that answer is."""

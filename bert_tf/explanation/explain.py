@@ -1,13 +1,13 @@
-"""Why a classifier said what it said of a text: words that spoke for and against a class, and what attention looks at.
+"""Why a classifier gave a text its label: which words count for and against a class, and where attention goes.
 
 Attributions are integrated gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365) of a class's log-odds with
-respect to the word embeddings. `[CLS]`, `[SEP]` and positions are the same in the text and in the baseline, so that the line
-between them runs through the words alone and their attributions sum to the difference of the log-odds.
+respect to the word embeddings. The text and the baseline share `[CLS]`, `[SEP]` and positions, so only words differ along the
+line between them, and the attributions of the words add up to the difference in log-odds.
 
-The baseline has [PAD] in place of every piece of a word. Measured (30 reviews, MiniLM fine-tuned on 2,000): leaving out words
-in the order found lowers the log-odds by more than random words do, by 2.16 from [PAD], 2.20 from [UNK], 1.55 from [MASK] and
-from zeros, 1.24 from the mean word; and of nothing but [PAD] the model is less sure (log-odds 1.8) than of [MASK] (4.0) or
-[UNK] (5.0), whose explanations are mostly of that.
+The baseline has [PAD] in place of every word piece. Measured (30 reviews, MiniLM fine-tuned on 2,000): removing words in order
+of their attributions lowers the log-odds by more than removing random words does: by 2.16 with [PAD] as baseline, 2.20 with
+[UNK], 1.55 with [MASK] or zeros, 1.24 with the mean word. The model is also less certain about a text of only [PAD] (log-odds
+1.8) than of [MASK] (4.0) or [UNK] (5.0), so less of the result depends on the baseline itself.
 """
 
 import logging
@@ -29,20 +29,18 @@ from bert_tf.inference.predict import kept, load_classifier, logits_of, longest
 log = logging.getLogger("bert_tf")
 
 
-SHARES = 10  # points of a deletion curve beside its start
-
-
+SHARES = 10  # points of a deletion curve after its start
 RESAMPLES = 10_000  # of the bootstrap
 
 
 @dataclass(frozen=True)
 class Deletion:
-    """What becomes of a class's log-odds when words are left out, those with the highest attributions first.
+    """How a class's log-odds change as words are removed, those with the highest attributions first.
 
     Attributes:
-        shares: float64 `(K,)`, of the words that are left out, from 0 to 1.
-        log_odds: float64 `(K,)`, in the order of the attributions.
-        random: float64 `(R, K)`, in R random orders.
+        shares: float64 `(K,)`, of the words that are removed, from 0 to 1.
+        log_odds: float64 `(K,)`, after removing words in order of their attributions.
+        random: float64 `(R, K)`, after removing words in R random orders.
     """
 
     shares: np.ndarray
@@ -51,9 +49,9 @@ class Deletion:
 
     @property
     def score(self) -> float:
-        """The area between the curve of the random orders and that of the attributions, in log-odds (nats).
+        """The area between the mean random curve and the attribution curve, in log-odds (nats).
 
-        Above 0: the words named most important matter more to the model than words picked at random.
+        Above 0: the words with the highest attributions matter more to the model than random ones.
         """
         gap = self.random.mean(axis=0) - self.log_odds
         return float(((gap[1:] + gap[:-1]) / 2 * np.diff(self.shares)).sum())
@@ -61,21 +59,21 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a classifier gave a text the probability of a class that it gave it.  (W = words, U = W + special tokens)
+    """Why a classifier gave a text the probability of a class.  (W = words, U = W + special tokens)
 
     Attributes:
-        words: `bert_tf.explanation.words.Words`: the words, and where they are in the text.
+        words: `bert_tf.explanation.words.Words`: the words and their positions in the text.
         label_names: str, the classes; `probabilities`: float32, one each.
-        target: int, the class that is explained.
-        attributions: float64 `(W,)`, log-odds (nats): above 0 speaks for the class, below 0 against it.
-        log_odds, baseline_log_odds: float, of the class given the text, and given the baseline. The attributions sum to
-            their difference.
-        completeness_error: float, by how much of that difference they do not.
-        steps: int, gradients that were computed.
-        deletion: `Deletion`, the check on the attributions.
-        attentions: float32 `(layers, H, U, U)`, from each of `words.names` (rows, which sum to 1) to each; None if not asked
-            for.
-        model_name: str, where the model was read from.
+        target: int, the explained class.
+        attributions: float64 `(W,)`, in log-odds (nats): above 0 counts for the class, below 0 against it.
+        log_odds, baseline_log_odds: float, of the class for the text and for the baseline. The attributions add up to their
+            difference.
+        completeness_error: float, the share of that difference that the attributions miss.
+        steps: int, number of gradients computed.
+        deletion: `Deletion`, the test of the attributions.
+        attentions: float32 `(layers, H, U, U)`, from each of `words.names` (rows, which sum to 1) to each; None unless
+            requested.
+        model_name: str, the folder or hub name of the model.
     """
 
     words: Words
@@ -93,21 +91,21 @@ class Explanation:
 
     @property
     def label(self) -> str:
-        """The name of the class that is explained."""
+        """The name of the explained class."""
         return self.label_names[self.target]
 
     @property
     def cls_attention(self) -> np.ndarray | None:
-        """What the first token, which alone the head sees, attends to in each layer and head: `(layers, H, U)`."""
+        """Attention from the first token, the only one the head reads, in each layer and head: `(layers, H, U)`."""
         return None if self.attentions is None else self.attentions[:, :, 0]
 
     @property
     def unread(self) -> str:
-        """The end of the text that the model did not see, for its length."""
+        """The end of the text, if it was too long for the model to read."""
         return self.words.text[self.words.end :]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the numbers, but not the attentions, as plain types that JSON takes."""
+        """Returns everything except the attentions as plain types for JSON."""
         words = self.words
         return {
             "text": words.text,
@@ -129,12 +127,12 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How much better than chance attributions find the words that matter, over N texts.
+    """How much better than chance the attributions find the words that matter, over N texts.
 
     Attributes:
         scores: float64 `(N,)`, `Deletion.score` of each text, in log-odds (nats); 0 = no better than random words.
         mean: float.
-        interval: float pair, between which the mean lies with 95 %, by a bootstrap over texts.
+        interval: two floats, the 95 % confidence interval of the mean, by a bootstrap over texts.
     """
 
     scores: np.ndarray
@@ -156,27 +154,27 @@ def explain(
     max_length: int | None = None,
     seed: int = 0,
 ) -> Explanation:
-    """Says which words of a text spoke for and against a class, with a check on it, and what attention looked at.
+    """Finds which words of a text count for and against a class, tests that, and returns the attention.
 
-    The number explained is the class's log-odds, log(p / (1 - p)): of two classes the difference of the logits, of more the
-    logit less the log of the others' summed exponentials; for a multi-label model the label's own logit.
+    What is explained is the class's log-odds, log(p / (1 - p)): with two classes the difference of the logits, with more the
+    logit minus the log-sum-exp of the others; for a multi-label model the label's own logit.
 
     Args:
-        model: one of `bert_tf`'s classifiers, or the folder or hub name of one; better in float32 than in bfloat16,
-            whose rounding shows in the completeness error.
+        model: a classifier of `bert_tf`, or the folder or hub name of one. Prefer float32: the rounding of bfloat16 adds to
+            the completeness error.
         text: str.
         tokenizer: the model's; None = the one in the model's folder.
-        target: name or number of the class to explain; None = the one predicted.
+        target: name or index of the class to explain; None = the predicted one.
         baseline: str, the token that stands for "no word"; None = the tokenizer's padding token.
-        tolerance: float, the completeness error to stay below.
-        max_steps: int, no more gradients than this, even if the error is larger; that is then warned of.
-        random_orders: int, with which the deletion curve is compared.
-        attentions: bool, whether to return them too.
-        max_length: int, tokens; longer texts are cut; None = as long as the tokenizer says.
-        seed: int, decides the random orders.
+        tolerance: float, the largest acceptable completeness error.
+        max_steps: int, the most gradients to compute; a warning says if the error is still larger then.
+        random_orders: int, how many the deletion curve is compared with.
+        attentions: bool, whether to return them.
+        max_length: int, tokens; longer texts are cut; None = the tokenizer's limit.
+        seed: int, for the random orders.
     Returns: `Explanation`.
-    Raises: TypeError if `text` is no string; ValueError for a text without words, an unknown class or token, or settings out
-        of range.
+    Raises: TypeError if `text` is not a string; ValueError for a text without words, an unknown class or token, or an option
+        out of range.
 
     >>> explanation = explain("runs/reviews/model", "Broke after a day.")
     >>> list(zip(explanation.words.real_names, explanation.attributions))
@@ -196,13 +194,17 @@ def explain(
     multi_label = model.problem_type == "multi_label_classification"
     logits = logits_of(model, Tokens(input_ids, np.array([len(input_ids)])), engine="keras")
     target = int(logits[0].argmax()) if target is None else _class(target, label_names)
-    found = _attribute(model, input_ids, baseline_ids, target, tolerance, max_steps)
-    attributions = words.sum(found.attributions)
-    if found.error > tolerance:
-        precise = "" if model.compute_dtype == "float32" else f" The model computes in {model.compute_dtype}."
+    integral = _attribute(model, input_ids, baseline_ids, target, tolerance, max_steps)
+    attributions = words.sum(integral.attributions)
+    if integral.error > tolerance:
+        precision = (
+            ""
+            if model.compute_dtype == "float32"
+            else f" The model computes in {model.compute_dtype}; float32 is more precise."
+        )
         log.warning(
-            "The attributions miss %.1f %% of the difference they should sum to, after %s steps.%s",
-            100 * found.error, found.steps, precise,
+            "After %s steps, the attributions still miss %.1f %% of the difference they should add up to.%s",
+            integral.steps, 100 * integral.error, precision,
         )  # fmt: skip
     return Explanation(
         words=words,
@@ -210,10 +212,10 @@ def explain(
         probabilities=ops.convert_to_numpy((ops.sigmoid if multi_label else ops.softmax)(logits))[0],
         target=target,
         attributions=attributions,
-        log_odds=found.end,
-        baseline_log_odds=found.start,
-        completeness_error=found.error,
-        steps=found.steps,
+        log_odds=integral.end,
+        baseline_log_odds=integral.start,
+        completeness_error=integral.error,
+        steps=integral.steps,
         deletion=_delete(model, input_ids, words, attributions, target, random_orders, seed),
         attentions=words.attention(_attentions(model, input_ids)) if attentions else None,
         model_name=str(model.name_or_path),
@@ -221,23 +223,23 @@ def explain(
 
 
 def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, seed: int = 0, **options) -> Faithfulness:
-    """Measures over many texts whether the words that `explain` names matter more to the model than random ones.
+    """Measures over many texts whether the words that `explain` scores highest matter more than random ones.
 
-    Words are left out, those that spoke most for the predicted class first, and the fall of its log-odds is compared with
-    that under random orders (the deletion test, Samek et al. 2017, https://arxiv.org/abs/1509.06321).
+    Words are removed, highest score for the predicted class first, and the drop in its log-odds is compared with that in random
+    orders (the deletion test, Samek et al. 2017, https://arxiv.org/abs/1509.06321).
 
     Args:
         model, tokenizer: as for `explain`.
-        texts: str, two or more.
-        seed: int, decides the random orders and the bootstrap.
-        **options: others of `explain`.
+        texts: str, at least two.
+        seed: int, for the random orders and the bootstrap.
+        **options: other arguments of `explain`.
     Returns: `Faithfulness`.
-    Raises: TypeError if `texts` is one string; ValueError for fewer than two texts; as `explain`.
+    Raises: TypeError if `texts` is one string; ValueError for fewer than two texts; and as `explain`.
     """
     if isinstance(texts, str):
-        raise TypeError("`texts` must be a list of texts. Received: one string; put it into a list: [text]")
+        raise TypeError("`texts` must be a list of texts. Received: one string; to pass one text, write [text]")
     if len(texts) < 2:
-        raise ValueError(f"An interval needs two texts or more. Received: {len(texts)}")
+        raise ValueError(f"A confidence interval needs at least two texts. Received: {len(texts)}")
     model, tokenizer = load_classifier(model, tokenizer)
     options = {"attentions": False, **options}
     scores = np.array([
@@ -254,7 +256,7 @@ def log_odds(logits, target, multi_label: bool):
     Args:
         logits: float32 `(B, num_labels)`.
         target: int, the class.
-        multi_label: bool, whether each label stands alone.
+        multi_label: bool, whether labels are independent of each other.
     Returns: float32 `(B,)`.
     """
     chosen = ops.one_hot(target, logits.shape[-1], dtype="float32")
@@ -274,8 +276,8 @@ def _token_id(tokenizer: Any, baseline: str | None) -> int:
     token = tokenizer.pad_token if baseline is None else baseline
     if token not in tokenizer.get_vocab():
         raise ValueError(
-            "`baseline` must be a token of the vocabulary, such as [MASK]; where it is left out the tokenizer must have a "
-            f"padding token. Received: baseline={baseline!r}, pad_token={tokenizer.pad_token!r}"
+            "`baseline` must be a token of the vocabulary, such as [MASK]; its default is the tokenizer's padding "
+            f"token. Received: baseline={baseline!r}, pad_token={tokenizer.pad_token!r}"
         )
     return tokenizer.convert_tokens_to_ids(token)
 
@@ -294,14 +296,14 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
     run = kept(model, "_explains", lambda: value_and_gradient(odds))
     table = model.get_input_embeddings().embeddings
     start, end = (ops.convert_to_numpy(ops.take(table, ids, axis=0)) for ids in (baseline_ids, input_ids))
-    way = end - start
+    difference = end - start
     most = max(hardware.token_budget() // len(input_ids), 1)
 
     def along(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         nonlocal most
         values, parts, i = [], [], 0
         while i < len(positions):
-            points = (start + positions[i : i + most, None, None] * way).astype("float32")
+            points = (start + positions[i : i + most, None, None] * difference).astype("float32")
             try:
                 value, gradient = run(points, np.ones(points.shape[:2], "int32"), np.int32(target))
             except Exception as error:
@@ -310,7 +312,7 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
                 most = max(most // 2, 1)
                 continue
             values.append(value)
-            parts.append((gradient * way).sum(axis=-1))
+            parts.append((gradient * difference).sum(axis=-1))
             i += len(points)
         return np.concatenate(values), np.concatenate(parts)
 
@@ -318,15 +320,17 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
 
 
 def _delete(model, input_ids, words: Words, attributions, target: int, random_orders: int, seed: int) -> Deletion:
-    """Leaves words out in the order of their attributions and in random orders."""
+    """Removes words in order of their attributions and in random orders."""
     count = len(attributions)
     random = np.random.default_rng(seed)
     orders = [np.argsort(-attributions, kind="stable"), *(random.permutation(count) for _ in range(random_orders))]
     counts = np.unique(np.round(np.linspace(0, count, SHARES + 1)).astype(int))
-    ranks = np.full((len(orders), len(words.names)), count)  # special tokens come last: they always stay
+    ranks = np.full((len(orders), len(words.names)), count)  # special tokens come last: they are never removed
     ranks[:, words.real] = np.argsort(orders, axis=1)
     stays = ranks[:, None, words.of_token] >= counts[:, None]  # (orders, K, T)
-    stays, which = np.unique(stays.reshape(-1, len(input_ids)), axis=0, return_inverse=True)  # all begin and end alike
+    stays, which = np.unique(
+        stays.reshape(-1, len(input_ids)), axis=0, return_inverse=True
+    )  # all orders start and end with the same texts
     tokens = Tokens(np.tile(input_ids, len(stays))[stays.ravel()], np.cumsum(stays.sum(axis=1)))
     curves = _log_odds(model, tokens, target)[which.ravel()].reshape(len(orders), len(counts))
     return Deletion(counts / count, curves[0], curves[1:])
@@ -335,11 +339,11 @@ def _delete(model, input_ids, words: Words, attributions, target: int, random_or
 def _log_odds(model, tokens: Tokens, target: int) -> np.ndarray:
     """Returns a class's log-odds for each text, float64 `(N,)`."""
     logits = ops.convert_to_tensor(logits_of(model, tokens, engine="keras"))
-    found = log_odds(logits, target, model.problem_type == "multi_label_classification")
-    return ops.convert_to_numpy(found).astype("float64")
+    odds = log_odds(logits, target, model.problem_type == "multi_label_classification")
+    return ops.convert_to_numpy(odds).astype("float64")
 
 
 def _attentions(model, input_ids: np.ndarray) -> np.ndarray:
-    """Returns attention from each token to each, float32 `(layers, H, T, T)`."""
+    """Returns attention between all tokens, float32 `(layers, H, T, T)`."""
     output = model(input_ids=input_ids[None], return_dict=True, training=False, output_attentions=True)
     return np.stack([ops.convert_to_numpy(layer)[0] for layer in output.attentions])

@@ -1,4 +1,4 @@
-"""Gradients with respect to inputs, on whichever backend Keras has, and their integral along a line.
+"""The integral of a gradient along the line from a baseline to an input, with adaptive steps.
 
 Integrated gradients: Sundararajan, Taly, Yan 2017 (https://arxiv.org/abs/1703.01365).
 """
@@ -9,10 +9,8 @@ import numpy as np
 
 from bert_tf.backends.backend import Along
 
-INTERVALS = 4  # that the line is cut into at first
-
-
-NODES = 8  # Gauss-Legendre points of an interval
+INTERVALS = 4  # the line is cut into at first
+NODES = 8  # Gauss-Legendre points per interval
 
 
 @dataclass(frozen=True)
@@ -20,9 +18,9 @@ class Integral:
     """Integrated gradients of one input.
 
     Attributes:
-        attributions: float64, one number for each part of the input; their sum is `difference`, up to `error`.
+        attributions: float64, one number per part of the input; their sum is `end - start`, up to `error`.
         start, end: float, the function's value at the baseline and at the input.
-        steps: int, gradients that were computed.
+        steps: int, number of gradients computed.
     """
 
     attributions: np.ndarray
@@ -39,49 +37,48 @@ class Integral:
 
 
 def integrate(along: Along, tolerance: float, max_steps: int) -> Integral:
-    """Integrates a gradient from a baseline to an input, with as many steps as the tolerance takes.
+    """Integrates a gradient from a baseline to an input, with as many steps as the tolerance needs.
 
-    On every stretch of the line the exact answer is known: the attributions of a stretch must sum to what the function
-    gains on it. So the stretches with the largest errors of their own are halved, until the whole error is within the
-    tolerance of the difference, and the errors of all stretches, none of which may cancel another, are within the tolerance
-    of all ups and downs on the way. (Halving each whose error is above an even share of the tolerance took up to three times
-    the steps on reviews.)
+    The exact sum is known for every interval: its attributions must add up to the change of the function across it. So the
+    intervals with the largest errors are halved until two conditions hold: the total error is within the tolerance of the total
+    difference, and the sum of the absolute errors (which cannot cancel) is within the tolerance of all changes, up and down.
+    (Halving every interval whose error exceeds an even share of the tolerance took up to three times the steps on reviews.)
 
     Args:
         along: takes positions float64 `(N,)`, 0 = baseline, 1 = input; returns the function's values `(N,)` and, for each
-            part of the input, its gradient times the whole way `(N, parts)`.
-        tolerance: float, the completeness error to stay below.
-        max_steps: int, no more gradients than this; at least `INTERVALS * NODES`.
+            part of the input, its gradient times (input - baseline), `(N, parts)`.
+        tolerance: float, the largest acceptable completeness error.
+        max_steps: int, the most gradients to compute; at least `INTERVALS * NODES`.
     Returns: `Integral`.
     """
     edges = np.linspace(0, 1, INTERVALS + 1)
     values = along(edges)[0].astype("float64")
     difference = abs(values[-1] - values[0])
-    found = _stretches(along, list(zip(edges[:-1], edges[1:], values[:-1], values[1:], strict=True)))
+    intervals = _integrate_each(along, list(zip(edges[:-1], edges[1:], values[:-1], values[1:], strict=True)))
     steps = NODES * INTERVALS
     while True:
-        errors = np.array([stretch.error for stretch in found])
-        way = sum(abs(stretch.gain) for stretch in found)
-        good = abs(errors.sum()) <= tolerance * difference and abs(errors).sum() <= tolerance * way
+        errors = np.array([interval.error for interval in intervals])
+        changes = sum(abs(interval.change) for interval in intervals)
+        good = abs(errors.sum()) <= tolerance * difference and abs(errors).sum() <= tolerance * changes
         order = np.argsort(-abs(errors))
         worst = int((abs(errors) >= abs(errors).max() / 2).sum())
         worst = min(worst, (max_steps - steps) // (2 * NODES))
         if good or not worst:
             break
-        halved = [found[i] for i in order[:worst]]
-        middles = np.array([(stretch.low + stretch.high) / 2 for stretch in halved])
+        halved = [intervals[i] for i in order[:worst]]
+        middles = np.array([(interval.low + interval.high) / 2 for interval in halved])
         bounds = []
-        for stretch, middle, value in zip(halved, middles, along(middles)[0].astype("float64"), strict=True):
-            bounds += [(stretch.low, middle, stretch.start, value), (middle, stretch.high, value, stretch.end)]
-        found = [found[i] for i in order[worst:]] + _stretches(along, bounds)
+        for interval, middle, value in zip(halved, middles, along(middles)[0].astype("float64"), strict=True):
+            bounds += [(interval.low, middle, interval.start, value), (middle, interval.high, value, interval.end)]
+        intervals = [intervals[i] for i in order[worst:]] + _integrate_each(along, bounds)
         steps += NODES * len(bounds)
-    total = np.sum([stretch.attributions for stretch in found], axis=0)
+    total = np.sum([interval.attributions for interval in intervals], axis=0)
     return Integral(total, float(values[0]), float(values[-1]), steps)
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """A stretch of the line from position `low` to `high`, where the function goes from `start` to `end`."""
+class _Interval:
+    """Part of the line, from position `low` to `high`, where the function goes from `start` to `end`."""
 
     low: float
     high: float
@@ -90,20 +87,20 @@ class _Stretch:
     attributions: np.ndarray
 
     @property
-    def gain(self) -> float:
+    def change(self) -> float:
         return self.end - self.start
 
     @property
     def error(self) -> float:
-        return float(self.attributions.sum()) - self.gain
+        return float(self.attributions.sum()) - self.change
 
 
-def _stretches(along: Along, bounds: list[tuple[float, float, float, float]]) -> list[_Stretch]:
-    """Integrates the gradient over stretches, given by the first four fields of `_Stretch`, with `NODES` steps each."""
+def _integrate_each(along: Along, bounds: list[tuple[float, float, float, float]]) -> list[_Interval]:
+    """Integrates the gradient over intervals, given by the first four fields of `_Interval`, with `NODES` steps each."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     positions = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high, *_ in bounds])
     parts = along(positions)[1].astype("float64").reshape(len(bounds), NODES, -1)
     return [
-        _Stretch(low, high, start, end, (high - low) / 2 * (weights @ part))
+        _Interval(low, high, start, end, (high - low) / 2 * (weights @ part))
         for (low, high, start, end), part in zip(bounds, parts, strict=True)
     ]

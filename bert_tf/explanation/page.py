@@ -1,67 +1,57 @@
-"""Explanations as one HTML file that needs nothing else: explain.html with the numbers inside."""
+"""Explanations as one interactive HTML file that loads nothing."""
 
 import base64
-import hashlib
 import json
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from bert_tf.explanation.explain import Explanation
 from bert_tf.files import write_text
+from bert_tf.reporting.page import data_uri
+from bert_tf.reporting.templates import render
+
+FOLDER = Path(__file__).parent  # holds explain.html, explain.css and explain.js
 
 
 def write_page(file: Path, explanations: Sequence[Explanation]) -> None:
-    """Writes `page` to a file, whole or not at all."""
+    """Writes `page` into a file, whole or not at all."""
     write_text(file, page(explanations))
 
 
 def page(explanations: Sequence[Explanation]) -> str:
     """Lays out explanations as an interactive page.
 
-    It makes no request: its Content-Security-Policy forbids all of them, and any script or style but its own, by their
-    hashes. Texts are inside as JSON that cannot end its element, and are shown as text alone.
+    Its Content-Security-Policy forbids every request and, by hashes, all scripts and styles but its own. Texts are embedded as
+    JSON that cannot end its element, and shown as text only.
 
     Args:
-        explanations: of one model, one or more; with attentions.
-    Returns: HTML; of a 60-word text and 72 heads about 400 kB.
-    Raises: ValueError if there are none, or one has no attentions.
+        explanations: one or more of the same model, with attentions.
+    Returns: HTML, about 400 kB for a text of 60 words and a model of 72 heads.
+    Raises: ValueError if there are none, or if one has no attentions.
     """
     if not explanations:
-        raise ValueError("A page needs one explanation or more. Received: none")
-    template = files("bert_tf.explanation").joinpath("explain.html").read_text(encoding="utf-8")
+        raise ValueError("A page needs at least one explanation. Received: none")
     values = {"model": explanations[0].model_name, "texts": [_values(explanation) for explanation in explanations]}
-    return template.replace("{{POLICY}}", _policy(template), 1).replace("{{DATA}}", _safe_json(values), 1)
+    style, script = (Markup((FOLDER / f"explain.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
+    return render(FOLDER / "explain.html", style=style, script=script, data=_safe_json(values))
 
 
-def _policy(template: str) -> str:
-    """Allows the page's own script and style, and nothing else."""
-    allowed = {}
-    for tag in ("script", "style"):
-        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-        allowed[tag] = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; script-src 'sha256-{allowed['script']}'; style-src 'sha256-{allowed['style']}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _safe_json(values: Any) -> str:
-    """JSON in ASCII in which no markup can begin or end, wherever in a page it stands."""
+def _safe_json(values: Any) -> Markup:
+    """Returns ASCII JSON in which no markup can begin or end, wherever on a page it stands."""
     text = json.dumps(values, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _values(explanation: Explanation) -> dict[str, Any]:
-    """What the page's script reads of an explanation."""
+    """Returns what the page's script needs of an explanation."""
     attentions = explanation.attentions
     if attentions is None:
-        raise ValueError("The page shows attention: use explain(..., attentions=True).")
-    words, deletion = explanation.words, explanation.deletion
+        raise ValueError("The page shows attention: call explain(..., attentions=True).")
+    words = explanation.words
     attributions: list[float | None] = [None] * len(words.names)
     for i, value in zip(np.flatnonzero(words.real), explanation.attributions, strict=True):
         attributions[i] = _rounded(value)
@@ -79,19 +69,35 @@ def _values(explanation: Explanation) -> dict[str, Any]:
             {"name": name, "start": start, "end": end, "value": value}
             for name, (start, end), value in zip(words.names, words.spans.tolist(), attributions, strict=True)
         ],
-        "deletion": {
-            "shares": [_rounded(share) for share in deletion.shares],
-            "ours": [_rounded(value) for value in deletion.log_odds],
-            "mean": [_rounded(value) for value in deletion.random.mean(axis=0)],
-            "low": [_rounded(value) for value in deletion.random.min(axis=0)],
-            "high": [_rounded(value) for value in deletion.random.max(axis=0)],
-            "score": _rounded(deletion.score),
-        },
+        "deletion": {"score": _rounded(explanation.deletion.score), **_picture(explanation)},
         "layers": attentions.shape[0],
         "heads": attentions.shape[1],
-        # One byte each, of the square root: shares of 1 % are told from 1.2 %, where 1/255 would make them one.
+        # One byte each, of the square root: that keeps 1 % and 1.2 % apart, which 255 equal steps would not.
         "attention": base64.b64encode(np.round(255 * np.sqrt(attentions)).astype("uint8").tobytes()).decode(),
     }
+
+
+def _picture(explanation: Explanation) -> dict[str, str]:
+    """Returns the deletion curves as the address of a picture, and what it shows in words."""
+    deletion, label = explanation.deletion, explanation.label
+    lower = "lower" if deletion.score > 0 else "higher"
+    description = f"Log-odds of {label} as words are removed: by score {abs(deletion.score):.2f} {lower} on average than at random."
+    shares = deletion.shares.tolist()
+    random = {
+        end: getattr(deletion.random, of)(axis=0).tolist()
+        for end, of in (("y", "mean"), ("low", "min"), ("high", "max"))
+    }
+    plot = {
+        "title": "Removing words",
+        "description": description,
+        "x": {"label": "share of words removed"},
+        "y": {"label": f"log-odds of {label}"},
+        "series": [
+            {"name": "highest score first", "x": shares, "y": deletion.log_odds.tolist()},
+            {"name": "in random order (with range)", "x": shares, **random, "as_": "band"},
+        ],
+    }
+    return {"picture": data_uri(plot), "description": description}
 
 
 def _rounded(value: float) -> float:

@@ -1,17 +1,14 @@
-"""An explanation on the terminal: the text with its words coloured or marked, and the words that mattered most."""
+"""An explanation on the terminal: the text with its words coloured or marked, and the most important words."""
 
 import numpy as np
 
 from bert_tf.explanation.explain import Explanation
+from bert_tf.formatting import printable
 from bert_tf.reporting.tables import table
 
 TOP = 8  # words in the table
-
-
-LEVELS = (1 / 6, 1 / 3, 2 / 3)  # of the largest attribution: from where a word is marked once, twice, three times
-
-
-# Backgrounds of xterm's 256 colours, pale to strong, under black letters; blue and orange, which colour-blind eyes tell apart.
+LEVELS = (1 / 6, 1 / 3, 2 / 3)  # shares of the largest score from which a word is marked once, twice, three times
+# Backgrounds from xterm's 256 colours, pale to strong, under black text; colour-blind people can tell blue and orange apart.
 FOR, AGAINST = (153, 111, 75), (223, 216, 208)
 
 
@@ -19,13 +16,12 @@ def render(explanation: Explanation, colour: bool) -> str:
     """Lays out an explanation as lines of text.
 
     Args:
-        colour: bool, whether to mark words by colours, as escape sequences, or by signs: [+++] for, [---] against.
-    Returns: str, without control characters of the text's own.
+        colour: bool, whether to mark words with colours (escape sequences) or with signs: [+++] for, [---] against.
+    Returns: str; control characters in the text are replaced.
     """
-    label = _printable(explanation.label)
+    label = printable(explanation.label)
     chances = ", ".join(
-        f"{_printable(name)} {p:.1%}"
-        for name, p in zip(explanation.label_names, explanation.probabilities, strict=True)
+        f"{printable(name)} {p:.1%}" for name, p in zip(explanation.label_names, explanation.probabilities, strict=True)
     )
     difference = explanation.log_odds - explanation.baseline_log_odds
     score = explanation.deletion.score
@@ -38,10 +34,10 @@ def render(explanation: Explanation, colour: bool) -> str:
         "",
         table(("word", "log-odds"), _top(explanation)),
         "",
-        f"Log-odds of {label}: {explanation.log_odds:+.2f}, of a text without words {explanation.baseline_log_odds:+.2f}. The words sum to "
-        f"the difference of {difference:+.2f} with an error of {explanation.completeness_error:.2%}.",
-        f"With words left out in the order of their attributions, the log-odds lie on average {abs(score):.2f} {'below' if score > 0 else 'above'} those with random "
-        "words left out.",
+        f"Log-odds of {label}: {explanation.log_odds:+.2f}; for a text without words: {explanation.baseline_log_odds:+.2f}. The word "
+        f"scores add up to the difference, {difference:+.2f}, with an error of {explanation.completeness_error:.2%}.",
+        f"Removing words, highest score first, leaves the log-odds on average {abs(score):.2f} {'below' if score > 0 else 'above'} "
+        "those after removing random words.",
     ])  # fmt: skip
 
 
@@ -50,14 +46,14 @@ def _marked(explanation: Explanation, colour: bool) -> str:
     most = np.abs(explanation.attributions).max() or 1.0
     for (start, stop), value in zip(words.spans[words.real].tolist(), explanation.attributions, strict=True):
         level = int(np.searchsorted(LEVELS, abs(value) / most, side="right") * np.sign(value))
-        parts += [_printable(words.text[end:start]), _mark(_printable(words.text[start:stop]), level, colour)]
+        parts += [printable(words.text[end:start]), _mark(printable(words.text[start:stop]), level, colour)]
         end = stop
-    unread = _printable(explanation.unread).strip()
+    unread = printable(explanation.unread).strip()
     return "".join(parts) + (f" (not read: {unread})" if unread else "")
 
 
 def _mark(word: str, level: int, colour: bool) -> str:
-    """Marks a word `level` times: above 0 as one for the class, below 0 as one against it."""
+    """Marks a word `level` times: for the class if above 0, against it if below."""
     if level == 0:
         return word
     if colour:
@@ -68,8 +64,4 @@ def _mark(word: str, level: int, colour: bool) -> str:
 def _top(explanation: Explanation) -> list[tuple[str, str]]:
     names = explanation.words.real_names
     order = np.argsort(-np.abs(explanation.attributions), kind="stable")[:TOP]
-    return [(_printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in order]
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+    return [(printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in order]

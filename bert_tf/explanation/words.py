@@ -1,4 +1,4 @@
-"""Word pieces back to the words of the text they came from, and numbers of pieces to numbers of words."""
+"""From word pieces back to the words of the text, and from numbers per piece to numbers per word."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-JOINTS = "'\u2019-"  # between letters they make one word: don't, well-made
+JOINTS = "'\u2019-"  # join letters into one word: don't, well-made
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Words:
 
     Attributes:
         text: str.
-        names: str, U of them, in the tokens' order: words as the text has them, and special tokens such as `[CLS]`.
-        spans: int64 `(U, 2)`, where in `text` each starts and ends; empty for special tokens.
-        of_token: int64 `(T,)`, the place in `names` of each token.
+        names: str, U of them, in token order: words as written in the text, and special tokens such as `[CLS]`.
+        spans: int64 `(U, 2)`, start and end of each in `text`; empty for special tokens.
+        of_token: int64 `(T,)`, the index in `names` of each token.
         real: bool `(U,)`, False for special tokens.
     """
 
@@ -34,17 +34,17 @@ class Words:
 
     @property
     def end(self) -> int:
-        """Where the last word ends: what follows in the text was not read."""
+        """Where the last word ends; the model did not read what follows."""
         return int(self.spans[:, 1].max(initial=0))
 
     def sum(self, of_tokens: np.ndarray) -> np.ndarray:
-        """Sums numbers of tokens `(T,)` to numbers of the real words, float64 `(W,)`."""
+        """Sums numbers per token `(T,)` into numbers per real word, float64 `(W,)`."""
         return np.bincount(self.of_token, of_tokens, len(self.names))[self.real]
 
     def attention(self, of_tokens: np.ndarray) -> np.ndarray:
-        """Merges attention `(..., T, T)`, from rows to columns, to `(..., U, U)`, in which rows sum to 1 as before.
+        """Merges attention between tokens `(..., T, T)` into attention between words `(..., U, U)`; rows still sum to 1.
 
-        What a word is attended to is the sum over its pieces, what it attends to the mean over them (Clark et al. 2019,
+        Attention to a word is the sum over its pieces, attention from it the mean over them (Clark et al. 2019,
         sec. 4.1, https://arxiv.org/abs/1906.04341).
         """
         belongs = np.eye(len(self.names), dtype="float32")[self.of_token]  # (T, U)
@@ -52,14 +52,14 @@ class Words:
 
 
 def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, Words]:
-    """Tokenizes one text and finds its words.
+    """Tokenizes one text and groups its tokens into words.
 
     Args:
         text: str.
         tokenizer: a fast tokenizer of transformers.
-        max_length: int, the most tokens, the special ones counted; what is longer is cut.
-    Returns: `(input_ids, words)`, int32 `(T,)` and `Words`. A word is what the tokenizer takes for one; two of them are
-        one where an apostrophe or a hyphen joins them, or where both are punctuation (...).
+        max_length: int, the most tokens, special ones included; longer texts are cut.
+    Returns: `(input_ids, words)`, int32 `(T,)` and `Words`. Words are those of the
+        tokenizer, except that an apostrophe or hyphen between letters joins two, and so does punctuation (...).
     Raises: ValueError if the text has no words.
     """
     encoded = tokenizer(text, truncation=True, max_length=max_length, return_offsets_mapping=True)
@@ -71,7 +71,7 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
     tokens = zip(encoded.tokens(), encoded["offset_mapping"], encoded.word_ids(), encoded.sequence_ids(), strict=True)
     for token, (start, end), word, sequence in tokens:
         while sequence is not None and end < len(text) and unicodedata.combining(text[end]):
-            end += 1  # accents of their own, which the tokenizer drops
+            end += 1  # combining accents, which the tokenizer drops
         if sequence is None:
             names.append(token)
             spans.append((0, 0))
@@ -92,7 +92,7 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
 
 
 def _joined(text: str, before: tuple[int, int], after: tuple[int, int]) -> bool:
-    """Returns whether a word and the one behind it are one for a reader."""
+    """Returns whether a reader sees two neighbouring words as one."""
     if before[1] != after[0]:
         return False
     left, right = text[slice(*before)], text[slice(*after)]

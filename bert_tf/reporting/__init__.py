@@ -1,1 +1,1 @@
-"""From numbers to something to read: tables, figures, pages, the model card."""
+"""What people read: tables, figures, report pages, the model card."""

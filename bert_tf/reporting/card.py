@@ -1,6 +1,6 @@
 """The Hugging Face model card, README.md beside a model: the numbers of the report as Markdown, under a YAML header.
 
-Texts from the data stay out of it, and where files lay on this machine: a card is published.
+A card is published, so it holds no texts from the data and no folders of this machine.
 """
 
 import os
@@ -8,8 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from markupsafe import Markup
+
 from bert_tf.formatting import shown
-from bert_tf.reporting.sections import Facts, Section, calibration, classes, data, floor, parameters, results, training
+from bert_tf.reporting.page import PAGES
+from bert_tf.reporting.sections import (
+    Facts,
+    Section,
+    baseline,
+    calibration,
+    classes,
+    data,
+    parameters,
+    results,
+    training,
+)
+from bert_tf.reporting.templates import render
 
 
 def write_model_card(
@@ -28,11 +42,11 @@ def write_model_card(
     """Writes README.md into a model's folder.
 
     Args:
-        output_dir: the folder; made if it is not there.
-        model_name: None = the folder's name.
+        output_dir: the folder; created if missing.
+        model_name: None = the name of the folder.
         history: metric -> value of each epoch; empty = not trained.
-        optimizer: the optimizer's settings.
-        finetuned_from, tasks, dataset, language, license, tags: the card's header.
+        optimizer: settings of the optimizer.
+        finetuned_from, tasks, dataset, language, license, tags: for the header of the card.
     """
     folder = Path(output_dir)
     settings = {key: value for key, value in optimizer.items() if isinstance(value, (str, int, float))}
@@ -54,7 +68,7 @@ def _several(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-# Key of the scores, the hub's name for it, and its words.
+# Key in the scores, name on the hub, words.
 METRICS = (("accuracy", "accuracy", "accuracy"), ("macro_f1", "f1", "macro F1"), ("log_loss", "log_loss", "log loss"))
 
 
@@ -73,9 +87,9 @@ def model_card(
 
     Args:
         facts: see `bert_tf.reporting.sections.sections`.
-        name: of the model.
-        finetuned_from: hub name of the checkpoint it was made from, or a folder, which the header leaves out.
-        task, datasets, language, license, tags: of the header; what is not known is left out.
+        name: name of the model.
+        finetuned_from: hub name of the original checkpoint, or a folder, which the header leaves out.
+        task, datasets, language, license, tags: for the header; whatever is unknown is left out.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -98,29 +112,28 @@ def model_card(
         datasets=[*datasets] or None,
         base_model=finetuned_from if finetuned_from and not Path(finetuned_from).exists() else None,
     )
-    origin = (
-        f"Fine-tuned from {_safe(_local(finetuned_from))} with bert_tf." if finetuned_from else "Trained with bert_tf."
-    )
-    lines = ["---", header.to_yaml(), "---", "", f"# {_safe(name)}", "", origin]
     facts = _without_texts(facts)
-    for section in (
-        make(facts) for make in (results, floor, classes, calibration, _training, data, parameters, _settings)
-    ):
-        if section and section["blocks"]:
-            lines += ["", f"## {_safe(section['title'])}"]
-            lines += [line for block in section["blocks"] for line in _block(block)]
-    return "\n".join(lines) + "\n"
+    shared = (results, baseline, classes, calibration, _training, data, parameters, _settings)
+    return render(
+        PAGES / "card.md",
+        header=Markup(header.to_yaml()),
+        name=name,
+        origin=_local(finetuned_from),
+        sections=[section for section in (make(facts) for make in shared) if section and section["blocks"]],
+        cells=_cells,
+        counts=_counts,
+    )
 
 
 def _without_texts(facts: Facts) -> dict[str, Any]:
-    found = facts.get("data") or {}
-    if not found.get("duplicates"):
+    data = facts.get("data") or {}
+    if not data.get("duplicates"):
         return dict(facts)
-    return {**facts, "data": {**found, "duplicates": {**found["duplicates"], "conflicts": []}}}
+    return {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
 
 
 def _training(facts: Facts) -> Section:
-    """The verdict on the curves, and these as a table."""
+    """The verdict on the training curves, and their numbers as a table."""
     section = training(facts) or {"title": "Training", "blocks": []}
     history = facts.get("history") or {}
     if not history:
@@ -143,52 +156,15 @@ def _settings(facts: Facts) -> Section:
 
 
 def _local(value: Any) -> Any:
-    """Leaves of a path on this machine its last part."""
+    """Shortens a path on this machine to its last part."""
     return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
 
 
-def _block(block: Mapping[str, Any]) -> list[str]:
-    """Returns a block's lines, none for one that Markdown cannot hold."""
-    ((kind, held),) = block.items()
-    if kind in ("text", "verdict"):
-        return ["", _safe(held)]
-    if kind == "list":
-        return ["", *(f"- {_safe(key)}: {_safe(shown(value))}" for key, value in held)]
-    if kind == "figures":
-        return ["", *(f"- {_safe(each['name'])}: {_safe(shown(each['value'], each['kind']))}" for each in held)]
-    if kind == "table":
-        columns = held["columns"]
-        rows = [[shown(v, _kind(c["kind"])) for v, c in zip(row, columns, strict=True)] for row in held["rows"]]
-        return [
-            *(["", _safe(held["caption"])] if held.get("caption") else []),
-            *_table([c["name"] for c in columns], rows),
-        ]
-    if kind == "confusion":
-        names = held["label_names"]
-        rows = [[name, *(shown(n, "count") for n in row)] for name, row in zip(names, held["counts"], strict=True)]
-        return ["", "Given labels down, predicted labels across; texts", *_table(["", *names], rows)]
-    return []
+def _cells(table: Mapping[str, Any]) -> list[list[str]]:
+    kinds = ["plain" if column["kind"] == "text" else column["kind"] for column in table["columns"]]
+    return [[shown(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in table["rows"]]
 
 
-def _kind(kind: str) -> str:
-    return "plain" if kind == "text" else kind
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(map(_safe, row))} |" for row in [header, *rows]]
-    return ["", lines[0], "|---" * len(header) + "|", *lines[1:]]
-
-
-def _safe(value: Any) -> str:
-    """Text that cannot leave its place in Markdown or HTML."""
-    escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for characters, name in (
-        ("|", "&#124;"),
-        ("`", "&#96;"),
-        ("*", "&#42;"),
-        ("](", "]&#40;"),
-        ("][", "]&#91;"),
-        ("]:", "]&#58;"),
-    ):
-        escaped = escaped.replace(characters, name)
-    return " ".join(escaped.split())
+def _counts(confusion: Mapping[str, Any]) -> list[list[str]]:
+    rows = zip(confusion["label_names"], confusion["counts"], strict=True)
+    return [[name, *(shown(count, "count") for count in counts)] for name, counts in rows]

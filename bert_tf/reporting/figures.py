@@ -1,129 +1,204 @@
-"""Figures, drawn by matplotlib."""
+"""Figures, drawn by matplotlib: one description gives the SVG in a page and the PNG beside it.
 
+A description is a dict of
+    `title`, `description`: str; the second says in words what there is to see.
+    `x`, `y`: the axes, dicts of `label` and optionally `range` (two numbers), `log` (bool), `whole` (bool, only whole
+        numbers), `names` (str, what 0, 1, ... stand for), `kind` (of `formatting.shown`, for the table of numbers).
+    `series`: dicts of `name`, `x`, `y` (numbers; None = unknown) and optionally `low`, `high` (an interval around each `y`),
+        `labels` (str, the name of each point), `as_`: "line" (default), "points", or "band", a line in its shaded interval.
+    `marks`: optional, dicts of `x` and `label`, vertical dotted lines.
+    `diagonal`: optional bool, whether to draw x = y.
+"""
+
+import io
+import math
+import re
+import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.evaluation.history import History, best_epoch
 from bert_tf.files import whole
-from bert_tf.formatting import shown
+from bert_tf.formatting import printable
+
+Plot = Mapping[str, Any]
+
+# Colours on white and on dark: by Okabe and Ito (2008), made darker or lighter until series have a contrast of at least 3 with
+# the page and text 4.5, as WCAG 2.2 asks. The same as in pages/report.css.
+SERIES = ("#0072b2", "#c04f00", "#007a5a", "#a3487c", "#8a6a00", "#43484f")
+TEXT, QUIET, RULE = "#1b1f24", "#545c66", "#d5d9df"
+DARK = dict(
+    zip(
+        (*SERIES, TEXT, QUIET, RULE),
+        ("#56b4e9", "#f08c3c", "#2fc49b", "#dd92bd", "#e0c341", "#b9c0c8", "#e8eaed", "#a9b1bb", "#3a424c"),
+        strict=True,
+    )
+)
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
+MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
+SIZE = (4.7, 3.4)  # inches of one plot
+# Where a point's name may stand: offset to the right and upwards (typographic points), alignment.
+PLACES = [
+    (across, up, side)
+    for up in (0, 9, -9, 17, -17, 26, -26)
+    for across, side in ((7, "left"), (-7, "right"), (0, "center"))
+    if up or across
+]
+LONGEST = 36  # characters of a name; longer ones are cut
+MARKED = 30  # a line of more points has no markers
+
+STYLE = {
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"], "font.size": 9, "text.color": TEXT, "text.parse_math": False, "axes.labelcolor": TEXT,
+    "axes.edgecolor": QUIET, "axes.facecolor": "none", "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False,
+    "xtick.color": QUIET, "ytick.color": QUIET, "xtick.labelcolor": TEXT, "ytick.labelcolor": TEXT, "grid.color": RULE,
+    "grid.linewidth": 0.7, "lines.linewidth": 1.7, "lines.markersize": 4.5, "legend.frameon": False,
+    "svg.fonttype": "none", "svg.hashsalt": "bert_tf",
+}  # fmt: skip
 
 
-def plot_curves(file: Path, history: History, title: str) -> bool:
-    """Draws loss and accuracy, training and validation, the best epoch marked.
+def draw_svg(plot: Plot) -> str:
+    """Draws a plot as SVG that follows the reader's choice of light or dark; its title is left to the page.
 
-    Args:
-        file: a .png.
-        history: `loss`, `accuracy`, `val_loss`, `val_accuracy`.
-        title: what run this is.
-    Returns: whether it was drawn; without matplotlib it is not.
+    Raises: ValueError if no series has a finite point.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError:
-        return False
-    epochs = range(1, len(history["loss"]) + 1)
-    best = best_epoch(history)
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title.replace("$", r"\$"))
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for name, label, color in ((metric, "training", "tab:blue"), (f"val_{metric}", "validation", "tab:orange")):
-            axes.plot(epochs, history[name], marker="o", markersize=3, color=color, label=label)
-        value = history[f"val_{metric}"][best - 1]
-        axes.axvline(best, color="gray", linewidth=1, linestyle=":")
-        axes.plot([best], [value], marker="*", markersize=13, color="tab:orange", markeredgecolor="black", linestyle="none",
-                  label=f"kept: epoch {best}, {shown(value, 'score')}")  # fmt: skip
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("cross-entropy loss (nats)" if metric == "loss" else "accuracy (share of texts)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend()
-    with whole(file) as scratch:
-        figure.savefig(scratch, dpi=120, format="png")
-    return True
+    text = io.StringIO()
+    unset = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    _draw([plot], "", text, format="svg", transparent=True, metadata=unset)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]  # without the XML declaration and the document type
+    start = svg.index(">") + 1
+    light = "".join(f"--c{colour[1:]}:{colour};" for colour in DARK)
+    dark = "".join(f"--c{colour[1:]}:{other};" for colour, other in DARK.items())
+    style = f"<style>:root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}</style>"
+    drawn = re.sub(rf"(?<=: )#({'|'.join(colour[1:] for colour in DARK)})\b", r"var(--c\1)", svg[start:])
+    return svg[:start] + style + drawn
 
 
-# Plots by their description
+def draw_png(file: Path, plots: Sequence[Plot], title: str) -> None:
+    """Draws plots side by side into a .png, under a title; without plots no file is written."""
+    if plots:
+        with whole(file) as scratch:
+            _draw(plots, title, scratch, format="png", dpi=120, facecolor="white")
 
 
-def draw_png(file: Path, plots: Sequence[Mapping[str, Any]], title: str) -> bool:
-    """Draws plots side by side, two a row, from the descriptions that `bert_tf.reporting.plots.draw` takes: a page shows the same.
+def _draw(plots: Sequence[Plot], title: str, target: Any, **options: Any) -> None:
+    """Draws plots side by side and saves them; below a common title, each has its own as well."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    Args:
-        file: a .png.
-        plots: descriptions; `title`, `x`, `y`, `series` and `marks` are drawn.
-        title: of all of them.
-    Returns: whether it was drawn; without matplotlib it is not.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-    except ImportError:
-        return False
-    columns = min(2, len(plots))
+    columns = 3 if len(plots) == 3 else min(len(plots), 2)
     rows = -(-len(plots) // columns)
-    figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(_plain(title))
-    for plot, axes in zip(plots, figure.subplots(rows, columns, squeeze=False).flat, strict=False):
-        for i, series in enumerate(plot["series"]):
-            known = [j for j, y in enumerate(series["y"]) if y is not None]
-            x, y = [series["x"][j] for j in known], [series["y"][j] for j in known]
-            style = {"label": _plain(series["name"]), "color": f"C{i}", "marker": "osD^vP"[i % 6], "markersize": 4}
-            line = "none" if series.get("as_") == "points" else "-"
-            axes.plot(x, y, linestyle=line, linewidth=1.3, **style)
-            if series.get("low"):
-                ends = [(series["low"][j], series["high"][j]) for j in known]
-                axes.vlines(x, [low for low, _ in ends], [high for _, high in ends], color=f"C{i}", linewidth=1)
-        for mark in plot.get("marks") or ():
-            axes.axvline(mark["x"], color="gray", linewidth=1, linestyle=":")
-        if plot["x"].get("names"):
-            names = [_plain(name) for name in plot["x"]["names"]]
-            axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize="small")
-        elif plot["x"].get("log"):
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-            axes.xaxis.set_minor_locator(NullLocator())
-        elif plot["x"].get("whole"):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title(_plain(plot["title"]), fontsize="medium")
-        axes.set_xlabel(plot["x"]["label"])
-        axes.set_ylabel(plot["y"]["label"])
-        axes.margins(x=0.12, y=0.12)
-        _name_points(axes, plot["series"])
-        axes.grid(alpha=0.3)
-        if len(plot["series"]) > 1:
-            axes.legend(fontsize="x-small")
-    with whole(file) as scratch:
-        figure.savefig(scratch, dpi=90, format="png")
-    return True
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # A class name in Chinese, say: the browser has a font for it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure = Figure(figsize=(SIZE[0] * columns, SIZE[1] * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        if title:
+            figure.suptitle(textwrap.fill(printable(title), 52 * columns), fontsize="large")
+        panels = figure.subfigures(rows, columns, squeeze=False).flat
+        drawn = [(_panel(panel, plot, bool(title)), plot) for panel, plot in zip(panels, plots, strict=False)]
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # from here on places are known and stay
+        for axes, plot in drawn:
+            _name_points(axes, plot["series"])
+        figure.savefig(target, **options)
+
+
+def _panel(panel: Any, plot: Plot, titled: bool) -> Any:
+    axes = panel.subplots()
+    if not any(map(_points, plot["series"])):
+        raise ValueError(f"The plot {plot['title']!r} has nothing to draw: no series has a finite point.")
+    for i, series in enumerate(plot["series"]):
+        _draw_series(axes, series, i)
+    for mark in plot.get("marks") or ():
+        axes.axvline(mark["x"], color=QUIET, linewidth=1.2, linestyle=":")
+        place = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": "small"}
+        axes.annotate(_short(mark["label"]), (mark["x"], 1), xycoords=axes.get_xaxis_transform(), **place)
+    axes.margins(0.06, 0.08)
+    _set_x_axis(axes, plot["x"])
+    if plot.get("diagonal"):
+        low, high = max(axes.get_xlim()[0], axes.get_ylim()[0]), min(axes.get_xlim()[1], axes.get_ylim()[1])
+        axes.plot([low, high], [low, high], color=QUIET, linewidth=1.2, linestyle=":")
+    axes.set_xlabel(printable(plot["x"]["label"]))
+    axes.set_ylabel(printable(plot["y"]["label"]))
+    if titled:
+        panel.suptitle(textwrap.fill(printable(plot["title"]), 56), fontsize="medium")
+    if len(plot["series"]) > 1:
+        longest = max(len(_short(series["name"])) for series in plot["series"])
+        columns = min(len(plot["series"]), max(2, 88 // (longest + 8)))
+        panel.legend(loc="outside lower center", fontsize="small", ncols=columns)
+    return axes
+
+
+def _draw_series(axes: Any, series: Mapping[str, Any], i: int) -> None:
+    points, as_ = _points(series), series.get("as_", "line")
+    x, y = [point[0] for point in points], [point[1] for point in points]
+    color, marker = SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)]
+    style = {"color": color, "label": _short(series["name"]), "linestyle": DASHES[i % len(DASHES)]}
+    if as_ == "points":
+        style |= {"linestyle": "none"}
+    if as_ == "points" or (as_ == "line" and len(points) <= MARKED):
+        style |= {"marker": marker}
+    axes.plot(x, y, **style)
+    if as_ == "band":
+        axes.fill_between(series["x"], series["low"], series["high"], color=color, alpha=0.18, linewidth=0)
+    else:
+        for at, *ends in zip(series["x"], series.get("low") or (), series.get("high") or (), strict=False):
+            if None not in ends:
+                axes.plot([at, at], ends, color=color, linewidth=1.2)
+
+
+def _points(series: Mapping[str, Any]) -> list[tuple[float, float]]:
+    pairs = zip(series["x"], series["y"], strict=True)
+    return [(float(x), float(y)) for x, y in pairs if y is not None and math.isfinite(y)]
+
+
+def _set_x_axis(axes: Any, axis: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    if names := [textwrap.fill(_short(name), 20) for name in axis.get("names") or ()]:
+        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 40 else {}
+        axes.set_xticks(range(len(names)), names, fontsize="small", linespacing=0.9, **turned)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+    elif axis.get("log"):
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        decades = math.log10(high / low)  # so many digits a decade that their labels have room
+        digits = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.5 else (1,)
+        axes.xaxis.set_major_locator(LogLocator(subs=digits) if decades > 0.7 else MaxNLocator(5))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif axis.get("whole"):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if axis.get("range"):
+        axes.set_xlim(*axis["range"])
 
 
 def _name_points(axes: Any, every: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the names of points beside them, lower where they would lie on one written before."""
-    axes.autoscale_view()  # else it happens with the drawing, and places are not known yet
-    to_axes = axes.transData + axes.transAxes.inverted()
-    named = [
-        (*to_axes.transform((x, y)), _plain(label))
-        for series in every
-        for x, y, label in zip(series["x"], series["y"], series.get("labels") or (), strict=False)
-    ]
-    taken = [(x - 0.01, x + 0.01, y) for x, y, _ in named]  # left, right, height: in shares of the axes
-    for x, y, label in sorted(named, key=lambda point: -point[1]):
-        width = 0.017 * len(label)
-        left = x - 0.02 - width if x > 0.5 else x + 0.02
-        at = y - 0.01
-        while any(left < end and start < left + width and abs(at - height) < 0.055 for start, end, height in taken):
-            at -= 0.01
-        taken.append((left, left + width, at))
-        place = {"xycoords": axes.transAxes, "ha": "right" if x > 0.5 else "left", "fontsize": "small"}
-        axes.annotate(label, (x - 0.02 if x > 0.5 else x + 0.02, at), **place)
+    """Writes each point's name beside it, where it covers least of what is drawn."""
+    points = []
+    for line in axes.lines:
+        path = line.get_path() if line.get_linestyle() == "None" else line.get_path().interpolated(30)
+        points += [*axes.transData.transform_path(path).vertices]
+    written: list[Any] = []
+    for series in every:
+        for x, y, name in zip(series["x"], series["y"], series.get("labels") or (), strict=False):
+            style = {"textcoords": "offset points", "va": "center", "fontsize": "small", "in_layout": False}
+            text = axes.annotate(_short(name), (x, y), (0, 0), **style)
+
+            def covered(place: tuple[float, float, str], text: Any = text) -> float:
+                text.set(position=place[:2], ha=place[2])
+                box = text.get_window_extent()
+                cut = not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.containsy(box.y0))
+                return 30 * cut + 10 * box.count_overlaps(written) + box.count_contains(points) + abs(place[1]) / 15
+
+            best = min(PLACES, key=covered)
+            text.set(position=best[:2], ha=best[2])
+            written.append(text.get_window_extent())
 
 
-def _plain(text: str) -> str:
-    return str(text).replace("$", r"\$")  # matplotlib reads mathematics between dollars
+def _short(name: Any) -> str:
+    text = " ".join(printable(str(name)).split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "\u2026"

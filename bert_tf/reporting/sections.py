@@ -1,14 +1,13 @@
-"""The facts of a run, put into sections: which numbers are shown, in what order and words, whatever shows them.
+"""The facts of a run as sections: which numbers a report shows, in what order and in which words.
 
-A section is a dict of `title` and `blocks`. A block is a dict with one of these keys, which says what it is:
+A section is a dict of `title` and `blocks`. A block is a dict with one of these keys:
     `text`: a paragraph. `verdict`: a sentence that matters.
-    `figures`: dicts of `name`, `value`, `kind` (of `wording.shown`), the numbers at the top.
+    `figures`: dicts of `name`, `value`, `kind` (of `formatting.shown`): the large numbers at the top.
     `table`: `columns`, dicts of `name` and `kind` ("text" = text from the data), `rows`, lists of values; `caption`.
-    `plot`: see `bert_tf.reporting.plots.draw`; its `title` is its caption.
-    `confusion`: `label_names` and `counts`, a row a given label.
-    `image`: `png`, base64, and `alt`, what it shows.
+    `plot`: see `bert_tf.reporting.figures`; its `title` is its caption.
+    `confusion`: `label_names` and `counts`, rows are given labels.
     `code`: text to copy.
-All is data: page.py makes HTML of it, card.py Markdown.
+All of it is plain data: page.py makes HTML of it, card.py Markdown.
 """
 
 import math
@@ -19,12 +18,10 @@ from bert_tf.evaluation.tfidf import FLOOR
 from bert_tf.formatting import shown
 
 Facts = Mapping[str, Any]
-
-
 Section = dict[str, Any]
 
-
-MOST_CLASSES = 15  # of a confusion matrix that a page can hold; of more, the pairs confused most often are listed
+MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
+MOST_COLUMNS = 6  # classes across a table; more go down it
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -34,117 +31,96 @@ def sections(facts: Facts) -> list[Section]:
         facts: plain dict, all keys optional:
             `title`, `subtitle`: str.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`: of `bert_tf.evaluation.scores.evaluate`.
-            `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of
-                `diagnostics.overfitting`.
-            `floor`: dict of `scores` (of `evaluate`, for the floor), `comparison` (of `scores.compare`, the model first) and
-                `texts`, how many it learned from.
+            `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
+            `floor`: the baseline, a dict of its `scores` (of `evaluate`), `comparison` (of `scores.compare`, the model first)
+                and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
             `parameters`: `(part, parameters, trainable parameters)` of each part.
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
             `sections`: more sections, shown before data, parameters and settings.
-            `settings`, `versions`: name -> value; `command`: str, what to run for the same again.
+            `settings`, `versions`: name -> value; `command`: str, which trains the same model again.
     Returns: the sections that there are facts for.
     """
-    found = [make(facts) for make in (results, floor, training, classes, calibration, mistakes, mislabelled)]
-    found += [dict(section) for section in facts.get("sections", ())]
-    found += [make(facts) for make in (data, parameters, cost, again)]
-    return [section for section in found if section and section["blocks"]]
+    made = [make(facts) for make in (results, baseline, training, classes, calibration, mistakes, mislabelled)]
+    made += [dict(section) for section in facts.get("sections", ())]
+    made += [make(facts) for make in (data, parameters, cost, reproduce)]
+    return [section for section in made if section and section["blocks"]]
 
 
 def results(facts: Facts) -> Section | None:
     scores = facts.get("scores")
     if not scores:
         return None
-    figures = [
-        {"name": "accuracy", "value": scores["accuracy"], "kind": "score"},
-        {"name": "macro F1", "value": scores["macro_f1"], "kind": "score"},
-        {"name": "log loss (nats)", "value": scores["log_loss"], "kind": "score"},
-    ]
+    names = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss (nats)"}
+    figures = [{"name": name, "value": scores[key], "kind": "score"} for key, name in names.items()]
     if facts.get("calibration"):
         figures.append({"name": "calibration error", "value": facts["calibration"]["error"], "kind": "score"})
     if facts.get("floor"):
         difference = facts["floor"]["comparison"]["difference"]
-        figures.append({"name": "accuracy above the floor, points", "value": difference, "kind": "points"})
-    words = f"On {shown(scores['texts'], 'count')} validation texts; in brackets, 95 % intervals."
-    if facts.get("best_epoch"):
-        words += f" Epoch {facts['best_epoch']} was kept because it did best on these very texts: expect slightly less on others."
+        figures.append({"name": "accuracy above baseline (points)", "value": difference, "kind": "points"})
+    words = f"Measured on {shown(scores['texts'], 'count')} validation texts. Brackets hold 95 % confidence intervals."
+    if epoch := facts.get("best_epoch"):
+        words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
     hints = [{"text": hint} for hint in facts.get("hints", ())]
     return {"title": "Results", "blocks": [{"figures": figures}, {"text": words}, *hints]}
 
 
-def floor(facts: Facts) -> Section | None:
-    found = facts.get("floor")
-    if not found:
+def baseline(facts: Facts) -> Section | None:
+    simple = facts.get("floor")
+    if not simple:
         return None
-    blocks: list[dict[str, Any]] = [{"verdict": found["comparison"]["verdict"]}]
-    difference = found["comparison"]["difference"]
-    if difference["low"] <= 0:
-        frozen = (facts.get("settings") or {}).get("unfreeze", 0) == 0
-        words = (
-            "A frozen encoder often loses to counting words; unfreezing some layers (--unfreeze 2) often changes that. "
-        )
-        blocks.append(
-            {"text": (words if frozen else "") + "Where counting words does as well, it is the cheaper model."}
-        )
-    rows = [["this model", facts.get("scores")], [FLOOR, found["scores"]]]
-    measured = ("accuracy", "macro_f1", "log_loss")
-    blocks.append(
-        {
-            "table": {
-                "caption": f"The floor: what the words of {shown(found['texts'], 'count')} training texts alone give, "
-                "without a neural network",
-                "columns": _columns("", accuracy="score", macro_F1="score", log_loss="score"),
-                "rows": [[name, *(scores[key] for key in measured)] for name, scores in rows if scores],
-            }
-        }
+    blocks: list[dict[str, Any]] = [{"verdict": simple["comparison"]["verdict"]}]
+    if simple["comparison"]["difference"]["low"] <= 0:
+        words = "If counting words does as well, prefer it: it is far cheaper to run."
+        if (facts.get("settings") or {}).get("unfreeze", 0) == 0:
+            words += " A frozen encoder often does no better; training its top layers (--unfreeze 2) often helps."
+        blocks.append({"text": words})
+    rows = [["this model", facts.get("scores")], [FLOOR, simple["scores"]]]
+    caption = (
+        f"The baseline counts words (TF-IDF) and needs no neural network. It was trained on {shown(simple['texts'], 'count')} "
+        "of the training texts."
     )
-    return {"title": "The floor", "blocks": blocks}
+    columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
+    cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows if scores]
+    return {"title": "Baseline", "blocks": [*blocks, _table(caption, columns, cells)]}
 
 
 def training(facts: Facts) -> Section | None:
-    history = facts.get("history") or {}
-    found = facts.get("overfitting")
-    blocks: list[dict[str, Any]] = [{"verdict": found["verdict"]}] if found else []
-    if facts.get("best_epoch"):
-        mark = {"x": facts["best_epoch"], "label": f"kept: epoch {facts['best_epoch']}"}
+    fit = facts.get("overfitting")
+    blocks: list[dict[str, Any]] = [{"verdict": fit["verdict"]}] if fit else []
+    blocks += [{"plot": plot} for plot in curves(facts.get("history") or {}, facts.get("best_epoch"))]
+    if fit:
+        caption = (
+            "Gap: validation loss minus training loss. A growing gap means overfitting. Training loss is averaged over the "
+            "epoch, with dropout, so in early epochs it can be the higher of the two."
+        )
+        rows = [["kept", fit["best_epoch"], fit["gap_at_best"]], ["last", fit["epochs"], fit["gap_at_last"]]]
+        blocks.append(_table(caption, _columns("", epoch="plain", gap="score"), rows))
+    return {"title": "Training", "blocks": blocks}
+
+
+def curves(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> list[dict[str, Any]]:
+    """Describes the plots of loss and accuracy by epoch, the kept epoch marked; none for a metric without a finite value."""
+    plots = []
     for metric, label in (("loss", "cross-entropy loss (nats)"), ("accuracy", "accuracy (share of texts)")):
         series = [
             {"name": name, "x": [*range(1, len(history[key]) + 1)], "y": [*history[key]]}
             for name, key in (("training", metric), ("validation", f"val_{metric}"))
             if any(math.isfinite(value) for value in history.get(key) or ())
         ]
-        if not series:
-            continue
-        ends = "; ".join(
-            f"{s['name']} from {shown(s['y'][0], 'score')} to {shown(s['y'][-1], 'score')}" for s in series
-        )
-        blocks.append(
-            {
-                "plot": {
-                    "title": f"{metric.capitalize()} by epoch",
-                    "description": f"{ends[:1].upper()}{ends[1:]}, over {len(series[0]['x'])} epochs.",
-                    "x": {"label": "epoch", "whole": True},
-                    "y": {"label": label, "kind": "score"},
-                    "series": series,
-                    "marks": [mark] if facts.get("best_epoch") else [],
-                }
-            }
-        )
-    if found:
-        rows = [["kept", found["best_epoch"], found["gap_at_best"]], ["last", found["epochs"], found["gap_at_last"]]]
-        blocks.append(
-            {
-                "table": {
-                    "caption": "Validation loss less training loss. Training loss is the mean over an epoch, with dropout: "
-                    "early on it may be the higher one.",
-                    "columns": _columns("", epoch="plain", gap="score"),
-                    "rows": rows,
-                }
-            }
-        )
-    return {"title": "Training", "blocks": blocks}
+        ends = [f"{s['name']} from {shown(s['y'][0], 'score')} to {shown(s['y'][-1], 'score')}" for s in series]
+        if series:
+            plots.append({
+                "title": f"{metric.capitalize()} by epoch",
+                "description": f"{'; '.join(ends).capitalize()}, over {len(series[0]['x'])} epochs.",
+                "x": {"label": "epoch", "whole": True},
+                "y": {"label": label, "kind": "score"},
+                "series": series,
+                "marks": [{"x": best_epoch, "label": f"kept: epoch {best_epoch}"}] if best_epoch else [],
+            })  # fmt: skip
+    return plots
 
 
 def classes(facts: Facts) -> Section | None:
@@ -156,121 +132,112 @@ def classes(facts: Facts) -> Section | None:
         pairs = [[names[i], names[j], n] for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j and n]
         pairs.sort(key=lambda pair: -pair[2])
         columns = _columns("given", predicted="text", texts="count")
-        blocks.append({"table": {"caption": "Classes confused most often", "columns": columns, "rows": pairs[:20]}})
+        blocks.append(_table("Most frequently confused classes", columns, pairs[:20]))
     if facts.get("classes"):
-        blocks.append(
-            {
-                "table": {
-                    "caption": "Each class. Precision: the share of texts given this label by the model that have it. Recall: "
-                    "the share of texts with this label that the model finds.",
-                    "columns": _columns("class", texts="count", precision="score", recall="score", F1="score"),
-                    "rows": [
-                        [row["label"], row["support"], row["precision"], row["recall"], row["f1"]]
-                        for row in facts["classes"]
-                    ],
-                }
-            }
+        caption = (
+            "Precision: of the texts predicted as this class, the share that belongs to it. Recall: of the texts that belong to "
+            "this class, the share predicted as it."
         )
+        columns = _columns("class", texts="count", precision="score", recall="score", F1="score")
+        keys = ("label", "support", "precision", "recall", "f1")
+        blocks.append(_table(caption, columns, [[row[key] for key in keys] for row in facts["classes"]]))
     return {"title": "Classes", "blocks": blocks}
 
 
 def calibration(facts: Facts) -> Section | None:
-    found = facts.get("calibration")
-    if not found:
+    measured = facts.get("calibration")
+    if not measured:
         return None
-    error, by_chance, after = (shown(found[key], "score") for key in ("error", "error_by_chance", "error_after"))
-    heat = found["temperature"]
-    words = "about as sure as it should be" if 0.9 <= heat <= 1.1 else "too sure" if heat > 1 else "not sure enough"
+    error, by_chance, after = (shown(measured[key], "score") for key in ("error", "error_by_chance", "error_after"))
+    before_loss, after_loss = (shown(measured[key], "score") for key in ("log_loss", "log_loss_after"))
+    temperature = measured["temperature"]
+    words = "well calibrated" if 0.9 <= temperature <= 1.1 else "overconfident" if temperature > 1 else "underconfident"
     verdict = (
-        f"The model is {words}: the temperature that suits its logits is {heat:.2f}. Its probabilities are off by {error} on "
-        f"average; a perfectly calibrated model would show {by_chance} on as few texts."
+        f"The model is {words} (best temperature {temperature:.2f}; 1 is ideal). Its probabilities are off by {error} on average. "
+        f"A perfectly calibrated model would show {by_chance} on this few texts."
     )
-    helps = found["log_loss_after"] < found["log_loss"] - 0.0005  # in the digits shown
+    helps = measured["log_loss_after"] < measured["log_loss"] - 0.0005  # in the digits shown
     note = (
-        f"To divide the logits by a temperature {'helps' if helps else 'does not help'} here: log loss goes from "
-        f"{shown(found['log_loss'], 'score')} to {shown(found['log_loss_after'], 'score')}, the calibration error from {error} "
-        f"to {after}. Each half of the texts is judged by the temperature of the other half. No label changes by it."
+        f"Temperature scaling, which divides the logits by one number, {'helps' if helps else 'does not help'} here: log loss "
+        f"changes from {before_loss} to {after_loss}, calibration error from {error} to {after}. The temperature for each half of "
+        "the texts is fitted on the other half. Predicted labels stay the same."
     )
-    bins = found["bins"]
-    accuracy = [each["accuracy"] for each in bins]
+    bins = measured["bins"]
+    series = {"name": "accuracy", "x": [one["confidence"] for one in bins], "as_": "points"}
+    series |= interval([one["accuracy"] for one in bins])
     plot = {
         "title": "Accuracy by confidence",
-        "description": "Each point is a bin of equally many texts. On the dotted line the model is right as often as it is "
-        "sure; below it, it is too sure. Bars are 95 % intervals.",
-        "x": {"label": "confidence (mean probability of the label)", "range": _range(bins), "kind": "score"},
+        "description": "Each point stands for the same number of texts. On the dotted line the model is right as often as its "
+        "confidence says; below the line it is overconfident. Bars are 95 % intervals.",
+        # Of two classes, no confidence is below 0.5.
+        "x": {
+            "label": "confidence (mean probability of the predicted label)",
+            "range": [max(0.0, int(min(one["confidence"] for one in bins) * 10) / 10), 1.0],
+            "kind": "score",
+        },
         "y": {"label": "accuracy (share of texts)", "kind": "score"},
-        "series": [
-            {
-                "name": "accuracy",
-                "x": [each["confidence"] for each in bins],
-                **{
-                    end: [each[of] for each in accuracy]
-                    for end, of in (("y", "value"), ("low", "low"), ("high", "high"))
-                },
-                "as_": "points",
-            }
-        ],
+        "series": [series],
         "diagonal": True,
     }
     return {"title": "Calibration", "blocks": [{"verdict": verdict}, {"plot": plot}, {"text": note}]}
 
 
-def _range(bins: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The part of 0 to 1 that confidences lie in: of two classes, from 0.5."""
-    return [max(0.0, int(min(each["confidence"] for each in bins) * 10) / 10), 1.0]
+def interval(estimates: Sequence[Mapping[str, Any]]) -> dict[str, list]:
+    """Returns estimates, dicts of `value`, `low` and `high`, as the `y`, `low` and `high` of a plot's series."""
+    return {
+        name: [estimate[key] for estimate in estimates]
+        for name, key in (("y", "value"), ("low", "low"), ("high", "high"))
+    }
 
 
 def mistakes(facts: Facts) -> Section | None:
-    found = facts.get("mistakes")
-    if not found:
+    if not facts.get("mistakes"):
         return None
-    rows = [[m["text"], m["given"], m["predicted"], m["probability"]] for m in found]
+    rows = [[m["text"], m["given"], m["predicted"], m["probability"]] for m in facts["mistakes"]]
     columns = _columns("text", given="text", predicted="text", probability="score")
-    table = {"caption": "Validation texts the model is wrong about, the surest first", "columns": columns, "rows": rows}
-    return {"title": "Most confident mistakes", "blocks": [{"table": table}]}
+    table = _table("Validation texts that the model gets wrong, most confident first", columns, rows)
+    return {"title": "Most confident mistakes", "blocks": [table]}
 
 
 def mislabelled(facts: Facts) -> Section | None:
-    found = facts.get("mislabelled")
-    if not found:
+    labels = facts.get("mislabelled")
+    if not labels:
         return None
-    suspects, texts = found["suspects"], found["texts"]
+    title, suspects, texts = "Possible label errors", labels["suspects"], labels["texts"]
     if not suspects:
-        return {"title": "Likely wrong labels", "blocks": [{"verdict": f"None of the {texts:,} training texts."}]}
+        return {"title": title, "blocks": [{"verdict": f"None found among {texts:,} training texts."}]}
     words = (
-        f"{suspects:,} of {texts:,} training texts ({shown(suspects / texts, 'share')}) seem to belong to another class, by "
-        "models that have not seen them (confident learning). Look at these first; not all are wrong."
+        f"{suspects:,} of {texts:,} training texts ({shown(suspects / texts, 'share')}) may have the wrong label, according to "
+        "models that were not trained on them (confident learning). Check these first; some labels will turn out right."
     )
-    rows = [[m["text"], m["given"], m["suggested"], m["probability"]] for m in found["listed"]]
-    columns = _columns("text", given="text", rather="text", probability_of_the_given="score")
-    table = {"caption": "Training texts, the least likely label first", "columns": columns, "rows": rows}
-    return {"title": "Likely wrong labels", "blocks": [{"text": words}, {"table": table}]}
+    rows = [[m["text"], m["given"], m["suggested"], m["probability"]] for m in labels["listed"]]
+    columns = _columns("text", given="text", suggested="text", probability_of_given="score")
+    return {
+        "title": title,
+        "blocks": [{"text": words}, _table("Training texts, least likely label first", columns, rows)],
+    }
 
 
 def data(facts: Facts) -> Section | None:
-    found = facts.get("data")
-    if not found:
+    if not facts.get("data"):
         return None
-    splits = found["splits"]
+    splits = facts["data"]["splits"]
     names = [*dict.fromkeys(name for split in splits for name in split["labels"])]
-    blocks: list[dict[str, Any]] = []
-    rows = [
-        [split["name"], sum(split["labels"].values()), *(split["labels"].get(n, 0) for n in names)] for split in splits
-    ]
-    if len(names) <= 6:
-        columns = [*_columns("texts of", all="count"), *({"name": name, "kind": "count"} for name in names)]
-    else:  # many classes go down the page, not across
+    if len(names) <= MOST_COLUMNS:
+        rows = [[s["name"], sum(s["labels"].values()), *(s["labels"].get(name, 0) for name in names)] for s in splits]
+        columns = [*_columns("split", texts="count"), *({"name": name, "kind": "count"} for name in names)]
+    else:
         rows = [[name, *(split["labels"].get(name, 0) for split in splits)] for name in names]
         columns = [*_columns("class"), *({"name": split["name"], "kind": "count"} for split in splits)]
-    blocks.append({"table": {"caption": "Texts by label", "columns": columns, "rows": rows}})
+    blocks = [_table("Texts per label", columns, rows)]
     measured = [(split["name"], split["lengths"]) for split in splits if split.get("lengths")]
     if measured:
         rows = [[n, s["median"], s["longest"], s["cut"], s["cut"] / max(s["texts"], 1)] for n, s in measured]
-        columns = _columns("tokens of", median="count", longest="count", texts_cut="count", share_cut="share")
-        caption = f"Lengths. Texts are cut at {measured[0][1]['max_length']} tokens (--max-length)"
-        blocks += [{"table": {"caption": caption, "columns": columns, "rows": rows}}, {"plot": _histogram(measured)}]
-    if found.get("duplicates"):
-        blocks += _duplicates(found["duplicates"])
+        columns = _columns("split", median="count", longest="count", texts_cut="count", share_cut="share")
+        caption = f"Lengths in tokens. Longer texts are cut at {measured[0][1]['max_length']} tokens (--max-length)."
+        blocks += [_table(caption, columns, rows), {"plot": _histogram(measured)}]
+    if facts["data"].get("duplicates"):
+        blocks += _duplicates(facts["data"]["duplicates"])
     return {"title": "Data", "blocks": blocks}
 
 
@@ -283,8 +250,8 @@ def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
         series.append({"name": name, "x": middles, "y": shares})
     longest = max(split["longest"] for _, split in measured)
     return {
-        "title": "Lengths of the texts",
-        "description": f"Share of texts by their number of tokens; the longest has {longest:,}.",
+        "title": "Text lengths",
+        "description": f"Share of texts by number of tokens. The longest text has {longest:,}.",
         "x": {"label": "tokens", "range": [0, max(longest, 1)]},
         "y": {"label": "share of texts", "kind": "share"},
         "series": series,
@@ -292,31 +259,24 @@ def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
     }
 
 
-def _duplicates(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if not any([*found["within"].values(), *found["across"].values()]):
-        return [{"text": "No text occurs twice, case and spaces aside."}]
-    first = next(iter(found["within"]))
-    rows = [[name, repeated, found["across"].get(name)] for name, repeated in found["within"].items()]
-    columns = [*_columns("texts of", repeated="count"), {"name": f"also in {first}", "kind": "count"}]
-    blocks: list[dict[str, Any]] = [
-        {
-            "table": {
-                "caption": "Texts that occur more than once, case and spaces aside",
-                "columns": columns,
-                "rows": rows,
-            }
-        }
-    ]
-    leaked = sum(found["across"].values())
-    if leaked:
-        blocks.append(
-            {"verdict": f"{leaked:,} texts to judge by are among those learned from: the scores are too good."}
+def _duplicates(repeats: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not any([*repeats["within"].values(), *repeats["across"].values()]):
+        return [{"text": "No text occurs twice (ignoring case and spacing)."}]
+    first = next(iter(repeats["within"]))
+    rows = [[name, repeated, repeats["across"].get(name)] for name, repeated in repeats["within"].items()]
+    columns = [*_columns("split", repeated="count"), {"name": f"also in {first}", "kind": "count"}]
+    blocks = [_table("Texts that occur more than once (ignoring case and spacing)", columns, rows)]
+    if leaked := sum(repeats["across"].values()):
+        words = f"{leaked:,} validation texts also occur in the training data, so the scores are too optimistic."
+        blocks.append({"verdict": words})
+    if repeats["conflicting"]:
+        words = (
+            f"{repeats['conflicting']:,} texts occur with different labels. At least one label of each must be wrong."
         )
-    if found["conflicting"]:
-        words = f"{found['conflicting']:,} texts occur with different labels. One of these must be wrong."
-        rows = [[each["text"], ", ".join(each["labels"])] for each in found["conflicts"]]
-        table = {"caption": "Same text, different labels", "columns": _columns("text", labels="text"), "rows": rows}
-        blocks += [{"verdict": words}, {"table": table}]
+        rows = [[conflict["text"], ", ".join(conflict["labels"])] for conflict in repeats["conflicts"]]
+        blocks.append({"verdict": words})
+        if rows:  # a model card shows no texts
+            blocks.append(_table("Same text, different labels", _columns("text", labels="text"), rows))
     return blocks
 
 
@@ -325,30 +285,36 @@ def parameters(facts: Facts) -> Section | None:
     if not rows:
         return None
     rows.append(["total", sum(row[1] for row in rows), sum(row[2] for row in rows)])
-    table = {
-        "caption": "What was trained and what stayed as it was",
-        "columns": _columns("part", parameters="count", trainable="count", share="share"),
-        "rows": [[name, count, trained, trained / count if count else None] for name, count, trained in rows],
+    cells = [[name, count, trained, trained / count if count else None] for name, count, trained in rows]
+    columns = _columns("part", parameters="count", trainable="count", share="share")
+    return {
+        "title": "Parameters",
+        "blocks": [_table("Which parts were trained, and which stayed frozen", columns, cells)],
     }
-    return {"title": "Parameters", "blocks": [{"table": table}]}
 
 
 def cost(facts: Facts) -> Section | None:
     rows = [[what, shown(value, kind)] for what, value, kind in facts.get("cost") or ()]
     if not rows:
         return None
-    table = {"caption": "What the run took", "columns": _columns("what", how_much="plain"), "rows": rows}
-    return {"title": "Time and memory", "blocks": [{"table": table}]}
+    table = _table("What the run took", _columns("resource", amount="plain"), rows)
+    return {"title": "Time and memory", "blocks": [table]}
 
 
-def again(facts: Facts) -> Section | None:
+def reproduce(facts: Facts) -> Section | None:
     blocks: list[dict[str, Any]] = [{"code": facts["command"]}] if facts.get("command") else []
-    for key, caption in (("settings", "Settings"), ("versions", "Versions")):
+    for key, columns in (
+        ("settings", _columns("setting", value="plain")),
+        ("versions", _columns("package", version="plain")),
+    ):
         if facts.get(key):
             rows = [[name.replace("_", " "), value] for name, value in facts[key].items()]
-            table = {"caption": caption, "columns": _columns("what", value="plain"), "rows": rows}
-            blocks.append({"table": table})
-    return {"title": "The same again", "blocks": blocks}
+            blocks.append(_table(key.capitalize(), columns, rows))
+    return {"title": "Reproduce this run", "blocks": blocks}
+
+
+def _table(caption: str, columns: Sequence[Mapping[str, str]], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    return {"table": {"caption": caption, "columns": [*columns], "rows": [*rows]}}
 
 
 def _columns(first: str, **others: str) -> list[dict[str, str]]:

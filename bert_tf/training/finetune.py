@@ -13,7 +13,7 @@ from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import shown
 from bert_tf.options import with_options
-from bert_tf.reporting import figures
+from bert_tf.reporting import figures, sections
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training import learning_rate, run_report
 from bert_tf.training.backup import Backup
@@ -185,7 +185,7 @@ def _keep(run: _Run) -> dict[str, Any]:
     folder.save_model(model, job.tokenizer)
     write_history(folder / "history.csv", history)
     trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-    figures.plot_curves(folder / "curves.png", history, f"{Path(job.checkpoint).name}, {trained}")
+    figures.draw_png(folder / "curves.png", sections.curves(history, best), f"{Path(job.checkpoint).name}, {trained}")
     write_json(folder / "metrics.json", metrics)
     backup.remove()
     run.say(

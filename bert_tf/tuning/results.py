@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.evaluation.history import History, best_epoch
-from bert_tf.files import whole
+from bert_tf.evaluation.history import best_epoch
 from bert_tf.formatting import shown
 from bert_tf.reporting.tables import table
 
@@ -80,54 +79,3 @@ def write_hparams(folder: Path, name: str, record: Mapping) -> None:
         for epoch, value in enumerate(curve, 1):
             writer.add_event(Event(step=epoch, summary=Summary(value=[Summary.Value(tag=metric, simple_value=value)])))
     writer.close()
-
-
-def plot_search(file: Path, rows: Sequence[Mapping], histories: Mapping[str, History], objective: str) -> bool:
-    """Draws what a search found: the learning rate and the best epoch of each trial, and the curves of the best five.
-
-    Args:
-        file: a .png.
-        rows: as of `trial_rows`.
-        histories: name of a trial -> its history.
-    Returns: whether it was drawn; without matplotlib it is not.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError:
-        return False
-    finished = ranked(rows, objective)
-    label = "validation loss (nats)" if objective == "val_loss" else "validation accuracy (share of texts)"
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    by_rate, by_epoch, curves = figure.subplots(1, 3)
-    for axes, name in ((by_rate, "learning_rate"), (by_epoch, "best_epoch")):
-        for depth in dict.fromkeys(str(row["unfreeze"]) for row in finished):
-            points = [row for row in finished if str(row["unfreeze"]) == depth]
-            axes.scatter([row[name] for row in points], [row[objective] for row in points], s=18, alpha=0.7,
-                         label="base frozen" if depth == "0" else f"unfrozen: {depth}")  # fmt: skip
-        axes.plot([finished[0][name]], [finished[0][objective]], marker="*", markersize=14, color="tab:orange",
-                  markeredgecolor="black", linestyle="none", label=f"best: trial {finished[0]['trial']}")  # fmt: skip
-        axes.set_ylabel(label)
-        axes.legend(fontsize="small")
-    by_rate.set_xscale("log")
-    by_rate.set_xlabel("learning rate")
-    by_epoch.set_xlabel("best epoch")
-    by_epoch.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for row in finished[:5]:
-        values = histories[row["trial"]][objective]
-        (line,) = curves.plot(range(1, len(values) + 1), values, linewidth=1.4,
-                              label=f"trial {row['trial']}, learning rate {row['learning_rate']:.2g}")  # fmt: skip
-        curves.plot([row["best_epoch"]], [row[objective]], marker="o", markersize=5, color=line.get_color())
-    curves.set_xlabel("epoch")
-    curves.set_ylabel(label)
-    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
-    curves.legend(fontsize="small", title="the best five")
-    failed = sum(row["status"] == "failed" for row in rows)
-    figure.suptitle(f"{len(finished)} trials" + (f", {failed} failed" if failed else ""))
-    for axes in (by_rate, by_epoch, curves):
-        axes.grid(alpha=0.3)
-    with whole(file) as scratch:
-        figure.savefig(scratch, dpi=120, format="png")
-    return True

@@ -26,9 +26,8 @@ from bert_tf.training import run_report
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
 from bert_tf.training.run_folder import RUN, START_ANEW, RunFolder, versions
-from bert_tf.tuning import distributed, oracles, results
+from bert_tf.tuning import distributed, oracles, results, sections
 from bert_tf.tuning.hypermodel import RECORD, ClassifierHyperModel
-from bert_tf.tuning.sections import search_sections
 from bert_tf.tuning.space import SPACE
 
 KEPT = 5  # the best trials, whose weights are kept
@@ -239,7 +238,7 @@ def _finish(
     best, failed = ranked[0], len(rows) - len(ranked)
     values = {name: best[name] for name in VALUES}
     model = _save_best(hypermodel, oracle, best["trial"], folder)
-    results.plot_search(output_dir / "search.png", rows, histories, objective)
+    sections.plot_search(output_dir / "search.png", rows, histories, objective)
     measured, probabilities = _measure_saved(output_dir / "model", job, values["unfreeze"])
     result = {
         "trial": best["trial"],
@@ -269,7 +268,7 @@ def _finish(
             output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],
             settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=result["finetune"],
             seconds={"the whole search, without this report": result["seconds"], "the best trial": best["seconds"]},
-            sections=lambda: search_sections(rows, histories, objective, VALUES),
+            sections=lambda: sections.search_sections(rows, histories, objective, VALUES),
         )  # fmt: skip
         files.write_json(output_dir / "best.json", result)
     for verdict in run_report.verdicts(result):

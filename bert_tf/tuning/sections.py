@@ -1,123 +1,147 @@
-"""What the report of a search shows besides its best model: the trials, what separates them, and why some failed."""
+"""What the report of a search adds to that of its best model: trials and failures, as tables and plots."""
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bert_tf.evaluation.history import History
 from bert_tf.formatting import shown
+from bert_tf.reporting.figures import draw_png
 from bert_tf.reporting.sections import Section
 from bert_tf.tuning.results import ranked
 
 MOST_ROWS = 50  # trials in the table; trials.csv has all
-CURVES = 5  # trials whose curves are drawn
+CURVES = 5  # trials whose validation curves are drawn
+
 OBJECTIVES = {"val_loss": "validation loss (nats)", "val_accuracy": "validation accuracy (share of texts)"}
+# Columns of the table of trials beside the values that were searched.
+MEASURED = {
+    "best_epoch": "plain",
+    "epochs": "plain",
+    "val_loss": "score",
+    "val_accuracy": "score",
+    "seconds": "seconds",
+}
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 def search_sections(
-    rows: Sequence[Mapping[str, Any]], histories: Mapping[str, History], objective: str, names: Sequence[str]
+    rows: Rows, histories: Mapping[str, History], objective: str, names: Sequence[str]
 ) -> list[Section]:
-    """Describes the trials of a search as sections, in the form that `bert_tf.reporting.sections` defines.
+    """Puts the trials of a search into sections, in the form that `bert_tf.reporting.sections` describes.
 
     Args:
-        rows: from `bert_tf.tuning.results.trial_rows`; at least one trial finished.
+        rows: of `bert_tf.tuning.results.trial_rows`; at least one trial finished.
         histories: name of a trial -> its history.
-        objective: "val_loss" or "val_accuracy".
-        names: the hyperparameters.
+        objective: "val_loss" or "val_accuracy", what the search optimised.
+        names: the hyperparameters that were searched.
     """
-    finished = ranked(rows, objective)
     failed = [row for row in rows if row["status"] != "finished"]
-    return [_trials(finished, len(failed), histories, objective, names), *([_failed(failed, names)] if failed else [])]
+    trials = _trials(ranked(rows, objective), len(failed), objective, names)
+    trials["blocks"][2:2] = [{"plot": plot} for plot in search_plots(rows, histories, objective)]
+    return [trials, _failed(failed, names)] if failed else [trials]
 
 
-def _trials(finished, failed: int, histories, objective: str, names: Sequence[str]) -> Section:
+def plot_search(file: Path, rows: Rows, histories: Mapping[str, History], objective: str) -> None:
+    """Draws the plots of a search into a .png; arguments as of `search_sections`."""
+    finished = sum(row["status"] == "finished" for row in rows)
+    failed = len(rows) - finished
+    title = f"{finished:,} trials" + (f", {failed:,} more failed" if failed else "")
+    draw_png(file, search_plots(rows, histories, objective), title)
+
+
+def search_plots(rows: Rows, histories: Mapping[str, History], objective: str) -> list[dict[str, Any]]:
+    """Describes the objective by learning rate and by best epoch, and the validation curves of the best trials."""
+    finished = ranked(rows, objective)
+    by_value = [_by_value(finished, name, objective) for name in ("learning_rate", "best_epoch")]
+    return [*by_value, _curves(finished[:CURVES], histories, objective)]
+
+
+def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -> Section:
     best = finished[0]
     varied = [name for name in names if len({str(row[name]) for row in finished}) > 1]
-    chosen = ", ".join(f"{name.replace('_', ' ')} {shown(best[name])}" for name in varied)
-    label = OBJECTIVES[objective]
+    chosen = ", ".join(f"{_words(name)} {shown(best[name])}" for name in varied)
     verdict = (
-        f"Of {len(finished):,} finished trials, trial {best['trial']} is the best: {label.split(' (')[0]} "
-        f"{shown(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}"
-        + (f" with {chosen}." if chosen else ".")
+        f"The best of {len(finished):,} finished trials is trial {best['trial']}{f' with {chosen}' if chosen else ''}: "
+        f"{_short(objective)} {shown(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}."
     )
     text = (
-        "All scores were measured during the search, at each trial's best epoch and on the same validation texts. The best of "
-        "many trials looks better than it is, and differences in the third digit are noise."
+        "Every trial is measured at its best epoch, on the same validation texts. The best of many trials looks better than it "
+        "is, and differences in the third digit are noise."
     )
-    measured = {
-        "best epoch": "plain",
-        "epochs": "plain",
-        "val loss": "score",
-        "val accuracy": "score",
-        "seconds": "seconds",
-    }
-    shown_rows = finished[:MOST_ROWS]
-    caption = f"The best {len(shown_rows)} trials" if len(finished) > MOST_ROWS else "Trials, best first"
+    listed = finished[:MOST_ROWS]
+    caption = f"The {MOST_ROWS} best trials" if len(finished) > MOST_ROWS else "Trials, best first"
+    columns = [
+        {"name": "trial", "kind": "text"},
+        *({"name": _words(name), "kind": "plain"} for name in varied),
+        *({"name": _words(name), "kind": kind} for name, kind in MEASURED.items()),
+    ]
     table = {
-        "caption": caption + (f"; {failed:,} failed" if failed else ""),
-        "columns": [
-            {"name": "trial", "kind": "text"},
-            *({"name": name.replace("_", " "), "kind": "plain"} for name in varied),
-            *({"name": name, "kind": kind} for name, kind in measured.items()),
-        ],
-        "rows": [
-            [row["trial"], *(row[name] for name in [*varied, *(key.replace(" ", "_") for key in measured)])]
-            for row in shown_rows
-        ],
+        "caption": caption + (f"; {failed:,} more failed" if failed else ""),
+        "columns": columns,
+        "rows": [[row[name] for name in ("trial", *varied, *MEASURED)] for row in listed],
     }
-    by_rate, by_epoch = (_by(finished, name, label, objective) for name in ("learning_rate", "best_epoch"))
-    plots = [{"plot": plot} for plot in (by_rate, by_epoch, _curves(finished, histories, label, objective))]
-    return {"title": "Trials", "blocks": [{"verdict": verdict}, {"text": text}, *plots, {"table": table}]}
+    return {"title": "Trials", "blocks": [{"verdict": verdict}, {"text": text}, {"table": table}]}
 
 
-def _by(finished, name: str, label: str, objective: str) -> dict[str, Any]:
-    """A point a trial: the objective by one of its values, apart for each freeze depth."""
-    best, words = finished[0], name.replace("_", " ")
+def _by_value(finished: Rows, name: str, objective: str) -> dict[str, Any]:
+    """Describes a plot with one point per trial and one series per freeze depth."""
+    best, words = finished[0], _words(name)
     series = []
     for depth in dict.fromkeys(str(row["unfreeze"]) for row in finished):
         points = [row for row in finished if str(row["unfreeze"]) == depth]
-        series.append(
-            {
-                "name": "base frozen" if depth == "0" else f"unfrozen: {depth}",
-                "x": [row[name] for row in points],
-                "y": [row[objective] for row in points],
-                "as_": "points",
-            }
-        )
+        series.append({
+            "name": {"0": "base frozen", "all": "all layers trained"}.get(depth, f"top {depth} trained"),
+            "x": [row[name] for row in points],
+            "y": [row[objective] for row in points],
+            "as_": "points",
+        })  # fmt: skip
     return {
-        "title": f"{label.split(' (')[0].capitalize()} by {words}",
-        "description": f"A point a trial, at its best epoch. The best, trial {best['trial']}: {words} {shown(best[name])}.",
+        "title": f"{_short(objective).capitalize()} by {words}",
+        "description": f"One point per trial, at its best epoch. Best: trial {best['trial']}, {words} {shown(best[name])}.",
         "x": {"label": words, "whole": name == "best_epoch", "log": name == "learning_rate"},
-        "y": {"label": label, "kind": "score"},
+        "y": {"label": OBJECTIVES[objective], "kind": "score"},
         "series": series,
         "marks": [{"x": best[name], "label": f"best: trial {best['trial']}"}],
     }
 
 
-def _curves(finished, histories, label: str, objective: str) -> dict[str, Any]:
-    best = finished[:CURVES]
-    curves = [(f"trial {row['trial']}", [*histories[row["trial"]][objective]]) for row in best]
+def _curves(best: Rows, histories: Mapping[str, History], objective: str) -> dict[str, Any]:
+    series = []
+    for row in best:
+        values = [value if math.isfinite(value) else None for value in histories[row["trial"]][objective]]
+        series.append({"name": f"trial {row['trial']}", "x": [*range(1, len(values) + 1)], "y": values})
     return {
-        "title": f"{label.split(' (')[0].capitalize()} by epoch, the best {len(best)}",
-        "description": "; ".join(f"{name}: epoch {row['best_epoch']} is best" for (name, _), row in zip(curves, best, strict=True)) + ".",
+        "title": f"{_short(objective).capitalize()} by epoch, the best {len(best)} trials",
+        "description": "Best epochs: " + ", ".join(f"{row['best_epoch']} (trial {row['trial']})" for row in best) + ".",
         "x": {"label": "epoch", "whole": True},
-        "y": {"label": label, "kind": "score"},
-        "series": [
-            {"name": name, "x": [*range(1, len(values) + 1)], "y": [v if math.isfinite(v) else None for v in values]}
-            for name, values in curves
-        ],
-    }  # fmt: skip
+        "y": {"label": OBJECTIVES[objective], "kind": "score"},
+        "series": series,
+    }
 
 
-def _failed(failed, names: Sequence[str]) -> Section:
+def _failed(failed: Rows, names: Sequence[str]) -> Section:
     rows = [
         [
             row["trial"],
-            ", ".join(f"{name.replace('_', ' ')} {shown(row[name])}" for name in names if row.get(name) is not None),
+            ", ".join(f"{_words(name)} {shown(row[name])}" for name in names if row.get(name) is not None),
             row["failed"],
         ]
-        for row in failed
+        for row in failed[:MOST_ROWS]
     ]
     columns = [{"name": name, "kind": "text"} for name in ("trial", "values", "reason")]
-    table = {"caption": "Why trials failed", "columns": columns, "rows": rows[:MOST_ROWS]}
-    return {"title": "Failed trials", "blocks": [{"table": table}]}
+    return {
+        "title": "Failed trials",
+        "blocks": [{"table": {"caption": "Why trials failed", "columns": columns, "rows": rows}}],
+    }
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("val ", "validation ")
+
+
+def _short(objective: str) -> str:
+    """The objective without its unit."""
+    return OBJECTIVES[objective].split(" (")[0]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bert_tf.evaluation import facts
-from bert_tf.reporting import page, sections
+from bert_tf.reporting import page
+from bert_tf.reporting.sections import sections
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def test_a_run_has_a_page_of_every_section(run):
     assert page.render(json.loads(json.dumps(found, allow_nan=False))) == page.render(found)
     titles = [section["title"] for section in sections(found)]
     assert titles == [
-        "Results", "The floor", "Training", "Classes", "Calibration", "Likely wrong labels", "Data", "Parameters",
-        "Time and memory", "The same again",
+        "Results", "Baseline", "Training", "Classes", "Calibration", "Possible label errors", "Data", "Parameters",
+        "Time and memory", "Reproduce this run",
     ]  # fmt: skip
     assert found["scores"]["accuracy"]["value"] == 1
     assert found["overfitting"]["kind"] == "improving"

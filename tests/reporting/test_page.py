@@ -1,9 +1,9 @@
 """The page and the card: what they hold, that data stays text, and that a real browser is content with them."""
 
-import base64
 import json
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,8 +11,9 @@ import yaml
 
 from bert_tf import formatting
 from bert_tf.evaluation import diagnostics, scores
-from bert_tf.reporting import markup, page, plots, sections
+from bert_tf.reporting import figures, page, tables
 from bert_tf.reporting.card import model_card
+from bert_tf.reporting.sections import sections
 
 ATTACK = '"\' onload="window.hit=1"><script>window.hit=1</script><img src=x onerror=window.hit=1>&lt;|`*[a](javascript:x)\x00\u202e'
 NAMES = (f"bad {ATTACK}", "good")
@@ -58,10 +59,9 @@ def facts() -> dict:
             {
                 "title": ATTACK,
                 "blocks": [
-                    {"image": {"png": base64.b64encode(b"\x89PNG").decode(), "alt": ATTACK}},
                     {"table": {"columns": [{"name": ATTACK, "kind": "text"}], "rows": [[ATTACK]], "caption": ATTACK}},
                     {"plot": picture(labels=[ATTACK, "b", "c"], as_="points")},
-                    {"plot": picture(low=[0.4, 0.6, 0.5], high=[0.6, 0.8, 0.7], as_="bars")},
+                    {"plot": picture(low=[0.4, 0.6, 0.5], high=[0.6, 0.8, 0.7])},
                 ],
             }
         ],
@@ -70,6 +70,11 @@ def facts() -> dict:
         "command": f"bert-tf finetune --train {ATTACK}",
     }
     return json.loads(json.dumps(found, allow_nan=False))  # plain data that JSON can hold, and after it the same page
+
+
+@pytest.fixture(scope="module")
+def html(facts) -> str:
+    return page.render(facts)
 
 
 def picture(**series) -> dict:
@@ -91,7 +96,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
-        if tag not in markup.VOID:
+        if tag not in ("meta", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -101,36 +106,33 @@ class Elements(HTMLParser):
         self.words.append(data)
 
 
-def test_text_from_data_stays_text(facts):
-    found = Elements(page.render(facts))
+def test_text_from_data_stays_text(html):
+    found = Elements(html)
     assert not any(tag == "script" or any(name.startswith("on") for name in held) for tag, held in found.found)
-    assert [held["src"][:22] for tag, held in found.found if tag == "img"] == ["data:image/png;base64,"]
+    assert {held["src"][:26] for tag, held in found.found if tag == "img"} == {"data:image/svg+xml;base64,"}
     shown = ATTACK.replace("\x00", "\ufffd").replace("\u202e", "\ufffd")
     assert f"Reviews {shown}" in found.words
     assert any(f"text 0 {shown}" in words for words in found.words)
 
 
-def test_the_page_is_one_small_file_that_names_every_picture(facts, tmp_path):
-    page.write_report(tmp_path / "report.html", facts)
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert len(text) < 300_000
-    found = Elements(text)
+def test_the_page_is_one_small_file_that_names_every_picture(html):
+    assert len(html) < 300_000
+    found = Elements(html)
     ids = [held["id"] for _, held in found.found if "id" in held]
     assert len(ids) == len(set(ids))
     named = [name for _, held in found.found for name in (held.get("aria-labelledby") or "").split()]
     assert set(named) <= set(ids)
-    pictures = [held for tag, held in found.found if tag == "svg"]
+    pictures = [held for tag, held in found.found if tag == "img"]
     assert len(pictures) == 6
-    assert all(held["role"] == "img" and held["aria-labelledby"] for held in pictures)
-    assert sum(tag == "desc" for tag, _ in found.found) == len(pictures)
-    assert sum(tag == "summary" and i > 0 for i, (tag, _) in enumerate(found.found)) >= len(pictures)
+    assert any(held["alt"].startswith("Loss by epoch. Training from 0.700 to 0.100") for held in pictures)
+    assert found.words.count("The numbers") == len(pictures)
     assert not any(
         re.match(r"(https?:)?//", held.get(name) or "") for _, held in found.found for name in ("src", "href")
     )
 
 
 def test_sections_stand_only_where_there_are_facts(facts):
-    assert [section["title"] for section in sections(facts)][:4] == ["Results", "The floor", "Training", "Classes"]
+    assert [section["title"] for section in sections(facts)][:4] == ["Results", "Baseline", "Training", "Classes"]
     assert len(sections(facts)) == 12
     for key in ("scores", "history", "data", "command"):
         titles = {section["title"] for section in sections({key: facts[key]})}
@@ -140,8 +142,8 @@ def test_sections_stand_only_where_there_are_facts(facts):
     Elements(page.render({}))
 
 
-def test_page_and_card_show_the_same_numbers(facts):
-    words = "".join(Elements(page.render(facts)).words)
+def test_page_and_card_show_the_same_numbers(facts, html):
+    words = "".join(Elements(html).words)
     card = model_card(facts, "reviews")
     for value in (
         *facts["scores"].values(),
@@ -193,32 +195,81 @@ def test_a_training_that_diverged_has_a_page_too():
     assert any("diverged" in each for each in words)
 
 
+def drawn(plot: dict) -> ElementTree.Element:
+    """The SVG of a plot, which must be well-formed XML."""
+    return ElementTree.fromstring(figures.draw_svg(plot))
+
+
+def texts(svg: ElementTree.Element) -> list[str]:
+    return ["".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+
+
 @pytest.mark.parametrize(
     ("axis", "values", "expected"),
     [
-        ({}, [0.03, 0.64], ["0.2", "0.4", "0.6"]),
         ({"whole": True}, [1, 3], ["1", "2", "3"]),
-        ({"log": True}, [100, 9000], ["100", "200", "500", "1,000", "2,000", "5,000", "10,000"]),
+        ({"whole": True}, [1, 1], ["1"]),
+        ({"log": True}, [100, 900, 2500], ["100", "200", "500", "1,000", "2,000"]),
+        ({"log": True}, [1e-5, 1e-2], ["1e-05", "3e-05", "0.0001", "0.0003", "0.001", "0.003", "0.01"]),
         ({"names": ["a", "b"]}, [0, 1], ["a", "b"]),
-        ({}, [0.5, 0.5], ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        ({"range": [0, 1]}, [0.5, 0.6], ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
     ],
 )
 def test_axes_have_few_round_numbers(axis, values, expected):
-    found = plots._Axis(axis, values, 0, 100)
-    assert [words for _, words in found.ticks()] == expected
-    assert all(-0.1 <= found(value) <= 100.1 for value in values)
+    plot = {
+        "title": "t",
+        "x": {"label": "x", **axis},
+        "y": {"label": "y"},
+        "series": [{"name": "a", "x": values, "y": values}],
+    }
+    found = texts(drawn(plot))
+    ticks = found[: found.index("x")]  # those of the x axis
+    assert ticks[: len(expected)] == expected
 
 
-def test_a_plot_keeps_its_points_inside_and_its_numbers_in_a_table():
-    plot = picture()
-    found = Elements(plots.draw(plot, 1))
-    for tag, held in found.found:
-        if tag == "circle" and held["cy"] != "14":  # that of the legend
-            assert plots.LEFT <= float(held["cx"]) <= plots.WIDTH - plots.RIGHT
-            assert plots.TOP <= float(held["cy"]) <= plots.HEIGHT - plots.BOTTOM
-    assert plots.numbers(plot)["rows"] == [[0, 0.5, 0.1], [1, 0.7, None], [2, 0.6, None]]
+def test_a_picture_holds_every_name_and_label_but_no_control_characters():
+    plot = picture(low=[0.4, 0.6, 0.5], high=[0.6, 0.8, 0.7], labels=[f"$x_{i}$ \x00<b>" for i in range(3)])
+    words = texts(drawn({**plot, "diagonal": True}))
+    for i in range(3):
+        assert f"$x_{i}$ \ufffd<b>" in words
+    assert "b" in words  # the legend's
+    assert any(word.startswith("\"' onload") and len(word) <= figures.LONGEST for word in words)
+    band = {"name": "a", "x": [0, 1], "y": [1, 2], "low": [0, 1], "high": [2, 3], "as_": "band"}
+    assert "fill-opacity: 0.18" in figures.draw_svg({**plot, "series": [band], "marks": []})
     with pytest.raises(ValueError, match="nothing to draw"):
-        plots.draw({**plot, "series": [{"name": "a", "x": [1], "y": [None]}]}, 1)
+        figures.draw_svg({**plot, "series": [{"name": "a", "x": [1], "y": [None]}]})
+
+
+def test_names_of_points_do_not_hide_each_other(monkeypatch):
+    """Ten points in a heap, and each name has a place of its own inside the picture."""
+    written = []
+    name_points = figures._name_points
+    monkeypatch.setattr(figures, "_name_points", lambda axes, series: (name_points(axes, series), written.append(axes)))
+    points = {
+        "name": "a",
+        "x": [1 + i / 9 for i in range(10)],
+        "y": [0.5 + (i % 3) / 4 for i in range(10)],
+        "as_": "points",
+    }
+    figures.draw_svg({**picture(), "series": [{**points, "labels": [f"model {i}" for i in range(10)]}], "marks": []})
+    (axes,) = written
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 10
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+
+
+def test_a_png_of_several_plots(tmp_path):
+    figures.draw_png(tmp_path / "a.png", [picture(), picture(as_="points"), picture()], ATTACK)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    figures.draw_png(tmp_path / "none.png", [], "nothing")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_numbers_of_a_plot_are_a_table():
+    assert tables.numbers(picture())["rows"] == [[0, 0.5, 0.1], [1, 0.7, None], [2, 0.6, None]]
+    named = tables.numbers(picture(labels=["a", "b", "c"]))["rows"]
+    assert named == [["a", 0, 0.5], ["b", 1, 0.7], ["c", 2, 0.6]]
 
 
 def test_numbers_have_one_form_each():
@@ -247,8 +298,8 @@ def contrast(first: str, second: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 390])
-def test_a_real_browser_is_content(browser, facts, tmp_path, scheme, width):
-    page.write_report(tmp_path / "report.html", facts)
+def test_a_real_browser_is_content(browser, html, tmp_path, scheme, width):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -270,9 +321,22 @@ def test_a_real_browser_is_content(browser, facts, tmp_path, scheme, width):
     )
     assert (contrast(background, "rgb(0, 0, 0)") > 15) == (scheme == "light")
     assert all(contrast(background, colour) >= 4.5 for colour in (text, quiet, link))
-    lines = browser.execute_script(
-        "return [...document.querySelectorAll('.line, circle')].map(e => getComputedStyle(e).fill != 'none' ? "
-        "getComputedStyle(e).fill : getComputedStyle(e).stroke)"
+    pictures = browser.execute_script("return [...document.images].map(i => i.complete && i.naturalWidth)")
+    assert len(pictures) == 6
+    assert all(pictures)
+    colours = list(figures.DARK if scheme == "light" else figures.DARK.values())
+    pixels = browser.execute_script(
+        "const i = document.images[0], c = document.createElement('canvas'), x = c.getContext('2d');"
+        "c.width = i.width; c.height = i.height; x.drawImage(i, 0, 0);"
+        "return [...x.getImageData(0, 0, c.width, c.height).data]"
     )
-    assert len(lines) > 10
-    assert all(contrast(background, colour) >= 3 for colour in lines)
+    pixels = np.array(pixels).reshape(-1, 4)
+    assert (pixels == [*rgb(colours[0]), 255]).all(
+        axis=1
+    ).sum() > 50  # the first series is drawn in this scheme's colour
+    assert all(contrast(background, f"rgb{rgb(colour)}") >= 3 for colour in colours[:7])
+    assert all(contrast(background, f"rgb{rgb(colour)}") >= 4.5 for colour in colours[6:8])  # text
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))

@@ -120,7 +120,7 @@ def test_terminal_report_and_saved_model_agree(finished, reviews):
     assert right == found.best["val_accuracy"] == found.best["scores"]["accuracy"]["value"]
     assert f"validation accuracy {right:.3f}" in finished.said
     page = (out / "report.html").read_text()
-    assert f"trial {found.best['trial']} is the best" in page
+    assert f"finished trials is trial {found.best['trial']}" in page
     assert f"- accuracy: {right:.3f} [" in (out / "model/README.md").read_text()
     command = html.unescape(page.split("<pre><code>")[1].split("</code>")[0])
     assert command == found.best["finetune"]

@@ -1,0 +1,63 @@
+"""Pages and model cards from Jinja templates, into which texts from the data can bring no markup of their own."""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from bert_tf.formatting import printable, shown
+
+
+def render(template: Path, **values: Any) -> str:
+    """Fills a template: HTML, or Markdown if its name ends in .md.
+
+    Whatever a template prints is escaped unless it is markup already, characters no page may hold are replaced, and an unknown
+    name is an error.
+    """
+    return _environment(template.parent, template.suffix == ".md").get_template(template.name).render(**values)
+
+
+def csp_hash(content: str) -> str:
+    """Returns how a Content-Security-Policy names the one script or style that it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+@cache
+def _environment(folder: Path, markdown: bool) -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_markdown if markdown else _html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"shown": shown, "csp_hash": csp_hash}
+    return environment
+
+
+def _html(value: Any) -> Any:
+    return value if isinstance(value, Markup) else printable(str(value))
+
+
+def _markdown(value: Any) -> Any:
+    """Returns text that cannot leave its place in Markdown or in the HTML that Markdown may hold."""
+    if isinstance(value, Markup):
+        return value
+    text = printable(str(value)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for characters, name in (
+        ("|", "&#124;"),
+        ("`", "&#96;"),
+        ("*", "&#42;"),
+        ("](", "]&#40;"),
+        ("][", "]&#91;"),
+        ("]:", "]&#58;"),
+    ):
+        text = text.replace(characters, name)
+    return Markup(" ".join(text.split()))
