@@ -3,6 +3,7 @@
 import numpy as np
 
 from bert_tf.explanation.explain import Explanation
+from bert_tf.formatting import printable
 from bert_tf.reporting.tables import table
 
 TOP = 8  # words in the table
@@ -22,10 +23,9 @@ def render(explanation: Explanation, colour: bool) -> str:
         colour: bool, whether to mark words by colours, as escape sequences, or by signs: [+++] for, [---] against.
     Returns: str, without control characters of the text's own.
     """
-    label = _printable(explanation.label)
+    label = printable(explanation.label)
     chances = ", ".join(
-        f"{_printable(name)} {p:.1%}"
-        for name, p in zip(explanation.label_names, explanation.probabilities, strict=True)
+        f"{printable(name)} {p:.1%}" for name, p in zip(explanation.label_names, explanation.probabilities, strict=True)
     )
     difference = explanation.log_odds - explanation.baseline_log_odds
     score = explanation.deletion.score
@@ -50,9 +50,12 @@ def _marked(explanation: Explanation, colour: bool) -> str:
     most = np.abs(explanation.attributions).max() or 1.0
     for (start, stop), value in zip(words.spans[words.real].tolist(), explanation.attributions, strict=True):
         level = int(np.searchsorted(LEVELS, abs(value) / most, side="right") * np.sign(value))
-        parts += [_printable(words.text[end:start]), _mark(_printable(words.text[start:stop]), level, colour)]
+        parts += [
+            printable(words.text[end:start], keep="\n"),
+            _mark(printable(words.text[start:stop], keep="\n"), level, colour),
+        ]
         end = stop
-    unread = _printable(explanation.unread).strip()
+    unread = printable(explanation.unread, keep="\n").strip()
     return "".join(parts) + (f" (not read: {unread})" if unread else "")
 
 
@@ -68,8 +71,4 @@ def _mark(word: str, level: int, colour: bool) -> str:
 def _top(explanation: Explanation) -> list[tuple[str, str]]:
     names = explanation.words.real_names
     order = np.argsort(-np.abs(explanation.attributions), kind="stable")[:TOP]
-    return [(_printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in order]
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+    return [(printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in order]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting.sections import Facts, Section, calibration, classes, data, floor, parameters, results, training
 
 
@@ -153,19 +153,21 @@ def _block(block: Mapping[str, Any]) -> list[str]:
     if kind in ("text", "verdict"):
         return ["", _safe(held)]
     if kind == "list":
-        return ["", *(f"- {_safe(key)}: {_safe(shown(value))}" for key, value in held)]
+        return ["", *(f"- {_safe(key)}: {_safe(format_value(value))}" for key, value in held)]
     if kind == "figures":
-        return ["", *(f"- {_safe(each['name'])}: {_safe(shown(each['value'], each['kind']))}" for each in held)]
+        return ["", *(f"- {_safe(each['name'])}: {_safe(format_value(each['value'], each['kind']))}" for each in held)]
     if kind == "table":
         columns = held["columns"]
-        rows = [[shown(v, _kind(c["kind"])) for v, c in zip(row, columns, strict=True)] for row in held["rows"]]
+        rows = [[format_value(v, _kind(c["kind"])) for v, c in zip(row, columns, strict=True)] for row in held["rows"]]
         return [
             *(["", _safe(held["caption"])] if held.get("caption") else []),
             *_table([c["name"] for c in columns], rows),
         ]
     if kind == "confusion":
         names = held["label_names"]
-        rows = [[name, *(shown(n, "count") for n in row)] for name, row in zip(names, held["counts"], strict=True)]
+        rows = [
+            [name, *(format_value(n, "count") for n in row)] for name, row in zip(names, held["counts"], strict=True)
+        ]
         return ["", "Given labels down, predicted labels across; texts", *_table(["", *names], rows)]
     return []
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.evaluation.history import History, best_epoch
-from bert_tf.files import whole
-from bert_tf.formatting import shown
+from bert_tf.files import written_whole
+from bert_tf.formatting import format_value
 
 
 def plot_curves(file: Path, history: History, title: str) -> bool:
@@ -35,13 +35,13 @@ def plot_curves(file: Path, history: History, title: str) -> bool:
         value = history[f"val_{metric}"][best - 1]
         axes.axvline(best, color="gray", linewidth=1, linestyle=":")
         axes.plot([best], [value], marker="*", markersize=13, color="tab:orange", markeredgecolor="black", linestyle="none",
-                  label=f"kept: epoch {best}, {shown(value, 'score')}")  # fmt: skip
+                  label=f"kept: epoch {best}, {format_value(value, 'score')}")  # fmt: skip
         axes.set_xlabel("epoch")
         axes.set_ylabel("cross-entropy loss (nats)" if metric == "loss" else "accuracy (share of texts)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    with whole(file) as scratch:
+    with written_whole(file) as scratch:
         figure.savefig(scratch, dpi=120, format="png")
     return True
 
@@ -99,7 +99,7 @@ def draw_png(file: Path, plots: Sequence[Mapping[str, Any]], title: str) -> bool
         axes.grid(alpha=0.3)
         if len(plot["series"]) > 1:
             axes.legend(fontsize="x-small")
-    with whole(file) as scratch:
+    with written_whole(file) as scratch:
         figure.savefig(scratch, dpi=90, format="png")
     return True
 

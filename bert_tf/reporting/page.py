@@ -11,7 +11,7 @@ from typing import Any
 
 from bert_tf import __version__
 from bert_tf.files import write_text
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting import plots
 from bert_tf.reporting.markup import Html, element, escape
 from bert_tf.reporting.sections import Facts, Section, sections
@@ -110,7 +110,7 @@ def _figures(figures: Sequence[Mapping[str, Any]], _: _Counter) -> Html:
 
 def _number(value: Any, kind: str) -> list[Any]:
     """Returns a number's words, its interval set apart."""
-    words, bracket, interval = shown(value, kind).partition(" [")
+    words, bracket, interval = format_value(value, kind).partition(" [")
     return [words, element("span", f" [{interval}")] if bracket and isinstance(value, Mapping) else [words]
 
 
@@ -184,8 +184,8 @@ def _heat(count: int, of: int, right: bool) -> Html:
     heat = min(HEATS, int(share * HEATS + 0.999))
     return element(
         "td",
-        shown(count, "count"),
-        element("small", shown(share, "share")),
+        format_value(count, "count"),
+        element("small", format_value(share, "share")),
         class_=f"heat-{heat} {'right' if right else 'wrong'}",
     )
 

@@ -31,7 +31,7 @@ def draw(plot: Mapping[str, Any], number: int) -> Html:
         plot: dict of
             `title`, `description`: str, the second says in words what is to be seen;
             `x`, `y`: axes, dicts of `label` and, if need be, `range` (two numbers), `log` (bool), `names` (str, what the
-            whole numbers 0, 1, ... stand for), `whole` (bool, whole numbers only), `kind` (of `wording.shown`);
+            whole numbers 0, 1, ... stand for), `whole` (bool, whole numbers only), `kind` (of `formatting.format_value`);
             `series`: dicts of `name`, `x`, `y` (numbers; None = not known) and, if need be, `low`, `high` (numbers, an
             interval), `labels` (str, a name a point), `as_` ("line", the default, "points" or "bars");
             `marks`: dicts of `x` and `label`: dotted lines from top to bottom;

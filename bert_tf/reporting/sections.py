@@ -2,7 +2,7 @@
 
 A section is a dict of `title` and `blocks`. A block is a dict with one of these keys, which says what it is:
     `text`: a paragraph. `verdict`: a sentence that matters.
-    `figures`: dicts of `name`, `value`, `kind` (of `wording.shown`), the numbers at the top.
+    `figures`: dicts of `name`, `value`, `kind` (of `formatting.format_value`), the numbers at the top.
     `table`: `columns`, dicts of `name` and `kind` ("text" = text from the data), `rows`, lists of values; `caption`.
     `plot`: see `bert_tf.reporting.plots.draw`; its `title` is its caption.
     `confusion`: `label_names` and `counts`, a row a given label.
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation.tfidf import FLOOR
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 
 Facts = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ def results(facts: Facts) -> Section | None:
     if facts.get("floor"):
         difference = facts["floor"]["comparison"]["difference"]
         figures.append({"name": "accuracy above the floor, points", "value": difference, "kind": "points"})
-    words = f"On {shown(scores['texts'], 'count')} validation texts; in brackets, 95 % intervals."
+    words = f"On {format_value(scores['texts'], 'count')} validation texts; in brackets, 95 % intervals."
     if facts.get("best_epoch"):
         words += f" Epoch {facts['best_epoch']} was kept because it did best on these very texts: expect slightly less on others."
     hints = [{"text": hint} for hint in facts.get("hints", ())]
@@ -93,7 +93,7 @@ def floor(facts: Facts) -> Section | None:
     blocks.append(
         {
             "table": {
-                "caption": f"The floor: what the words of {shown(found['texts'], 'count')} training texts alone give, "
+                "caption": f"The floor: what the words of {format_value(found['texts'], 'count')} training texts alone give, "
                 "without a neural network",
                 "columns": _columns("", accuracy="score", macro_F1="score", log_loss="score"),
                 "rows": [[name, *(scores[key] for key in measured)] for name, scores in rows if scores],
@@ -118,7 +118,8 @@ def training(facts: Facts) -> Section | None:
         if not series:
             continue
         ends = "; ".join(
-            f"{s['name']} from {shown(s['y'][0], 'score')} to {shown(s['y'][-1], 'score')}" for s in series
+            f"{s['name']} from {format_value(s['y'][0], 'score')} to {format_value(s['y'][-1], 'score')}"
+            for s in series
         )
         blocks.append(
             {
@@ -178,7 +179,7 @@ def calibration(facts: Facts) -> Section | None:
     found = facts.get("calibration")
     if not found:
         return None
-    error, by_chance, after = (shown(found[key], "score") for key in ("error", "error_by_chance", "error_after"))
+    error, by_chance, after = (format_value(found[key], "score") for key in ("error", "error_by_chance", "error_after"))
     heat = found["temperature"]
     words = "about as sure as it should be" if 0.9 <= heat <= 1.1 else "too sure" if heat > 1 else "not sure enough"
     verdict = (
@@ -188,7 +189,7 @@ def calibration(facts: Facts) -> Section | None:
     helps = found["log_loss_after"] < found["log_loss"] - 0.0005  # in the digits shown
     note = (
         f"To divide the logits by a temperature {'helps' if helps else 'does not help'} here: log loss goes from "
-        f"{shown(found['log_loss'], 'score')} to {shown(found['log_loss_after'], 'score')}, the calibration error from {error} "
+        f"{format_value(found['log_loss'], 'score')} to {format_value(found['log_loss_after'], 'score')}, the calibration error from {error} "
         f"to {after}. Each half of the texts is judged by the temperature of the other half. No label changes by it."
     )
     bins = found["bins"]
@@ -238,7 +239,7 @@ def mislabelled(facts: Facts) -> Section | None:
     if not suspects:
         return {"title": "Likely wrong labels", "blocks": [{"verdict": f"None of the {texts:,} training texts."}]}
     words = (
-        f"{suspects:,} of {texts:,} training texts ({shown(suspects / texts, 'share')}) seem to belong to another class, by "
+        f"{suspects:,} of {texts:,} training texts ({format_value(suspects / texts, 'share')}) seem to belong to another class, by "
         "models that have not seen them (confident learning). Look at these first; not all are wrong."
     )
     rows = [[m["text"], m["given"], m["suggested"], m["probability"]] for m in found["listed"]]
@@ -334,7 +335,7 @@ def parameters(facts: Facts) -> Section | None:
 
 
 def cost(facts: Facts) -> Section | None:
-    rows = [[what, shown(value, kind)] for what, value, kind in facts.get("cost") or ()]
+    rows = [[what, format_value(value, kind)] for what, value, kind in facts.get("cost") or ()]
     if not rows:
         return None
     table = {"caption": "What the run took", "columns": _columns("what", how_much="plain"), "rows": rows}

@@ -13,7 +13,7 @@ import keras
 from bert_tf.checkpoints import locate
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.training import run_folder, run_report
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import prepare
@@ -147,7 +147,7 @@ def finetune(
     )  # fmt: skip
     model = job.model
     if learning_rate is None:
-        recipe = replace(recipe, learning_rate=usual_learning_rate(unfreeze, model.pooling))
+        recipe = replace(recipe, learning_rate=usual_learning_rate(unfreeze, model.head))
     say(job.describe(unfreeze))
     if remark := recipe.remark(unfreeze):
         say(remark)
@@ -209,8 +209,8 @@ def finetune(
     run_folder.finish(output_dir, model, job.tokenizer, history, metrics)
     backup.remove()
     say(
-        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {shown(metrics['val_loss'], 'score')}, "
-        f"validation accuracy {shown(metrics['val_accuracy'], 'score')}. {shown(metrics['seconds'], 'seconds')}."
+        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {format_value(metrics['val_loss'], 'score')}, "
+        f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
     )
     if report:
         options = {

@@ -20,9 +20,10 @@ import numpy as np
 
 from bert_tf import hardware
 from bert_tf.checkpoints import locate
-from bert_tf.checkpoints.config import read_config
-from bert_tf.checkpoints.families.table import FAMILIES, POOLINGS, pooling_of
+from bert_tf.checkpoints.config import label_names, read_config
+from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.folder import has_head, load_weights
+from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.pipeline import batches
@@ -30,8 +31,9 @@ from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
-from bert_tf.features.extraction import Features, extract, kept_in
-from bert_tf.models.auto import classifier_class
+from bert_tf.features.extraction import Features, extract, feature_dtype
+from bert_tf.models.auto import model_class
+from bert_tf.models.keras_internals import all_layers
 from bert_tf.reporting import tables
 
 Say = Callable[[str], None]
@@ -84,22 +86,20 @@ class Job:
 
     def kept_in(self, model, cache: bool | str = True) -> str | None:
         """Returns the dtype of the features that `inputs` gives, None where it gives tokens."""
-        encoder = model.encoder
-        whole = encoder.all_frozen or encoder.pooling == "first_token"  # means of every layer need every layer
-        return kept_in(encoder, self.asked) if cache and encoder.boundary and whole else None
+        return feature_dtype(model.encoder, self.asked) if cache and model.encoder.cacheable else None
 
     def adapt(self, cache: bool | str = True, cache_dir: str | Path | None = None, say: Say = print) -> None:
         """Gives a head that standardises what it sees mean and variance of the training texts, if it has none yet.
 
         Args: as of `inputs`.
         """
-        if self.model.pooling == "first_token" or self.model.standardization.adapted:
+        if self.model.head == "first_token" or self.model.standardization.adapted:
             return
-        trained = [layer.trainable for layer in self.model._flatten_layers(include_self=False)]
+        trained = [layer.trainable for layer in all_layers(self.model)]
         self.model.freeze(0)  # the means of every layer as training starts
         features = self.inputs(self.model, cache or "memory", cache_dir, say is print, say)
         self.model.adapt(features.take(np.arange(len(self.train))))
-        for layer, each in zip(self.model._flatten_layers(include_self=False), trained, strict=True):
+        for layer, each in zip(all_layers(self.model), trained, strict=True):
             layer.trainable = each
 
     def inputs(
@@ -184,7 +184,7 @@ class Job:
             "checkpoint": self.checkpoint,
             "max_length": self.max_length,
             "precision": self.precision,
-            "head": self.model.pooling,
+            "head": self.model.head,
             "data_fingerprint": _fingerprint(
                 tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
             ),
@@ -226,8 +226,8 @@ def prepare(
     Returns: `Job`; its model is frozen as `unfreeze` says.
     Raises: ValueError or FileNotFoundError that says what was found and what to do.
     """
-    if head is not None and head not in POOLINGS:
-        raise ValueError(f"`head` must be None or one of {', '.join(POOLINGS)}. Received: head={head!r}")
+    if head is not None and head not in HEADS:
+        raise ValueError(f"`head` must be None or one of {', '.join(HEADS)}. Received: head={head!r}")
     source, computed_in = str(checkpoint), hardware.resolve_precision(precision)
     examples, held_back = _read(train, validation, text_column, label_column, validation_share, seed, say)
     keras.utils.set_random_seed(seed)
@@ -270,13 +270,13 @@ def _classifier(
     names = examples.label_names
     config = read_config(folder)
     kept = has_head(folder) and not new_head
-    if kept and head not in (None, pooling_of(config)):
+    if kept and head not in (None, head_of(config)):
         raise ValueError(
-            f"{source} has a head over {pooling_of(config)}, asked for is head={head!r}. For a new one pass new_head=True "
+            f"{source} has a head over {head_of(config)}, asked for is head={head!r}. For a new one pass new_head=True "
             "(--new-head)."
         )
     if kept:
-        theirs = tuple(config.id2label[i] for i in sorted(config.id2label))
+        theirs = label_names(config)
         if set(theirs) == set(names):
             examples = examples.relabel(theirs)
         elif len(theirs) != len(names) or any(name != f"LABEL_{i}" for i, name in enumerate(theirs)):
@@ -290,13 +290,13 @@ def _classifier(
         problem_type="single_label_classification",
         **({"classifier_pooling": head} if head else {}),
     )
-    if dropout is None and not kept and pooling_of(config) == "layer_means":
+    if dropout is None and not kept and head_of(config) == "layer_means":
         dropout = LAYER_MEANS_DROPOUT
     if dropout is not None:
         setattr(config, FAMILIES[config.model_type].head_dropout[0], dropout)
-    model = classifier_class(config)(config, dtype=dtype)
+    model = model_class(config)(config, dtype=dtype)
     info = load_weights(model, folder, new_head=new_head)
-    if unfreeze == 0 and model.pooling == "first_token" and any("pooler" in name for name in info["missing_keys"]):
+    if unfreeze == 0 and model.head == "first_token" and any("pooler" in name for name in info["missing_keys"]):
         raise ValueError(
             f"{source} has no pooler, and a frozen base would keep a random one. Train it with unfreeze=1 "
             "(--unfreeze 1), or fold the checkpoint: bert-tf convert --to distilbert."

@@ -18,9 +18,9 @@ from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
-from bert_tf.features.extraction import Features, extract, kept_in, numpy_dtype
+from bert_tf.features.extraction import Features, extract, feature_dtype, numpy_dtype
 from bert_tf.inference.engines import keras_engine
-from bert_tf.models.auto import classifier_class
+from bert_tf.models.auto import model_class
 from bert_tf.training.recipe import Recipe
 
 PROBE = 2.0  # seconds that each speed is measured for
@@ -94,8 +94,8 @@ def plan(
     tokens = tokenize(chain(*(part.texts for part in parts)), load_tokenizer(source), max_length)
     total = int(tokens.lengths.sum())
     encoder = model.encoder
-    cached = bool(cache and encoder.boundary and (encoder.all_frozen or encoder.pooling == "first_token"))
-    kept_bytes = numpy_dtype(kept_in(encoder, precision)).itemsize
+    cached = bool(cache and encoder.cacheable)
+    kept_bytes = numpy_dtype(feature_dtype(encoder, precision)).itemsize
 
     typical = _typical(tokens, batch_size)
     inputs: Tokens | Features = extract(encoder, typical, cache="memory", engine="keras") if cached else typical
@@ -134,7 +134,7 @@ def _model(source: str, num_labels: int, head: str | None, dtype: str):
         problem_type="single_label_classification",
         **({"classifier_pooling": head} if head else {}),
     )
-    model = classifier_class(config)(config, dtype=dtype)
+    model = model_class(config)(config, dtype=dtype)
     load_weights(model, folder, new_head=True)
     return model
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bert_tf.evaluation.history import History, best_epoch
-from bert_tf.files import whole
-from bert_tf.formatting import shown
+from bert_tf.files import written_whole
+from bert_tf.formatting import format_value
 from bert_tf.reporting.tables import table
 
 # Searches
@@ -51,7 +51,7 @@ def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
     header = ["trial", *varied, "best epoch", "val_loss", "val_accuracy", "seconds"]
     cells = [
         [row["trial"], *(f"{row[name]:.3g}" if isinstance(row[name], float) else str(row[name]) for name in varied),
-         f"{row['best_epoch']} of {row['epochs']}", shown(row["val_loss"], "score"), shown(row["val_accuracy"], "score"),
+         f"{row['best_epoch']} of {row['epochs']}", format_value(row["val_loss"], "score"), format_value(row["val_accuracy"], "score"),
          f"{row['seconds']:.1f}"]
         for row in rows
     ]  # fmt: skip
@@ -120,6 +120,6 @@ def plot_search(file: Path, rows: Sequence[Mapping], histories: Mapping[str, His
     figure.suptitle(f"{len(finished)} trials" + (f", {failed} failed" if failed else ""))
     for axes in (by_rate, by_epoch, curves):
         axes.grid(alpha=0.3)
-    with whole(file) as scratch:
+    with written_whole(file) as scratch:
         figure.savefig(scratch, dpi=120, format="png")
     return True

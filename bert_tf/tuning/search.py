@@ -19,7 +19,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.extraction import extract
 from bert_tf.files import read_json
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.training import run_folder, run_report
 from bert_tf.training.backup import load
@@ -241,14 +241,14 @@ class _Progress:
         gave = f"failed: {record['failed']}" if record.get("failed") else self._gave(record)
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
-            gave += f"; best so far {shown(best.score, 'score')} (trial {best.trial_id})"
+            gave += f"; best so far {format_value(best.score, 'score')} (trial {best.trial_id})"
         self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {values}: {gave}. About {left:.0f} s left.")
         self.bar.update(1)
         _prune(self.oracle, self.output_dir / TRIALS)
 
     def _gave(self, record) -> str:
         history, best = record["history"], record["best_epoch"]
-        reached = shown(history[self.objective][best - 1], "score")
+        reached = format_value(history[self.objective][best - 1], "score")
         return f"{self.objective} {reached} at epoch {best} of {len(history['loss'])}"
 
 
@@ -346,9 +346,9 @@ def _finish(
         say(f"{failed} trials failed; why stands in trials.csv.")
     say(
         f"\nBest: trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} "
-        f"{shown(best[objective], 'score')}. The saved model, computed in float32: validation loss "
-        f"{shown(result['val_loss'], 'score')}, validation accuracy {shown(result['val_accuracy'], 'score')}. "
-        f"{shown(result['seconds'], 'seconds')}."
+        f"{format_value(best[objective], 'score')}. The saved model, computed in float32: validation loss "
+        f"{format_value(result['val_loss'], 'score')}, validation accuracy {format_value(result['val_accuracy'], 'score')}. "
+        f"{format_value(result['seconds'], 'seconds')}."
     )
     if with_report:
         histories = {name: record["history"] for name, record in records.items()}

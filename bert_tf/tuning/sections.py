@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation.history import History
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting.sections import Section
 from bert_tf.tuning.results import ranked
 
@@ -37,11 +37,11 @@ def search_sections(
 def _trials(finished, failed: int, histories, objective: str, names: Sequence[str]) -> Section:
     best = finished[0]
     varied = [name for name in names if len({str(row[name]) for row in finished}) > 1]
-    chosen = ", ".join(f"{name.replace('_', ' ')} {shown(best[name])}" for name in varied)
+    chosen = ", ".join(f"{name.replace('_', ' ')} {format_value(best[name])}" for name in varied)
     label = OBJECTIVES[objective]
     verdict = (
         f"Of {len(finished):,} trials that finished trial {best['trial']} is the best, {label.split(' (')[0]} "
-        f"{shown(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}"
+        f"{format_value(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}"
         + f": {chosen}."
         * bool(chosen)
     )
@@ -91,7 +91,7 @@ def _by(finished, name: str, label: str, objective: str) -> dict[str, Any]:
         )
     return {
         "title": f"{label.split(' (')[0].capitalize()} by {words}",
-        "description": f"A point a trial, at its best epoch. The best, trial {best['trial']}: {words} {shown(best[name])}.",
+        "description": f"A point a trial, at its best epoch. The best, trial {best['trial']}: {words} {format_value(best[name])}.",
         "x": {"label": words, "whole": name == "best_epoch", "log": name == "learning_rate"},
         "y": {"label": label, "kind": "score"},
         "series": series,
@@ -118,7 +118,7 @@ def _failed(failed, names: Sequence[str]) -> Section:
     rows = [
         [
             row["trial"],
-            ", ".join(f"{n.replace('_', ' ')} {shown(row[n])}" for n in names if row.get(n) is not None),
+            ", ".join(f"{n.replace('_', ' ')} {format_value(row[n])}" for n in names if row.get(n) is not None),
             row["failed"],
         ]
         for row in failed

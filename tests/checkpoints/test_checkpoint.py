@@ -10,10 +10,10 @@ from safetensors.numpy import load_file, save_file
 
 import bert_tf
 from bert_tf.checkpoints import folder, locate
-from bert_tf.models.auto import CLASSES
+from bert_tf.checkpoints.families.table import FAMILIES
 
 
-@pytest.fixture(params=CLASSES)
+@pytest.fixture(params=FAMILIES)
 def copy(request, tmp_path):
     """A copy of a tiny checkpoint, to be damaged."""
     return shutil.copytree(GOLDEN / f"{request.param}_tiny", tmp_path / request.param)
@@ -86,7 +86,7 @@ def test_another_number_of_labels_needs_to_be_asked_for(copy, caplog):
     assert "--new-head" in str(error.value)
     model = load(copy, num_labels=5, ignore_mismatched_sizes=True)
     assert model(np.ones((2, 3), "int32")).logits.shape == (2, 5)
-    assert "new and not trained yet: classifier." in caplog.text
+    assert "newly initialised, not trained: classifier." in caplog.text
 
 
 def test_a_base_alone_gets_a_new_head_and_says_so(copy, caplog):
@@ -101,7 +101,7 @@ def test_a_base_alone_gets_a_new_head_and_says_so(copy, caplog):
     whole = load(copy)
     change(copy, strip)
     base = load(copy, num_labels=4)
-    assert "new and not trained yet" in caplog.text
+    assert "newly initialised, not trained" in caplog.text
     assert "classifier" in caplog.text
     ids = np.ones((2, 3), "int32")
     np.testing.assert_array_equal(base.encoder(ids).last_hidden_state, whole.encoder(ids).last_hidden_state)
