@@ -80,6 +80,7 @@ def test_every_way_to_compile_trains_the_same(texts):
     losses = []
     for options in ({}, {"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}):
         model = load()
+        model.freeze(1)
         model.compile(keras.optimizers.SGD(0.1), metrics=["accuracy"], **options)
         losses.append(model.fit(inputs, labels, batch_size=4, shuffle=False, epochs=2, verbose=0).history["loss"])
     for each in losses[1:]:
@@ -95,6 +96,7 @@ def test_mixed_precision_trains(policy, texts):
     logits = model(inputs).logits
     assert logits.dtype == "float32"
     assert np.abs(logits - reference(inputs).logits).max() < 0.3
+    model.freeze(1)
     model.compile(keras.optimizers.Adam(0.01))
     history = model.fit(inputs, labels, batch_size=4, epochs=8, verbose=0).history["loss"]
     assert np.isfinite(history).all()
@@ -134,12 +136,14 @@ print("same on two devices")
 """
 
 
+@pytest.mark.slow
 def test_mirrored_strategy_on_two_devices():
     arguments = [sys.executable, "-c", DISTRIBUTED, str(GOLDEN / "distilbert_tiny")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert "same on two devices" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Skipping variable loading for optimizer")
 def test_keras_tuner_takes_the_model_as_it_is(texts, tmp_path, capsys):
     import keras_tuner
