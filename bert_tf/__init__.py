@@ -6,19 +6,17 @@ Importing it is quick: TensorFlow, Keras and transformers are loaded by the firs
 from importlib import import_module
 from typing import Any
 
+from bert_tf.checkpoints.families.table import FAMILIES
+from bert_tf.checkpoints.heads import class_names
+
 __version__ = "0.1.0"
 
+# Every public name -> the module that has it.
 _HOME = {
-    # models
+    # models of any family
     "TFAutoModel": "models.auto",
     "TFAutoModelForSequenceClassification": "models.auto",
-    "TFBertForSequenceClassification": "models.families.bert",
-    "TFBertLayerMeansForSequenceClassification": "models.families.bert",
-    "TFBertModel": "models.families.bert",
-    "TFDistilBertForSequenceClassification": "models.families.distilbert",
-    "TFDistilBertLayerMeansForSequenceClassification": "models.families.distilbert",
-    "TFDistilBertModel": "models.families.distilbert",
-    # the job, step by step and in one call
+    # fine-tuning, step by step and in one call
     "Examples": "data.examples",
     "demo_reviews": "data.readers",
     "read_examples": "data.readers",
@@ -36,21 +34,18 @@ _HOME = {
     "race": "comparison.race",
     "search": "tuning.search",
     "predict": "inference.predict",
-    # what transformers 4 had beside them
+    # what transformers 4 offered besides its models
     "AutoConfig": "transformers4.tokenizers",
     "AutoTokenizer": "transformers4.tokenizers",
-    "BertConfig": "transformers4.tokenizers",
-    "BertTokenizer": "transformers4.tokenizers",
-    "BertTokenizerFast": "transformers4.tokenizers",
     "DataCollatorWithPadding": "data.rows",
-    "DistilBertConfig": "transformers4.tokenizers",
-    "DistilBertTokenizer": "transformers4.tokenizers",
-    "DistilBertTokenizerFast": "transformers4.tokenizers",
     "KerasMetricCallback": "transformers4.callbacks",
     "PushToHubCallback": "transformers4.callbacks",
     "WarmUp": "transformers4.optimizer",
     "create_optimizer": "transformers4.optimizer",
 }
+for _family in FAMILIES.values():
+    _HOME |= dict.fromkeys(class_names(_family).values(), f"models.families.{_family.module}")
+    _HOME |= dict.fromkeys((_family.config_class, *_family.tokenizers), "transformers4.tokenizers")
 
 __all__ = sorted(_HOME)
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and JSON read with an error that names the file."""
+"""Files that are written completely or not at all, and JSON that is read with an error naming the file."""
 
 import contextlib
 import csv
@@ -14,10 +14,9 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def whole(file: Path) -> Iterator[Path]:
-    """Gives a file to write to, which takes the place of `file` when all is written, and is gone if that fails."""
-    # of one's own: others may write the same file now
-    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
+def written_whole(file: Path) -> Iterator[Path]:
+    """Yields a scratch file that replaces `file` when the block succeeds and is deleted when it fails."""
+    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")  # unique: other processes may write `file` too
     try:
         yield scratch
         os.replace(scratch, file)
@@ -26,14 +25,14 @@ def whole(file: Path) -> Iterator[Path]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    with whole(file) as scratch:
+    """Writes a text file completely or not at all."""
+    with written_whole(file) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
 def copy_file(source: Path, file: Path) -> None:
-    """Copies a file whole or not at all."""
-    with whole(file) as scratch:
+    """Copies a file completely or not at all."""
+    with written_whole(file) as scratch:
         shutil.copyfile(source, scratch)
 
 
@@ -42,7 +41,7 @@ def write_json(file: Path, values: Mapping) -> None:
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Mapping]) -> None:
-    """Writes rows by the columns of `header`; numbers in full precision."""
+    """Writes the columns of `rows` that `header` names; numbers in full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, header, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -51,13 +50,18 @@ def write_csv(file: Path, header: Sequence[str], rows: Iterable[Mapping]) -> Non
 
 
 def read_json(file: Path, hint: str = "") -> dict:
-    """Reads a file that holds one JSON object; an error names it, and says `hint`: what to do about it."""
+    """Reads a file that holds one JSON object.
+
+    Args:
+        hint: what to do if the file is missing or damaged; ends the error message.
+    Raises: FileNotFoundError, or ValueError for invalid JSON or another kind of value; both name the file.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file. {hint}".rstrip())
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}: damaged, not valid JSON ({error}). {hint}".rstrip()) from error
+        raise ValueError(f"{file}: not valid JSON ({error}): the file is damaged. {hint}".rstrip()) from error
     if not isinstance(content, dict):
         raise ValueError(f"{file}: expected a JSON object, found a {type(content).__name__}. {hint}".rstrip())
     return content
@@ -69,3 +73,8 @@ def fingerprint(*parts: Any) -> str:
     for part in parts:
         digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
     return digest.hexdigest()[:16]
+
+
+def error_reason(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its type if it has none: libraries may say a page."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""Numbers as people read them: one rule a kind, so that terminal, report and model card all show the same."""
+"""Values as text: one format per kind, so that terminal, report and model card agree."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,12 +8,12 @@ MISSING = "-"
 
 
 def megabytes(size: float) -> str:
-    """Returns a number of bytes as people read it."""
+    """Formats a number of bytes: "1,234.5 MB"."""
     return f"{size / 10**6:,.1f} MB"
 
 
 def duration(seconds: float) -> str:
-    """Returns a number of seconds as people read it."""
+    """Formats a number of seconds: "3.2 s", "4 min 05 s", "2 h 07 min"."""
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
         return f"{seconds:.1f} s"
@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Returns text that a terminal, a page or a picture can show: a space for a control character that is one, U+FFFD for others."""
+    """Replaces control characters, which could change a terminal or a page: white space by spaces, others by U+FFFD."""
     kept = "\n\t\u200d\u00a0"  # U+200D joins emoji
     return "".join(c if c.isprintable() or c in kept else " " if c.isspace() else "\ufffd" for c in text)
 
@@ -37,7 +37,7 @@ def _plain(value: Any) -> str:
 
 
 KINDS: dict[str, Callable[[Any], str]] = {
-    "score": lambda value: f"{value:.3f}",  # accuracy, F1, a loss: 500 texts decide no more than two digits
+    "score": lambda value: f"{value:.3f}",  # accuracy, F1, a loss: 500 texts determine at most two digits
     "share": lambda value: f"{value:.1%}",
     "points": lambda value: f"{100 * value:+.1f}",  # a difference of two shares
     "count": lambda value: f"{value:,.0f}",
@@ -49,23 +49,23 @@ KINDS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def shown(value: Any, kind: str = "plain") -> str:
-    """Puts a value into words.
+def format_value(value: Any, kind: str = "plain") -> str:
+    """Formats a value.
 
     Args:
-        value: a number, text, None, or an estimate: a dict of `value`, `low` and `high`, the ends of its interval.
+        value: a number, text, None, or an estimate: a dict with `value` and the ends of its interval, `low` and `high`.
         kind: a key of `KINDS`.
-    Returns: the words; an estimate with its interval in brackets, a dash for what is missing or not finite.
+    Returns: the text; an estimate is followed by its interval in brackets, missing or non-finite values become a dash.
     Raises: ValueError for an unknown kind.
 
-    >>> shown({"value": 0.79, "low": 0.7522, "high": 0.8234}, "score")
+    >>> format_value({"value": 0.79, "low": 0.7522, "high": 0.8234}, "score")
     '0.790 [0.752, 0.823]'
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}")
     if isinstance(value, Mapping):
-        low, high = (shown(value.get(end), kind) for end in ("low", "high"))
-        return shown(value["value"], kind) + ("" if MISSING in (low, high) else f" [{low}, {high}]")
+        low, high = (format_value(value.get(end), kind) for end in ("low", "high"))
+        return format_value(value["value"], kind) + ("" if MISSING in (low, high) else f" [{low}, {high}]")
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return MISSING
     return KINDS[kind](value)

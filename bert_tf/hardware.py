@@ -1,41 +1,48 @@
-"""What the machine computes natively, and what suits it."""
+"""What this machine computes natively, how much memory it has used, and which settings suit it."""
 
 import ctypes
 import platform
 from functools import cache
 from pathlib import Path
 
-import keras
-
-from bert_tf import memory
-
 PRECISIONS = ("float32", "bfloat16")
-
-
-NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere a bfloat16 product is emulated, and slower
-
-
-GPU_BFLOAT16 = (8, 0)  # the first compute capability of NVIDIA's that has it
+NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere bfloat16 is emulated and slower
+GPU_BFLOAT16 = (8, 0)  # the lowest compute capability of NVIDIA GPUs with bfloat16
+OUT_OF_MEMORY = (  # how the backends word it
+    "ResourceExhausted",
+    "RESOURCE_EXHAUSTED",
+    "OutOfMemory",
+    "out of memory",
+    "OOM when allocating",
+    "bad_alloc",
+)
 
 
 @cache
 def accelerators() -> tuple[str, ...]:
     """Returns the names of the GPUs and TPUs that Keras sees."""
-    found: list[str] = []
+    import keras
+
+    devices: list[str] = []
     for kind in ("gpu", "tpu"):
         try:
-            found += keras.distribution.list_devices(kind)
-        except (AttributeError, RuntimeError):  # JAX knows no such kind here, torch keeps no list
+            devices += keras.distribution.list_devices(kind)
+        except (AttributeError, RuntimeError):  # JAX raises for a kind it lacks, torch has no list
             continue
-    return tuple(found)
+    return tuple(devices)
 
 
 def jit_compile() -> str | bool:
-    """Returns what `compile` should be told: XLA on accelerators, TensorFlow's own graph on processors.
+    """Returns the `jit_compile` that `compile` should get: XLA on accelerators, TensorFlow's own graph on processors.
 
-    On a processor XLA loses TensorFlow's fused products (280 GFLOP/s against 1,500 in bfloat16 where AMX is).
+    On a processor XLA loses TensorFlow's fused products (280 GFLOP/s against 1,500 in bfloat16 with AMX).
     """
+    import keras
+
     return "auto" if accelerators() or keras.backend.backend() != "tensorflow" else False
+
+
+# Precision
 
 
 @cache
@@ -47,7 +54,7 @@ def native_precision() -> str:
 
 
 def processor_flags() -> frozenset[str]:
-    """Returns what the processor says that it can do, as Linux lists it; empty on other systems."""
+    """Returns the processor's feature flags as Linux lists them; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -56,6 +63,8 @@ def processor_flags() -> frozenset[str]:
 
 
 def _accelerator_has_bfloat16() -> bool:
+    import keras
+
     if any("tpu" in name.lower() for name in accelerators()):
         return True
     if keras.backend.backend() != "tensorflow":
@@ -67,9 +76,9 @@ def _accelerator_has_bfloat16() -> bool:
 
 
 def resolve_precision(precision: str) -> str:
-    """Turns "auto" into a precision.
+    """Returns a precision, "auto" replaced by the native one.
 
-    Raises: ValueError for a name that is none.
+    Raises: ValueError for an unknown precision.
     """
     if precision == "auto":
         return native_precision()
@@ -79,63 +88,77 @@ def resolve_precision(precision: str) -> str:
 
 
 def policy(precision: str) -> str:
-    """Returns the Keras dtype policy of a precision: weights that are trained stay float32 under each."""
+    """Returns the Keras dtype policy for a precision; trained weights stay float32 under each."""
     return "mixed_bfloat16" if precision == "bfloat16" else "float32"
 
 
+# Memory
+
+
 def token_budget() -> int:
-    """Returns the number of tokens that one batch of a forward pass should have.
+    """Returns how many tokens, padding included, one batch of a forward pass should have.
 
     On a processor larger batches are slower per token: above 32 MB (2,730 tokens, 3,072 wide, float32) the C library
-    asks the system for each buffer anew. DistilBERT-base size, float32, 2 cores: 1,380 tokens/s at 2,048 a batch,
-    1,210 at 4,096. An accelerator needs more to be busy.
+    requests each buffer from the system anew. DistilBERT-base size, float32, 2 cores: 1,380 tokens/s at 2,048 tokens
+    per batch, 1,210 at 4,096. An accelerator needs more to be busy.
     """
     return 32_768 if accelerators() else 2_048
 
 
 @cache
 def keep_memory() -> bool:
-    """Tells the C library to keep what a step frees for the next one; returns whether it could be told (glibc can).
+    """Lets the C library keep memory that a training step frees, for the next step. Applies to the whole process.
 
-    By default it gives buffers back to the system and asks for them anew, page by page: 140,000 page faults in a
-    training step of MiniLM on 32 x 128 tokens, 400 with this, and 2.8 s become 2.2 (2 cores, float32).
+    By default glibc returns large buffers to the system and requests them again page by page: 140,000 page faults in
+    a training step of MiniLM on 32 x 128 tokens, 400 with this, and 2.8 s become 2.2 (2 cores, float32). The `bert-tf`
+    commands call it; in a program of your own call it once, before training.
+
+    Returns: whether it took effect; False where the C library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return False
-    # malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD (32 MB is its most), M_ARENA_MAX
+    # malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD (32 MB is its maximum), M_ARENA_MAX
     return all(mallopt(name, value) for name, value in ((-1, 1 << 30), (-2, 1 << 26), (-3, 1 << 25), (-8, 1)))
 
 
-def peak_memory() -> dict[str, int]:
-    """Returns the most memory that this process has held so far, in bytes: where it lies -> how much. What the system or
-    the backend does not tell is missing."""
-    most = memory.peak_memory()
-    found = {} if most is None else {"main memory": most}
+def peak_process_memory() -> int | None:
+    """Returns the peak main memory of this process so far in bytes, or None if the system does not report it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        # not getrusage: on Linux that includes the parent's memory at the time of the fork
+        return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
+    except OSError:
+        try:
+            import resource
+        except ImportError:  # Windows
+            return None
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if platform.system() == "Darwin" else 1024 * peak
+
+
+def peak_memory_by_device() -> dict[str, int]:
+    """Returns the peak memory of this process so far, device -> bytes; devices that do not report it are left out."""
+    import keras
+
+    peak = peak_process_memory()
+    by_device = {} if peak is None else {"main memory": peak}
     if accelerators() and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         for device in tf.config.list_logical_devices("GPU"):
             name = device.name.removeprefix("/device:")
-            found[name] = tf.config.experimental.get_memory_info(name)["peak"]
-    return found
+            by_device[name] = tf.config.experimental.get_memory_info(name)["peak"]
+    return by_device
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Returns whether an error says that memory did not suffice, by the words of any backend."""
-    told = f"{type(error).__name__} {error}"
-    words = (
-        "ResourceExhausted",
-        "RESOURCE_EXHAUSTED",
-        "OutOfMemory",
-        "out of memory",
-        "OOM when allocating",
-        "bad_alloc",
-    )
-    return isinstance(error, MemoryError) or any(word in told for word in words)
+    """Returns whether an error of any backend means that memory ran out."""
+    text = f"{type(error).__name__} {error}"
+    return isinstance(error, MemoryError) or any(word in text for word in OUT_OF_MEMORY)
 
 
 def description() -> str:
-    """Returns a few words on the machine."""
+    """Returns the accelerators' names, or the kind of processor."""
     return ", ".join(accelerators()) or f"{platform.machine()} processor"

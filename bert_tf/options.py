@@ -196,7 +196,7 @@ def with_options(command: Command) -> Callable[[Any], Any]:
     def decorate(target: Any) -> Any:
         target.__doc__ = (target.__doc__ or "").replace("        {options}\n", documented)
         if inspect.isclass(target):
-            target.__init__ = decorate(target.__init__)  # type: ignore[misc]
+            target.__init__ = decorate(target.__init__)  # type: ignore[method-assign]
             return target
         own = inspect.signature(target)
 

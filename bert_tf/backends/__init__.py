@@ -1,1 +1,1 @@
-"""What TensorFlow, JAX and PyTorch do each in their own way."""
+"""What Keras does not offer alike on TensorFlow, JAX and PyTorch, one file each."""

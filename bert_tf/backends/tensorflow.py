@@ -1,8 +1,8 @@
-"""Whole epochs over pooled features, each in one call of TensorFlow.
+"""TensorFlow: gradients, and whole epochs over pooled features in one call.
 
-With a frozen base a step of the head takes half a millisecond, a tenth of what Keras' `fit` and tf.data do around it. Here
-steps are Keras' own `train_step` and `test_step`, in the order of `pipeline.batches`, with nothing around them; 2,000 texts
-of MiniLM take a fifth of the time per epoch (two cores), with the same history.
+With a frozen base a step of the head takes half a millisecond, a tenth of what Keras' `fit` and tf.data add to it. `Epochs`
+runs Keras' own `train_step` and `test_step` in the order of `pipeline.batches` and nothing else: on 2,000 texts of MiniLM
+an epoch takes a fifth of the time (two cores), with the same history. Another backend can have an `Epochs` in its file.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,26 +12,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.bucketing import shuffled_batches
-from bert_tf.data.pipeline import IN_MEMORY
+from bert_tf.data import bucketing
 
-AT_ONCE = 4096  # validation texts
+VALIDATION_BATCH = 4096  # texts
 
 
-def suits(features: Any) -> bool:
-    """Returns whether this is for such features: pooled, and few enough to be held as one tensor."""
-    return (
-        keras.backend.backend() == "tensorflow"
-        and getattr(features, "pooled", False)
-        and len(features) * features.width * 4 <= IN_MEMORY
-    )
+def fits_in_memory(inputs: Any) -> bool:
+    """Returns whether `Epochs` can train on these inputs: pooled features that fit into one tensor, on TensorFlow."""
+    is_features = hasattr(inputs, "pooled")  # else `Tokens`
+    return keras.backend.backend() == "tensorflow" and is_features and bucketing.fits_in_memory(inputs)
 
 
 class Epochs:
-    """Trains a compiled model on pooled features, again and again.
+    """Trains a compiled model on pooled features, as often as `fit` is called.
 
     Args:
-        model: a classifier, its base frozen.
+        model: a classifier with a frozen base.
         train, validation: pairs of `Features` of N texts and labels `(N,)`.
     """
 
@@ -45,8 +41,8 @@ class Epochs:
         self.compiled()
 
     def compiled(self) -> None:
-        """To be called when the model has been compiled anew; its weights change."""
-        # Once outside of a graph, where Keras makes the variables of metrics.
+        """Call it whenever the model has been compiled; it changes the weights."""
+        # Once outside a graph, so that Keras creates the variables of metrics.
         self.model.train_step(_batch(self.train, [0]))
         self.model.test_step(_batch(self.validation, [0]))
         self._train = tf.function(self._loop(self.model.train_step, self.train), reduce_retracing=True)
@@ -68,23 +64,24 @@ class Epochs:
         initial_epoch: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        """As `fit` of the model on `pipeline.batches` of the same numbers; callbacks hear of epochs, not of steps."""
+        """Trains as `fit` of the model on `pipeline.batches`; callbacks are called for epochs only, not for steps."""
         model = self.model
-        told = keras.callbacks.CallbackList([*callbacks], model=model, epochs=epochs, verbose=0)
+        callback_list = keras.callbacks.CallbackList([*callbacks], model=model, epochs=epochs, verbose=0)
         model.stop_training = False
         logs: dict[str, float] = {}
         size = len(self.validation[1])
-        told.on_train_begin()
+        callback_list.on_train_begin()
         for epoch in range(initial_epoch, epochs):
-            told.on_epoch_begin(epoch)
-            batches = shuffled_batches(self.lengths, batch_size, seed, epoch)
+            callback_list.on_epoch_begin(epoch)
+            batches = bucketing.shuffled_batches(self.lengths, batch_size, seed, epoch)
             logs = self._run(self._train, np.concatenate(batches), np.cumsum([0, *map(len, batches)]))
-            found = self._run(self._test, np.arange(size), np.unique([*range(0, size, AT_ONCE), size]))
-            logs |= {f"val_{name}": value for name, value in found.items()}
-            told.on_epoch_end(epoch, logs)
+            ends = np.unique([*range(0, size, VALIDATION_BATCH), size])
+            validation_logs = self._run(self._test, np.arange(size), ends)
+            logs |= {f"val_{name}": value for name, value in validation_logs.items()}
+            callback_list.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
-        told.on_train_end(logs)
+        callback_list.on_train_end(logs)
 
     def _run(self, function: Callable, order: np.ndarray, ends: np.ndarray) -> dict[str, float]:
         self.model.reset_metrics()
@@ -98,8 +95,6 @@ def _batch(data, chosen):
 
 
 def value_and_gradient(function: Callable) -> Callable:
-    import tensorflow as tf
-
     compiled: list[Any] = []
 
     def value_and_grad(first, *others):
@@ -110,9 +105,9 @@ def value_and_gradient(function: Callable) -> Callable:
 
     def run(*arguments):
         tensors = [tf.convert_to_tensor(argument) for argument in arguments]
-        if not compiled:  # only the width is fixed, so that one trace serves all batches and lengths
-            fixed = tensors[0].shape[-1]
-            shapes = [[*[None] * (len(tensors[0].shape) - 1), fixed], *([None] * len(t.shape) for t in tensors[1:])]
+        if not compiled:  # only the width is fixed: one trace serves all batches and lengths
+            width = tensors[0].shape[-1]
+            shapes = [[*[None] * (len(tensors[0].shape) - 1), width], *([None] * len(t.shape) for t in tensors[1:])]
             signature = [tf.TensorSpec(shape, t.dtype) for shape, t in zip(shapes, tensors, strict=True)]
             compiled.append(tf.function(value_and_grad, input_signature=signature))
         return compiled[0](*tensors)

@@ -1,44 +1,43 @@
-"""config.json, read into transformers' own config class."""
+"""config.json, read as transformers' own config class."""
 
 from pathlib import Path
+from typing import Any
 
 from bert_tf.checkpoints.families.table import family_of
 from bert_tf.files import read_json
 
-OUR_KEYS = ("classifier_pooling",)  # of config.json, which transformers' config classes do not know
-
-
+# Keys that bert_tf reads but transformers' config classes do not list.
+EXTRA_KEYS = ("classifier_pooling", "output_attentions", "output_hidden_states", "return_dict")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+REMEDY = "Fetch or write the checkpoint again."  # for a missing or damaged file of a checkpoint
 
 
-# Reading
+def read_values(folder: Path) -> dict[str, Any]:
+    """Returns what config.json of a checkpoint folder holds; raises FileNotFoundError or ValueError naming the file."""
+    return read_json(folder / "config.json", hint=REMEDY)
 
 
 def read_config(folder: Path, given=None, **overrides):
-    """Reads config.json into transformers' own config class.
+    """Reads config.json as transformers' own config class.
 
     Args:
         folder: a checkpoint folder.
-        given: a config to use in place of the file's, which is then not read.
-        **overrides: config keys that replace those of the file; with `num_labels` or `id2label` the other label keys follow.
+        given: a config to use instead of config.json, which is then not read.
+        **overrides: config keys that replace those of the file; `num_labels` or `id2label` update all label keys.
     Returns: `transformers.PretrainedConfig`.
-    Raises: FileNotFoundError without config.json; ValueError for a broken one, an unknown `model_type` or an unknown key.
+    Raises: FileNotFoundError without config.json; ValueError for a damaged one, an unknown `model_type` or an unknown key.
     """
-    file = folder / "config.json"
-    values = read_json(file) if given is None else given.to_dict()
-    family = family_of(values.get("model_type"), str(file) if given is None else "config")
+    source = "config" if given is not None else str(folder / "config.json")
+    values = read_values(folder) if given is None else given.to_dict()
+    family = family_of(values.get("model_type"), source)
     if values.get("position_embedding_type", "absolute") != "absolute" or values.get("is_decoder"):
-        raise ValueError(f"{file}: only encoders with absolute positions are supported.")
+        raise ValueError(f"{source}: only encoders with absolute position embeddings are supported.")
     import transformers
 
     config_class = getattr(transformers, family.config_class)
     values["id2label"], values["label2id"] = _labels(values, overrides)
     values.pop("num_labels", None)
-    known = (
-        set(config_class().to_dict())
-        | set(values)
-        | {*OUR_KEYS, "output_attentions", "output_hidden_states", "return_dict"}
-    )
+    known = {*config_class().to_dict(), *values, *EXTRA_KEYS}
     if unknown := sorted(set(overrides) - known):
         raise ValueError(
             f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."
@@ -51,8 +50,13 @@ def read_config(folder: Path, given=None, **overrides):
     return config_class.from_dict(values)
 
 
+def label_names(config) -> tuple[str, ...]:
+    """Returns the names of a config's classes, in the order of its logits."""
+    return tuple(config.id2label[i] for i in range(config.num_labels))
+
+
 def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
-    """Takes the label keys out of `overrides`; returns `id2label`, `label2id` that agree."""
+    """Takes the label keys out of `overrides`; returns an `id2label` and a `label2id` that agree."""
     id2label, label2id = overrides.pop("id2label", None), overrides.pop("label2id", None)
     num_labels = overrides.pop("num_labels", None)
     if num_labels is not None and num_labels < 1:
@@ -70,5 +74,5 @@ def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
             f"Received: id2label={id2label}, num_labels={num_labels}"
         )
     if len(set(id2label.values())) < len(id2label):
-        raise ValueError(f"`id2label` must give each label a name of its own. Received: id2label={id2label}")
+        raise ValueError(f"`id2label` must give each label a different name. Received: id2label={id2label}")
     return id2label, {name: i for i, name in id2label.items()}

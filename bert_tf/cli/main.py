@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from bert_tf import __version__
+from bert_tf import __version__, hardware
 from bert_tf.cli.cache import add_cache
 from bert_tf.cli.compare import add_compare
 from bert_tf.cli.convert import add_convert
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
     logging.basicConfig(format="%(message)s")
     logging.getLogger("bert_tf").setLevel(logging.INFO)
+    hardware.keep_memory()
     try:
         options.run(options)
     except USER_ERRORS as error:

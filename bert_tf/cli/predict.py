@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from bert_tf.cli.options import load_tensorflow
+from bert_tf.formatting import printable
 
 
 def add_predict(commands) -> None:
@@ -57,11 +58,13 @@ def _predict(options) -> None:
         text = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(Path(options.output), text + "\n") if options.output else print(text)
     else:
-        cells = [(row["label"], formatting.shown(row["score"], "score"), _shortened(row["text"])) for row in rows]
+        cells = [
+            (row["label"], formatting.format_value(row["score"], "score"), _shortened(row["text"])) for row in rows
+        ]
         print(tables.table(("label", "score", "text"), cells))
 
 
 def _shortened(text: str, width: int = 70) -> str:
-    """One line of a text that a terminal can show: no line breaks, no control characters."""
-    line = "".join(character if character.isprintable() else " " for character in text)
+    """Returns a text as one line that a terminal can show."""
+    line = " ".join(printable(text).split())
     return line if len(line) <= width else line[: width - 3] + "..."

@@ -20,7 +20,7 @@ from bert_tf.data.readers import read_examples
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import TINY
 from bert_tf.files import read_json
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, page, tables
 from bert_tf.training import run_folder
 
@@ -127,14 +127,14 @@ class Contest:
                 began = time.monotonic()
                 try:
                     (entrants.run_alone if alone else entrants.run)(entrant, self.train, self.validation, self.folder)
-                    gave = f"accuracy {shown(paired.accuracy(self._hits(entrant)), 'score')}"
+                    gave = f"accuracy {format_value(paired.accuracy(self._hits(entrant)), 'score')}"
                 except (RuntimeError, MemoryError) as error:  # too large for the machine, say: the others still count
                     gave = f"failed: {error}"
                 done += entrant["work"]
                 passed = time.monotonic()
-                rest = shown((passed - started) / done * (work - done), "seconds")
+                rest = format_value((passed - started) / done * (work - done), "seconds")
                 left_over = f", about {rest} left" if entrant is not left[-1] else ""
-                self.say(f"  {gave}; {shown(passed - began, 'seconds')}{left_over}.")
+                self.say(f"  {gave}; {format_value(passed - began, 'seconds')}{left_over}.")
                 bar.update(1)
         if not any(entrants.finished(entrant, self.folder) for entrant in made):
             raise ValueError(f"{self.output_dir}: none of the entrants finished; the reasons stand above.")
@@ -189,10 +189,11 @@ class Contest:
             out / "compare.json", {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.settings}
         )
         cells = [
-            [shown(row[name], kind if kind != "text" else "plain") for name, kind in columns.items()] for row in rows
+            [format_value(row[name], kind if kind != "text" else "plain") for name, kind in columns.items()]
+            for row in rows
         ]
         self.say("\n" + tables.table([name.replace("_", " ") for name in columns], cells))
-        self.say(f"\n{verdict}\n{shown(seconds, 'seconds')}. In {out}/:")
+        self.say(f"\n{verdict}\n{format_value(seconds, 'seconds')}. In {out}/:")
         self.say("  " + ", ".join(name for name in run_folder.COMPARE_OUTPUTS if (out / name).exists()))
         if not (out / f"{self.kind}.png").exists():
             self.say(f"  (for {self.kind}.png: pip install 'bert-tf[plots]')")

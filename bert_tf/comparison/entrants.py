@@ -22,7 +22,7 @@ from bert_tf import files
 from bert_tf.comparison.baselines import Classify
 from bert_tf.data.examples import Examples
 from bert_tf.evaluation.history import best_epoch
-from bert_tf.memory import peak_memory
+from bert_tf.hardware import keep_memory, peak_process_memory
 
 RECORD = "record.json"  # an entrant that has one is finished
 
@@ -71,6 +71,7 @@ def run_alone(entrant: Entrant, train: Examples, validation: Examples, folder: P
 
 def run_file(file: str) -> None:
     """Runs the entrant that `run_alone` wrote to a file."""
+    keep_memory()
     task = json.loads(Path(file).read_text(encoding="utf-8"))
     train, validation = (
         Examples(task[name]["texts"], np.array(task[name]["labels"], "int32"), tuple(task["label_names"]), name)
@@ -88,7 +89,7 @@ def run(entrant: Entrant, train: Examples, validation: Examples, folder: Path, a
     folder = folder / entrant["name"]
     with _of_new_heads_nothing():
         classify, facts = KINDS[entrant["kind"]](entrant, train, validation, folder)
-    memory = peak_memory() if alone else None
+    memory = peak_process_memory() if alone else None
     texts = [*validation.texts][:TIMED]
     classify(texts)  # the first time it is built
     started = time.perf_counter()
@@ -123,10 +124,10 @@ def finished(entrant: Entrant, folder: Path) -> bool:
 @contextmanager
 def _of_new_heads_nothing() -> Iterator[None]:
     """Keeps the log from saying for each seed that its head is new: here it always is."""
-    log = logging.getLogger("bert_tf")
+    log = logging.getLogger("bert_tf.new_head")
 
     def heard(record: logging.LogRecord) -> bool:
-        return "new and not trained yet" not in str(record.msg)
+        return False
 
     log.addFilter(heard)
     try:
@@ -220,7 +221,7 @@ def _trained(entrant: Entrant, train: Examples, validation: Examples, folder: Pa
             part = _part(entrant, train, seed)
             hypermodel = ClassifierHyperModel(part, validation, seed=seed, verbose=False, **options)
             job, unfreeze = hypermodel.job, entrant["unfreeze"]
-            rate = entrant["learning_rate"] or usual_learning_rate(unfreeze, job.model.pooling)
+            rate = entrant["learning_rate"] or usual_learning_rate(unfreeze, job.model.head)
             values = {
                 "learning_rate": rate, "batch_size": entrant["batch_size"], "dropout": float(job.model.dropout.rate),
                 "weight_decay": 0.0, "warmup": 0.0, "unfreeze": unfreeze,
@@ -253,8 +254,7 @@ def _finetuned(entrant: Entrant, train: Examples, validation: Examples, folder: 
     source = locate.resolve(entrant["checkpoint"])
     model = TFAutoModelForSequenceClassification.from_pretrained(source)
     tokenizer = load_tokenizer(source)
-    theirs = [model.config.id2label[i] for i in range(model.num_labels)]
-    columns = label_columns(theirs, validation.label_names, entrant["checkpoint"])
+    columns = label_columns(model.label_names, validation.label_names, entrant["checkpoint"])
 
     def classify(texts: Sequence[str]) -> np.ndarray:
         return predict(model, texts, tokenizer, max_length=entrant["max_length"], engine="keras").probabilities[

@@ -11,7 +11,8 @@ import numpy as np
 
 from bert_tf import files
 from bert_tf.checkpoints import config, locate
-from bert_tf.checkpoints.families.table import POOLINGS, encoder_settings
+from bert_tf.checkpoints.families.table import encoder_settings
+from bert_tf.checkpoints.heads import HEADS
 from bert_tf.comparison import plots, verdicts
 from bert_tf.comparison.contest import EARLY_STOPPING, INTERVALS, Compared, Contest, checked_seeds, training_options
 from bert_tf.evaluation import paired
@@ -70,7 +71,7 @@ def ladder(
         output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     layers = _layers(checkpoint)
-    chosen = ["floor", *POOLINGS, *range(1, layers), "all"] if rungs is None else [*rungs]
+    chosen = ["floor", *HEADS, *range(1, layers), "all"] if rungs is None else [*rungs]
     common = training_options(checkpoint, batch_size, new_head, max_length, precision, cache_dir) | {
         "seeds": checked_seeds(seeds)
     }
@@ -78,7 +79,7 @@ def ladder(
     for rung in chosen:
         if rung == "floor":
             made.append({"name": FLOOR, "kind": "floor", "seeds": [0], "work": 0.2})
-        elif rung in POOLINGS:
+        elif rung in HEADS:
             name = f"frozen, {str(rung).replace('_', ' ')}"
             how = {"unfreeze": 0, "head": rung, "epochs": frozen_epochs, "early_stopping": EARLY_STOPPING}
             made.append({"name": name, "kind": "trained", **common, **how, "work": 1.0})
@@ -88,7 +89,7 @@ def ladder(
             work = 1.0 + (layers if rung == "all" else int(rung))
             made.append({"name": name, "kind": "trained", **common, **how, "early_stopping": None, "work": work})
         else:
-            raise ValueError(f"A rung is floor, {', '.join(POOLINGS)}, 1 to {layers}, or all. Received: {rung!r}")
+            raise ValueError(f"A rung is floor, {', '.join(HEADS)}, 1 to {layers}, or all. Received: {rung!r}")
     contest.run(made, alone)
     rows, right, histories = [], {}, {}
     for entrant in made:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.checkpoints import locate
-from bert_tf.checkpoints.config import read_config
+from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.comparison import entrants, plots, verdicts
 from bert_tf.comparison.contest import EARLY_STOPPING, Compared, Contest, training_options
@@ -68,7 +68,7 @@ def race(
         config = read_config(folder)
         common = training_options(model, batch_size, False, max_length, precision, cache_dir) | seeds | {"name": name}
         if has_head(folder):
-            theirs = [config.id2label[i] for i in range(len(config.id2label))]
+            theirs = label_names(config)
             entrants.label_columns(theirs, contest.train.label_names, str(model))
             made.append({**common, "kind": "finetuned", "work": 1.0})
         else:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bert_tf.evaluation.paired import Row, gain, is_sure, points, times
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 
 
 def of_ladder(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]:
@@ -28,13 +28,13 @@ def of_ladder(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]
         cost = f"for {times(unfrozen['seconds'] / frozen['seconds'])} times the time"
         if not is_sure(difference):
             said.append(
-                f"Undecided whether unfreezing pays: {name} has {shown(difference, 'points')} points against {against}, {cost}."
+                f"Undecided whether unfreezing pays: {name} has {format_value(difference, 'points')} points against {against}, {cost}."
             )
         elif difference["value"] > 0:  # type: ignore[operator]
             said.append(f"Unfreezing pays: {name} gains {points(difference)} over {against}, {cost}.")
         else:
             said.append(
-                f"Unfreezing does not pay here: {name}, the best of it, has {shown(difference, 'points')} points against {against}."
+                f"Unfreezing does not pay here: {name}, the best of it, has {format_value(difference, 'points')} points against {against}."
             )
     if unfrozen:
         cheaper = [
@@ -56,7 +56,7 @@ def of_ladder(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]
     if {"frozen, first token", "frozen, layer means"} <= set(right):
         difference = gain(right["frozen, layer means"], right["frozen, first token"])
         said.append(
-            f"With a frozen base, the head over the means of every layer has {shown(difference, 'points')} points against the one "
+            f"With a frozen base, the head over the means of every layer has {format_value(difference, 'points')} points against the one "
             f"over the first token{'' if is_sure(difference) else ', which may be chance'}."
         )
     others = [row for row in (frozen, unfrozen) if row]
@@ -65,7 +65,7 @@ def of_ladder(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]
         difference = gain(right[top["rung"]], right[floor["rung"]])
         passes = "passes" if difference["low"] > 0 else "does not surely pass"  # type: ignore[operator]
         said.append(
-            f"The best rung, {top['rung']}, {passes} the floor of counting words: {shown(difference, 'points')} points."
+            f"The best rung, {top['rung']}, {passes} the floor of counting words: {format_value(difference, 'points')} points."
         )
     return said
 
@@ -79,7 +79,7 @@ def of_race(rows: Sequence[Row]) -> list[str]:
     """
     first, *others = rows
     as_good = [row for row in others if row["p_value"] >= 0.05 or not is_sure(row["difference"])]
-    said = [f"Best on these texts: {first['name']}, {shown(first['accuracy'], 'score')}."]
+    said = [f"Best on these texts: {first['name']}, {format_value(first['accuracy'], 'score')}."]
     if as_good:
         names = ", ".join(row["name"] for row in as_good)
         said.append(f"Not surely worse: {names}.")
@@ -108,7 +108,7 @@ def of_curve(right: Mapping[int, np.ndarray], floor: Mapping[int, np.ndarray]) -
         before = min(sizes[-2], *(size for size in sizes if size * 5 >= last))
         difference = gain(right[last], right[before])
         per_doubling = difference["value"] / np.log2(last / before)  # type: ignore[operator]
-        step = f"from {before:,} to {last:,} texts accuracy changed by {shown(difference, 'points')} points"
+        step = f"from {before:,} to {last:,} texts accuracy changed by {format_value(difference, 'points')} points"
         if difference["low"] > 0:  # type: ignore[operator]
             said.append(
                 f"More data would help: {step}; another doubling may bring about {100 * per_doubling:.1f} more."

@@ -1,8 +1,4 @@
-"""Labelled texts from every source, as `Examples`.
-
-A source is a file (CSV, TSV, JSON lines, Parquet), a pandas DataFrame, lists in a dict, or a tensorflow-datasets name
-(`tfds:imdb_reviews@train`). A new source is a function here that ends in `_examples`, and a line in `read_examples`.
-"""
+"""Labelled texts, split and relabelled. `readers.py` reads them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +13,10 @@ class Examples:
     """Texts and their labels.
 
     Attributes:
-        texts: str, N of them; can be iterated again and again. A list, or a stream that is never held whole.
-        labels: NumPy int32 `(N,)`, indices into `label_names`; None where a source has none.
+        texts: str, N of them, that can be iterated repeatedly: a list, or a stream that is never in memory as a whole.
+        labels: NumPy int32 `(N,)`, indices into `label_names`; None for unlabelled texts.
         label_names: str, the classes.
-        source: str, where they come from, for messages.
+        source: str, their origin, for messages.
     """
 
     texts: Iterable[str]
@@ -35,8 +31,8 @@ class Examples:
         """Returns the number of examples of each class."""
         if self.labels is None:
             return {}
-        found = np.bincount(self.labels, minlength=len(self.label_names))
-        return {name: int(count) for name, count in zip(self.label_names, found, strict=True)}
+        counts = np.bincount(self.labels, minlength=len(self.label_names)).tolist()
+        return dict(zip(self.label_names, counts, strict=True))
 
     def take(self, indices: np.ndarray) -> "Examples":
         """Returns the examples at `indices`, in the source's order."""
@@ -52,32 +48,32 @@ class Examples:
     def relabel(self, label_names: Sequence[str]) -> "Examples":
         """Returns the same examples with the classes in the order of `label_names`.
 
-        Raises: ValueError if the examples have a class that is not among them.
+        Raises: ValueError if the examples have another class.
         """
         if unknown := sorted(set(self.label_names) - set(label_names)):
             raise ValueError(
-                f"{self.source}: has labels {', '.join(map(repr, unknown))}, "
-                f"which are not among those to learn: {', '.join(map(repr, label_names))}."
+                f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
+                f"The training data has: {', '.join(map(repr, label_names))}."
             )
         order = np.array([list(label_names).index(name) for name in self.label_names], "int32")
         labels = None if self.labels is None else order[self.labels]
         return replace(self, labels=labels, label_names=tuple(label_names))
 
     def split(self, share: float, seed: int) -> tuple["Examples", "Examples"]:
-        """Splits into two, each class by the same share (stratified), at random by `seed`.
+        """Splits the examples in two at random, with the same proportions of classes in both (stratified).
 
         Args:
-            share: float in (0, 1), the second part's; at least one of each class, never all.
-        Raises: ValueError if a class has a single example.
+            share: float in (0, 1), of the second part; each part has at least one example of each class.
+        Raises: ValueError if a class has fewer than two examples.
         """
         if not 0 < share < 1:
             raise ValueError(f"`share` must lie between 0 and 1. Received: share={share}")
         if self.labels is None:
-            raise ValueError(f"{self.source}: has no labels to stratify by.")
+            raise ValueError(f"{self.source}: cannot be split: the texts have no labels.")
         if lonely := [name for name, count in self.counts().items() if count < 2]:
             raise ValueError(
-                f"{self.source}: too few examples to hold some back for validation; "
-                f"fewer than two of: {', '.join(map(repr, lonely))}. Add examples or give a validation file."
+                f"{self.source}: too few examples to hold some out for validation: "
+                f"fewer than two of {', '.join(map(repr, lonely))}. Add examples or pass validation data."
             )
         generator = np.random.default_rng(seed)
         second = np.zeros(len(self), bool)
@@ -89,7 +85,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Stream:
-    """Something that can be iterated again and again, and whose length is known."""
+    """Texts that are read anew in each iteration; their number is known."""
 
     start: Callable[[], Iterator[str]]
     length: int
@@ -101,11 +97,8 @@ class Stream:
         return self.length
 
 
-# Checks
-
-
 def check_classes(examples: Examples) -> None:
-    """Raises ValueError if there is nothing to tell apart."""
+    """Raises ValueError unless the examples have at least two classes."""
     present = [name for name, count in examples.counts().items() if count]
     if len(present) < 2:
         raise ValueError(

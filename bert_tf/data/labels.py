@@ -1,16 +1,16 @@
-"""Labels among the inputs of a model, and where Keras wants them."""
+"""Labels among the inputs of a model, moved to where Keras expects them."""
 
 import numpy as np
 
-LABEL_KEYS = ("labels", "label", "label_ids")  # what transformers calls labels among the inputs
+LABEL_KEYS = ("labels", "label", "label_ids")  # transformers' names for labels among the inputs
 
 
 def labels_to_y(x, y=None) -> tuple:
-    """Takes labels out of inputs: transformers' way to pass them, where Keras wants them in `y` for its weights.
+    """Moves labels from the inputs, where transformers has them, to `y`, where Keras needs them for sample weights.
 
     Args:
-        x: dict or `BatchEncoding` of arrays, or a `tf.data.Dataset`; anything else is left as it is.
-        y: labels; where they are given, those inside `x` are dropped.
+        x: dict or `BatchEncoding` of arrays, or a `tf.data.Dataset`; anything else is returned unchanged.
+        y: labels; if given, labels inside `x` are dropped.
     Returns: `(x, y)`.
     """
     if hasattr(x, "element_spec") and hasattr(x, "map"):
@@ -31,7 +31,7 @@ def _regrouped(x, y=None, *weights):
 
 
 def labels_of(x, y):
-    """Labels of a batch, from `y` or from inside `x`, for whatever gives batches without `labels_to_y`."""
+    """Returns the labels of a batch, from `y` or `x`, for batches that have not passed through `labels_to_y`."""
     if y is None and isinstance(x, dict):
         return next((x[key] for key in LABEL_KEYS if key in x), None)
     return y

@@ -1,7 +1,7 @@
-"""Tokens, or the features kept of them, to batches: a `tf.data.Dataset` of padded, length-bucketed batches.
+"""Tokens or features as a `tf.data.Dataset` of padded, length-bucketed batches.
 
-Reviews differ much in length; padding all to the longest doubles or triples the work. Here texts of like length share a
-batch, and a batch is padded to the next of a small fixed set of lengths, so that compiled backends see few shapes.
+Reviews differ much in length; padding all to the longest doubles or triples the work. Here texts of similar length share a
+batch, which is padded to the next of a small set of lengths, so that compiled backends see few shapes.
 """
 
 import itertools
@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.bucketing import LENGTHS, padded, shuffled_batches, split_inputs
+from bert_tf.data.bucketing import LENGTHS, fits_in_memory, padded, shuffled_batches, split_batches
 from bert_tf.data.tokenizer import Tokens
-
-IN_MEMORY = 2**28  # bytes of pooled features that are held as one tensor: gathered in the graph, 3 times as fast
 
 
 def batches(
@@ -28,20 +26,19 @@ def batches(
     first_epoch: int = 0,
     pad_token_id: int = 0,
 ) -> tf.data.Dataset:
-    """Makes the dataset that `fit`, `evaluate` and `predict` take.
+    """Returns a dataset for `fit`, `evaluate` and `predict`.
 
     Args:  (N = texts, B = batch, T = tokens, one of `LENGTHS` or the length of the longest text)
         source: `Tokens` of N texts, or their `Features`.
-        labels: `(N,)`; None = a dataset of inputs alone, for `predict`.
+        labels: `(N,)`; None = a dataset of inputs only, for `predict`.
         batch_size: int; the last batch may be smaller.
-        micro_batches: int, into how many parts each batch is cut, for `gradient_accumulation_steps` of an optimizer.
-        shuffle: bool. True: another order each epoch, of batches and in them, texts of like length together.
-            False: the given order.
-        seed: int; the order of epoch k is decided by `seed` and k alone.
-        first_epoch: int, number of the epoch that the first iteration stands for (a resumed run).
-        pad_token_id: int, what fills up `input_ids`.
+        micro_batches: int, the number of parts each batch is split into, for an optimizer's `gradient_accumulation_steps`.
+        shuffle: bool. True: a new random order each epoch, texts of similar length together. False: the given order.
+        seed: int; the order of epoch k depends on `seed` and k only.
+        first_epoch: int, the epoch of the first iteration, for a resumed run.
+        pad_token_id: int, the padding of `input_ids`.
     Returns: `tf.data.Dataset` of `(inputs, labels)` with known cardinality. The inputs are int32 `(B, T)` `input_ids` and
-        `attention_mask`, or in place of the ids `features`: `(B, T, D)`, and `(B, D)` without a mask if they are pooled.
+        `attention_mask`; instead of the ids `features` `(B, T, D)`, or if pooled `(B, D)` without a mask.
     Raises: ValueError if the sizes do not fit.
 
     >>> from bert_tf.data.tokenizer import Tokens
@@ -51,7 +48,7 @@ def batches(
            [1, 1, 0]], dtype=int32)
     """
     if labels is not None and len(labels) != len(source):
-        raise ValueError(f"One label for each text is needed. Received: {len(source)} texts, {len(labels)} labels")
+        raise ValueError(f"Each text needs one label. Received: {len(source)} texts, {len(labels)} labels")
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     if not 1 <= micro_batches <= batch_size:
@@ -61,19 +58,18 @@ def batches(
     epochs = itertools.count(first_epoch)
 
     def order() -> list[np.ndarray]:
-        """The batches of the next epoch, as indices."""
+        """Returns the batches of the next epoch, as indices."""
         if shuffle:
-            whole = shuffled_batches(source.lengths, batch_size, seed, next(epochs))
+            chosen = shuffled_batches(source.lengths, batch_size, seed, next(epochs))
         else:
-            whole = np.split(np.arange(len(source)), range(batch_size, len(source), batch_size))
-        return list(split_inputs(whole, micro_batches)) if micro_batches > 1 else whole
+            chosen = np.split(np.arange(len(source)), range(batch_size, len(source), batch_size))
+        return list(split_batches(chosen, micro_batches)) if micro_batches > 1 else chosen
 
     from_order: Callable[..., tf.data.Dataset]
     if isinstance(source, Tokens):
         from_order = _token_batches
     else:
-        small = source.pooled and len(source) * source.width * source.dtype.itemsize <= IN_MEMORY
-        from_order = _pooled_batches if small else _feature_batches
+        from_order = _pooled_batches if fits_in_memory(source) else _feature_batches
     steps = -(-len(source) // batch_size)
     if micro_batches > 1 and 0 < len(source) % batch_size < micro_batches and steps > 1:
         steps -= 1
@@ -85,11 +81,11 @@ def batches(
 
 
 def _indices(order: Callable[[], list[np.ndarray]]) -> tf.data.Dataset:
-    """Makes a dataset of batches of indices, int64 `(B,)`; Python is asked once an epoch."""
+    """Returns a dataset of batches of indices, int64 `(B,)`; it calls Python once per epoch."""
 
     def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        found = order()
-        yield np.concatenate(found or [np.zeros(0, "int64")]), np.cumsum([0, *map(len, found)])
+        chosen = order()
+        yield np.concatenate(chosen or [np.zeros(0, "int64")]), np.cumsum([0, *map(len, chosen)])
 
     def cut(chosen, ends):
         return tf.data.Dataset.range(tf.size(ends, "int64") - 1).map(lambda i: chosen[ends[i] : ends[i + 1]])
@@ -113,7 +109,7 @@ def _token_batches(tokens: Tokens, labels, order, pad_token_id: int) -> tf.data.
     starts = tf.constant(tokens.ends - tokens.lengths)
     sizes = tf.constant(tokens.lengths)
     ids = tf.constant(tokens.ids)
-    # The longest text of all is the widest a batch gets: a model may have no positions beyond it.
+    # No batch is wider than the longest text: the model may have no positions beyond it.
     widest = int(tokens.lengths.max(initial=0))
     allowed = tf.constant([length for length in LENGTHS if length < widest] + [widest], "int64")
     targets = None if labels is None else tf.constant(labels)

@@ -1,4 +1,7 @@
-"""Every source of labelled texts."""
+"""Labelled texts from every source, as `Examples`.
+
+A new source is a function here that ends in `_examples`, and a line in `read_examples`.
+"""
 
 import csv
 import json
@@ -11,17 +14,15 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.examples import Examples, Stream
+from bert_tf.files import error_reason
 
 TEXT_COLUMNS = ("text", "review", "reviewtext", "review_text", "review_body", "sentence", "content", "body", "comment")
-
-
-DEMO = "demo"  # what the command line calls the reviews that ship with the package
-
-
 LABEL_COLUMNS = (
     "label", "labels", "sentiment", "positive", "ispositive", "is_positive", "class", "category", "target",
     "rating", "stars", "score",
 )  # fmt: skip
+
+DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that ship with the package, as sources
 
 
 def read_examples(
@@ -35,19 +36,22 @@ def read_examples(
     """Reads labelled texts from whatever `source` is.
 
     Args:
-        source: path of a .csv, .tsv, .jsonl or .parquet file; `"tfds:NAME"` or `"tfds:NAME@SPLIT"`; a pandas DataFrame;
-            a dict of lists; a pair (texts, labels); `Examples`.
+        source: path of a .csv, .tsv, .jsonl or .parquet file; `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of
+            tensorflow-datasets; `"demo"` or `"demo:validation"`, the product reviews that ship with the package; a pandas
+            DataFrame; a dict of lists; a pair (texts, labels); `Examples`.
         text_column, label_column: names of the columns; None = found by their usual names.
-        labelled: bool, whether labels are needed; False reads texts alone.
-        data_dir: where tensorflow-datasets keeps its data; None = its default.
+        labelled: bool, whether labels are needed; False reads only texts.
+        data_dir: the data folder of tensorflow-datasets; None = its default.
     Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
-    Raises: FileNotFoundError, ValueError or TypeError that names the file, the row and what to do.
+    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
 
     >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
     ('0', '1')
     """
     if isinstance(source, Examples):
         return source
+    if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
+        return _demo_examples(source)
     if isinstance(source, str) and source.startswith("tfds:"):
         return _tfds_examples(source, text_column, label_column, labelled, data_dir)
     if isinstance(source, (str, os.PathLike)):
@@ -62,7 +66,7 @@ def read_examples(
         columns = {"text": list(source[0]), "label": list(source[1])}
         return _column_examples(columns, "the given lists", "text", "label", labelled)
     raise TypeError(
-        "Expected a path, 'tfds:NAME', a DataFrame, a dict of lists or a pair (texts, labels). "
+        "Expected a path, 'tfds:NAME', 'demo', a DataFrame, a dict of lists or a pair (texts, labels). "
         f"Received: {type(source).__name__}"
     )
 
@@ -75,7 +79,7 @@ def _file_examples(file: Path, text_column, label_column, labelled) -> Examples:
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file.")
     if file.is_dir() or file.suffix.lower() not in readers:
-        raise ValueError(f"{file}: expected a file that ends in {', '.join(readers)}, or tfds:NAME.")
+        raise ValueError(f"{file}: expected a file that ends in {', '.join(readers)}, or tfds:NAME, or demo.")
     if file.stat().st_size == 0:
         raise ValueError(f"{file}: the file is empty.")
     columns = readers[file.suffix.lower()](file)
@@ -83,10 +87,10 @@ def _file_examples(file: Path, text_column, label_column, labelled) -> Examples:
 
 
 def _csv_columns(file: Path) -> dict[str, list]:
-    # Read with surrogates in place of broken bytes, so that the row they stand in can be named.
+    # Invalid bytes are read as surrogates, so that the error can name their row.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         reader = csv.reader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
-        csv.field_size_limit(max(csv.field_size_limit(), 100_000_000))  # a text may be longer than csv expects
+        csv.field_size_limit(max(csv.field_size_limit(), 100_000_000))  # a text may be longer than csv's limit
         rows: list[list[str]] = []
         try:
             header = next(reader, [])
@@ -98,7 +102,7 @@ def _csv_columns(file: Path) -> dict[str, list]:
                 if len(row) != len(header):
                     raise ValueError(
                         f"{where} has {len(row)} fields, the header has {len(header)} ({', '.join(header)}). "
-                        'A text with commas or line breaks needs quotes ("...") around it.'
+                        'Put quotes ("...") around texts with commas or line breaks.'
                     )
                 _check_characters("".join(row), where)
                 rows.append(row)
@@ -107,13 +111,15 @@ def _csv_columns(file: Path) -> dict[str, list]:
                 f"{file}: row {len(rows) + 1} (line {reader.line_num}) is not valid CSV ({error})."
             ) from error
     if len(set(header)) != len(header):
-        raise ValueError(f"{file}: column names stand twice in the header: {', '.join(header)}.")
+        raise ValueError(f"{file}: the header repeats column names: {', '.join(header)}.")
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}
 
 
 def _check_characters(text: str, where: str) -> None:
     if "\0" in text:
-        raise ValueError(f"{where} holds a NUL byte. The file is damaged or not text; remove the row or export again.")
+        raise ValueError(
+            f"{where} contains a NUL byte: the file is damaged or not text. Remove the row or export the data again."
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -135,7 +141,7 @@ def _jsonl_columns(file: Path) -> dict[str, list]:
                 raise ValueError(f"{file}: line {number} is not valid JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise ValueError(
-                    f'{file}: line {number} is no JSON object. Expected one such as {{"text": ..., "label": ...}}.'
+                    f'{file}: line {number} is not a JSON object. Expected one such as {{"text": ..., "label": ...}}.'
                 )
             rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -150,7 +156,7 @@ def _parquet_columns(file: Path) -> dict[str, list]:
     try:
         table = pandas.read_parquet(file)
     except Exception as error:  # pyarrow's errors have no common class
-        raise ValueError(f"{file}: not a readable Parquet file ({error}).") from error
+        raise ValueError(f"{file}: not a readable Parquet file ({error_reason(error)}).") from error
     return {str(name): table[name].tolist() for name in table.columns}
 
 
@@ -164,20 +170,18 @@ def _column_examples(columns: dict[str, list], source: str, text_column, label_c
         raise ValueError(f"{source}: has no rows.")
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str) or (labelled and not text.strip()):
-            found = "empty" if isinstance(text, str) or _missing(text) else f"a {type(text).__name__}"
+            problem = "empty" if isinstance(text, str) or _missing(text) else f"of type {type(text).__name__}"
             raise ValueError(
-                f"{source}: row {number}: the text (column {text_column!r}) is {found}. Fill it or remove the row."
+                f"{source}: row {number}: the text (column {text_column!r}) is {problem}. Correct or remove the row."
             )
     if not labelled:
         return Examples(texts, None, (), source)
     label_column = _find_column(columns, label_column, LABEL_COLUMNS, source, "label")
     if text_column == label_column:
-        raise ValueError(f"{source}: text and label are the same column, {text_column!r}.")
+        raise ValueError(f"{source}: text and label are the same column, {text_column!r}. Name another one.")
     labels = columns[label_column]
     if len(labels) != len(texts):
-        raise ValueError(
-            f"{source}: {len(texts)} texts and {len(labels)} labels. There must be one label for each text."
-        )
+        raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
     names = [_label_name(label, f"{source}: row {number}", label_column) for number, label in enumerate(labels, 1)]
     return _encode(texts, names, source)
 
@@ -190,30 +194,28 @@ def _find_column(columns: Mapping, given: str | None, usual: Sequence[str], sour
         for name in usual:
             if name in lowered:
                 return lowered[name]
-    expected = f"no column {given!r}" if given is not None else f"no column with a usual name for the {what}"
+    problem = f"no column {given!r}" if given is not None else f"no column with a usual name for the {what}"
+    semicolons = (
+        " The columns seem to be separated by semicolons; use commas." if any(";" in n for n in columns) else ""
+    )
     raise ValueError(
-        f"{source}: {expected}. Columns found: {', '.join(map(repr, columns)) or 'none'}. "
-        f"Name the right one: {what}_column=... (--{what}-column)."
-        + (
-            " The columns seem to be separated by semicolons; commas are needed."
-            if any(";" in name for name in columns)
-            else ""
-        )
+        f"{source}: {problem}. Columns: {', '.join(map(repr, columns)) or 'none'}. "
+        f"Name the right one with {what}_column=... (--{what}-column).{semicolons}"
     )
 
 
 def _label_name(label: Any, where: str, column: str) -> str:
-    """Returns a label as text, as a CSV would hold it; 1.0 is "1"."""
+    """Returns a label as text, as in a CSV file; 1.0 becomes "1"."""
     if isinstance(label, (float, np.floating)) and float(label).is_integer():
         label = int(label)
     name = "" if _missing(label) else str(label).strip()
     if not name:
-        raise ValueError(f"{where}: the label (column {column!r}) is empty. Fill it or remove the row.")
+        raise ValueError(f"{where}: the label (column {column!r}) is empty. Correct or remove the row.")
     return name
 
 
 def _missing(value: Any) -> bool:
-    """None, NaN, and what pandas has for them."""
+    """Returns whether a value is None, NaN, or one of pandas' equivalents."""
     return (
         value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
     )
@@ -224,14 +226,14 @@ def _encode(texts: Iterable[str], names: Sequence[str], source: str) -> Examples
     if len(classes) > 1000:
         raise ValueError(
             f"{source}: {len(classes)} different labels in {len(names)} rows, for example {classes[0]!r} and {classes[1]!r}. "
-            "That looks like another kind of column: name the right one with label_column=... (--label-column)."
+            "That does not look like classes: name the right column with label_column=... (--label-column)."
         )
     index = {name: i for i, name in enumerate(classes)}
     return Examples(texts, np.array([index[name] for name in names], "int32"), tuple(classes), source)
 
 
 def _label_order(name: str) -> tuple:
-    """Numbers by value, before words by alphabet."""
+    """Sorts numbers by value, then words alphabetically."""
     try:
         return (0, int(name), name)
     except ValueError:
@@ -242,7 +244,7 @@ def _label_order(name: str) -> tuple:
 
 
 def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> Examples:
-    """Streams a tensorflow-datasets builder: labels are read once, texts at each iteration, neither file held whole."""
+    """Streams a tensorflow-datasets split: labels are read once, texts in each iteration."""
     import tensorflow_datasets as tfds
 
     dataset, _, split = name.removeprefix("tfds:").partition("@")
@@ -252,9 +254,8 @@ def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> 
         if not builder.is_prepared():
             builder.download_and_prepare()
         length = builder.info.splits[split].num_examples
-    except Exception as error:  # unknown name, unknown split, no network: no common class
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{name}: tensorflow-datasets could not provide it ({reason}).") from error
+    except Exception as error:  # unknown name or split, no network: no common class
+        raise ValueError(f"{name}: tensorflow-datasets could not load it ({error_reason(error)}).") from error
     features = builder.info.features
     supervised = builder.info.supervised_keys or (None, None)
     if text_column is None and supervised[0] in features:
@@ -292,11 +293,17 @@ def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> 
     )
 
 
-def demo_reviews() -> tuple[Examples, Examples]:
-    """Returns the product reviews that ship with the package: 920 for training, 232 for validation.
+# The demo
 
-    Written for this package, CC0; see bert_tf/reviews/README.md.
+
+def _demo_examples(source: str) -> Examples:
+    file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
+    return replace(read_examples(file), source=source)
+
+
+def demo_reviews() -> tuple[Examples, Examples]:
+    """Returns the product reviews that ship with the package, 920 for training and 232 for validation.
+
+    Written for this package, CC0; see bert_tf/reviews/README.md. As sources they are called "demo" and "demo:validation".
     """
-    folder = Path(__file__).parent / "reviews"
-    train, validation = (read_examples(folder / name) for name in ("train.csv", "validation.csv"))
-    return replace(train, source=DEMO), replace(validation, source=DEMO)
+    return read_examples(DEMO), read_examples(DEMO_VALIDATION)

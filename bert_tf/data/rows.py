@@ -1,4 +1,4 @@
-"""Rows of tokenized texts, collated and batched as in transformers 4."""
+"""Rows of tokenized texts, collated into batches as in transformers 4."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ def as_tensor(array) -> tf.Tensor:
 
 
 class DataCollatorWithPadding:
-    """Makes a batch of tokenized texts: padded to the longest, labels beside them.
+    """Collates tokenized texts into a batch, padded to the longest.
 
-    Differs from transformers: `return_tensors` is "tf" unless said otherwise.
+    Differs from transformers: `return_tensors` is "tf" by default.
 
     Args:
-        tokenizer: the tokenizer that made them.
+        tokenizer: the tokenizer of the texts.
         padding, max_length, pad_to_multiple_of: as for its `pad`.
         return_tensors: "tf" or "np".
     Call arguments:
-        features: list of dicts, one a text; "label" and "label_ids" become "labels".
+        features: list of dicts, one per text; "label" and "label_ids" become "labels".
     Returns: dict of tensors `(B, T)`, and `labels`.
     """
 
@@ -43,13 +43,13 @@ class DataCollatorWithPadding:
 
 
 def _stack(features: Sequence[Mapping]) -> dict:
-    """Makes a batch of rows that are all of one length."""
+    """Collates rows of equal length into a batch."""
     names = {name: "labels" if name in LABEL_KEYS else name for name in features[0]}
     try:
-        return {ours: np.stack([np.asarray(row[name]) for row in features]) for name, ours in names.items()}
+        return {new: np.stack([np.asarray(row[name]) for row in features]) for name, new in names.items()}
     except ValueError as error:
         raise ValueError(
-            f"Texts of one batch have different lengths ({error}). Pass tokenizer=... so that they are padded."
+            f"The texts of a batch differ in length ({error}). Pass tokenizer=... to have them padded."
         ) from error
 
 
@@ -64,44 +64,44 @@ def prepare_tf_dataset(
     drop_remainder: bool | None = None,
     prefetch: bool = True,
 ) -> tf.data.Dataset:
-    """Makes batches for `fit` from rows of tokenized texts, such as a `datasets.Dataset`.
+    """Returns batches for `fit` from rows of tokenized texts, such as a `datasets.Dataset`.
 
-    `bert_tf.batches` does more with less padding; this is for code that has the rows already.
+    For code that has such rows; `bert_tf.batches` gives batches with less padding.
 
     Args:
-        model: columns that its `call` does not take are left out.
-        dataset: rows by index, each a dict; with a length.
-        batch_size, shuffle: as they say; another order each epoch, by NumPy's global generator.
-        tokenizer: pads each batch to its longest text; None = all rows have one length.
-        collate_fn: makes a batch of a list of rows, in place of padding; `collate_fn_args` are its keyword arguments.
-        drop_remainder: whether a smaller last batch is left out; None = when shuffling, as transformers 4 did.
+        model: columns that its `call` does not take are dropped.
+        dataset: a sequence of dicts.
+        batch_size: int.
+        shuffle: whether each epoch has a new random order, from NumPy's global generator.
+        tokenizer: pads each batch to its longest text; None = all rows have the same length.
+        collate_fn: turns a list of rows into a batch, instead of padding; `collate_fn_args` are its keyword arguments.
+        drop_remainder: whether a smaller last batch is dropped; None = if shuffling, as in transformers 4.
         prefetch: bool.
-    Returns: `tf.data.Dataset` of (inputs, labels), or of inputs where there are no labels.
+    Returns: `tf.data.Dataset` of (inputs, labels), or of inputs if there are no labels.
     Raises: ValueError if there are no rows, or rows of different lengths without a tokenizer.
     """
     if not len(dataset):
         raise ValueError("`dataset` has no rows.")
-    taken = {"input_ids", "attention_mask", "inputs_embeds", *LABEL_KEYS}
+    accepted = {"input_ids", "attention_mask", "inputs_embeds", *LABEL_KEYS}
     if model.encoder.embeddings.token_type_embeddings is not None:
-        taken.add("token_type_ids")
+        accepted.add("token_type_ids")
     collate = collate_fn or (_stack if tokenizer is None else DataCollatorWithPadding(tokenizer, return_tensors="np"))
     drop_remainder = shuffle if drop_remainder is None else drop_remainder
     if batch_size < 1 or (drop_remainder and len(dataset) < batch_size):
         raise ValueError(
-            f"No batch can be made: {len(dataset)} rows, batch_size={batch_size}, drop_remainder={drop_remainder}."
+            f"No batch is possible: {len(dataset)} rows, batch_size={batch_size}, drop_remainder={drop_remainder}."
         )
-    if not taken & set(dataset[0]):
-        raise ValueError(
-            f"No column is one that the model takes. Columns: {', '.join(dataset[0])}. Tokenize the texts first."
-        )
+    if not accepted & set(dataset[0]):
+        raise ValueError(f"The model takes none of the columns {', '.join(dataset[0])}. Tokenize the texts first.")
     steps = len(dataset) // batch_size if drop_remainder else -(-len(dataset) // batch_size)
 
     def batch(indices) -> Any:
         rows = [dataset[int(i)] for i in indices]
-        rows = [{name: value for name, value in row.items() if name in taken} for row in rows]
-        made = {name: np.asarray(value) for name, value in dict(collate(rows, **(collate_fn_args or {}))).items()}
-        labels = next((made.pop(key) for key in LABEL_KEYS if key in made), None)
-        return made if labels is None else (made, labels)
+        rows = [{name: value for name, value in row.items() if name in accepted} for row in rows]
+        collated = dict(collate(rows, **(collate_fn_args or {})))
+        inputs = {name: np.asarray(value) for name, value in collated.items()}
+        labels = next((inputs.pop(key) for key in LABEL_KEYS if key in inputs), None)
+        return inputs if labels is None else (inputs, labels)
 
     def batches() -> Iterator:
         order = np.random.permutation(len(dataset)) if shuffle else np.arange(len(dataset))
@@ -112,6 +112,6 @@ def prepare_tf_dataset(
         return tf.TensorSpec([None] * array.ndim, array.dtype)
 
     example = batch(range(min(batch_size, len(dataset))))
-    made = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(signature, example))
-    made = made.apply(tf.data.experimental.assert_cardinality(steps))
-    return made.prefetch(tf.data.AUTOTUNE) if prefetch else made
+    batched = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(signature, example))
+    batched = batched.apply(tf.data.experimental.assert_cardinality(steps))
+    return batched.prefetch(tf.data.AUTOTUNE) if prefetch else batched

@@ -1,4 +1,4 @@
-"""Texts to token ids, by the checkpoint's own fast tokenizer from transformers."""
+"""Texts to token ids, with the checkpoint's own fast tokenizer from transformers."""
 
 import operator
 import os
@@ -13,10 +13,9 @@ import numpy as np
 
 from bert_tf.checkpoints import locate
 
-CHUNK = 1000  # texts handed to the tokenizer at once: enough for its threads, little to hold
-
-
+CHUNK = 1000  # texts tokenized at once: enough for its threads, little memory
 SHOW_PROGRESS_FROM = 10_000  # texts; fewer take a second or two
+MAX_LENGTH = 256  # tokens, by default
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class Tokens:
     """The token ids of N texts, without padding.
 
     Attributes:
-        ids: int32 `(total,)`, all texts one after the other.
+        ids: int32 `(total,)`, all texts concatenated.
         ends: int64 `(N,)`, where each text ends in `ids`.
-        uncut: int64 `(N,)`, how many tokens each text had before it was cut; None = not known.
+        uncut: int64 `(N,)`, the number of tokens of each text before truncation; None = unknown.
     """
 
     ids: np.ndarray
@@ -56,7 +55,7 @@ class Tokens:
 
 
 def join(*parts: Tokens) -> Tokens:
-    """Returns the texts of several `Tokens`, one after the other, as one."""
+    """Concatenates several `Tokens`."""
     uncut = [part.uncut for part in parts if part.uncut is not None]
     return Tokens(
         np.concatenate([part.ids for part in parts]),
@@ -79,24 +78,24 @@ def load_tokenizer(source: str | os.PathLike, **hub):
     folder = locate.resolve(source, **hub)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
         raise FileNotFoundError(
-            f"{folder}: no tokenizer here (tokenizer.json or vocab.txt). Save it beside the model: "
+            f"{folder}: no tokenizer found (tokenizer.json or vocab.txt). Save it with the model: "
             "tokenizer.save_pretrained(folder)."
         )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if not tokenizer.is_fast:
         raise ValueError(
-            f"{folder}: its tokenizer has no fast form (tokenizer.json). Save it with a newer transformers."
+            f"{folder}: the tokenizer has no fast version (tokenizer.json). Save it again with a newer transformers."
         )
     return tokenizer
 
 
 def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
-    """Turns texts into ids, `[CLS]` and `[SEP]` added, cut at `max_length`. Reads `texts` as a stream.
+    """Turns texts into token ids with `[CLS]` and `[SEP]`, truncated to `max_length`. Reads `texts` as a stream.
 
     Args:
         texts: str, N of them.
         tokenizer: a fast tokenizer of transformers.
-        max_length: int, the most tokens of a text, the two special ones counted.
+        max_length: int, the most tokens of a text, including the two special ones.
     Returns: `Tokens` of N texts.
     """
     from tqdm import tqdm
@@ -108,10 +107,10 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
     with tqdm(total=total, desc="Tokenizing", unit=" texts", disable=(total or 0) < SHOW_PROGRESS_FROM) as progress:
         remaining = iter(texts)
         while chunk := list(islice(remaining, CHUNK)):
-            found = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)
-            rows = found["input_ids"]
+            encoded = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)
+            rows = encoded["input_ids"]
             lengths += [len(row) for row in rows]
-            uncut += [len(row) + _cut_off(row, found.encodings[i], max_length) for i, row in enumerate(rows)]
+            uncut += [len(row) + _cut_off(row, encoded.encodings[i], max_length) for i, row in enumerate(rows)]
             chunks.append(np.concatenate([np.asarray(row, "int32") for row in rows]))
             progress.update(len(chunk))
     ids = np.concatenate(chunks) if chunks else np.zeros(0, "int32")
@@ -119,25 +118,22 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
 
 
 def _cut_off(row: Sequence[int], encoding: Any, max_length: int) -> int:
-    """Returns how many tokens of a text were cut: the tokenizer keeps them, in parts with special tokens of their own."""
+    """Returns how many tokens of a text were cut off: the tokenizer keeps them, in parts with special tokens of their own."""
     if len(row) < max_length:
         return 0
     return sum(len(part.ids) - sum(part.special_tokens_mask) for part in encoding.overflowing)
 
 
-def resolve_max_length(max_length: int | None, config, source: str | Path) -> int:
-    """Returns `max_length`, or for None 256 or as many as the model has positions; raises as `check_max_length`."""
-    positions = config.max_position_embeddings
-    max_length = min(256, positions) if max_length is None else operator.index(max_length)
-    check_max_length(max_length, config, source)
-    return max_length
+def resolve_max_length(max_length: int | None, config, source: str | Path, default: int = MAX_LENGTH) -> int:
+    """Returns `max_length`, or if it is None the default, reduced to the model's number of positions if that is smaller.
 
-
-def check_max_length(max_length: int, config, source: str | Path) -> None:
-    """Raises ValueError unless the model of `config` has positions for `max_length` tokens."""
+    Raises: ValueError unless the model of `config` has positions for `max_length` tokens; `source` names the model.
+    """
     positions = config.max_position_embeddings
+    max_length = min(default, positions) if max_length is None else operator.index(max_length)
     if not 3 <= max_length <= positions:
         raise ValueError(
-            f"`max_length` must lie between 3 and {positions}, the positions of {source}. "
+            f"`max_length` must lie between 3 and {positions}, the number of positions of {source}. "
             f"Received: max_length={max_length}"
         )
+    return max_length

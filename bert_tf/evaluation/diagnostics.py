@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf.evaluation.history import History, best_epoch
 from bert_tf.evaluation.scores import checked
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 
 NOTABLE = 0.02  # a rise or fall of a loss by less than this share says nothing
 
@@ -75,14 +75,14 @@ def _judged(train: list[float], validation: list[float], chance: float | None) -
             "nothing learned",
             best,
             (
-                f"Nothing was learned: the lowest validation loss, {shown(lowest, 'score')}, is hardly below "
-                f"{shown(chance, 'score')}, that of guessing by the classes' shares. Try another learning rate, more epochs, "
+                f"Nothing was learned: the lowest validation loss, {format_value(lowest, 'score')}, is hardly below "
+                f"{format_value(chance, 'score')}, that of guessing by the classes' shares. Try another learning rate, more epochs, "
                 "or more layers unfrozen."
             ),
         )
     if len(train) == 1:
         return "one epoch", best, "One epoch alone does not show whether the model overfits; two or more do."
-    at_best = f"validation loss was lowest at epoch {best} ({shown(lowest, 'score')})"
+    at_best = f"validation loss was lowest at epoch {best} ({format_value(lowest, 'score')})"
     if best == len(train) and _change(min(validation[:-1]), lowest) < -NOTABLE:
         return (
             "improving",
@@ -92,14 +92,14 @@ def _judged(train: list[float], validation: list[float], chance: float | None) -
     rise = _change(lowest, validation[-1])
     if rise <= NOTABLE:
         return "settled", best, f"No overfitting: {at_best} and stayed near it. More epochs would change little."
-    rose = f"rose to {shown(validation[-1], 'score')} ({rise:+.0%})"
+    rose = f"rose to {format_value(validation[-1], 'score')} ({rise:+.0%})"
     if _change(train[best - 1], train[-1]) < -NOTABLE:
         return (
             "overfitting",
             best,
             (
                 f"Overfitting after epoch {best}: {at_best} and then {rose}, while training loss went on falling, from "
-                f"{shown(train[best - 1], 'score')} to {shown(train[-1], 'score')}. The best epoch is kept, so that the later ones "
+                f"{format_value(train[best - 1], 'score')} to {format_value(train[-1], 'score')}. The best epoch is kept, so that the later ones "
                 "did no harm; they were not needed."
             ),
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation.scores import RESAMPLES, Estimate
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 
 Row = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def is_sure(difference: Estimate) -> bool:
 
 
 def points(difference: Estimate) -> str:
-    return shown(difference, "points").replace("+", "") + " points"
+    return format_value(difference, "points").replace("+", "") + " points"
 
 
 def times(ratio: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 
 Z = 1.959963984540054  # 97.5 % of a normal distribution lies below
 
@@ -305,13 +305,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def _verdict(found: dict[str, Any], texts: int) -> str:
     better, worse = found["names"]
     difference = found["difference"]
-    p_value = shown(found["p_value"], "p")
+    p_value = format_value(found["p_value"], "p")
     test = f"McNemar p {p_value if p_value.startswith('<') else '= ' + p_value}, {texts:,} texts"
     if found["p_value"] >= 0.05 or difference["low"] <= 0 <= difference["high"]:
-        figures = f"a difference of {shown(difference, 'points')} points may be chance"
+        figures = f"a difference of {format_value(difference, 'points')} points may be chance"
         return f"Undecided between {better} and {worse}: {figures} ({test})."
     if difference["high"] < 0:
         better, worse = worse, better
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
-    by = shown(difference, "points").replace("+", "")
+    by = format_value(difference, "points").replace("+", "")
     return f"{better[:1].upper()}{better[1:]} is better than {worse} by {by} points of accuracy ({test})."

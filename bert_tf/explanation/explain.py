@@ -24,7 +24,7 @@ from bert_tf.backends.backend import value_and_gradient
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
-from bert_tf.inference.predict import kept, load_classifier, logits_of, longest
+from bert_tf.inference.predict import cached_on_model, load_classifier, logits_of
 
 log = logging.getLogger("bert_tf")
 
@@ -188,12 +188,12 @@ def explain(
     if random_orders < 1:
         raise ValueError(f"`random_orders` must be at least 1. Received: random_orders={random_orders}")
     model, tokenizer = load_classifier(model, tokenizer)
-    input_ids, words = read_words(text, tokenizer, longest(model, tokenizer, max_length))
+    max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
+    input_ids, words = read_words(text, tokenizer, max_length)
     baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")
-    label_names = tuple(model.config.id2label[i] for i in range(model.num_labels))
     multi_label = model.problem_type == "multi_label_classification"
     logits = logits_of(model, Tokens(input_ids, np.array([len(input_ids)])), engine="keras")
-    target = int(logits[0].argmax()) if target is None else _class(target, label_names)
+    target = int(logits[0].argmax()) if target is None else _class(target, model.label_names)
     integral = _attribute(model, input_ids, baseline_ids, target, tolerance, max_steps)
     attributions = words.sum(integral.attributions)
     if integral.error > tolerance:
@@ -208,7 +208,7 @@ def explain(
         )  # fmt: skip
     return Explanation(
         words=words,
-        label_names=label_names,
+        label_names=model.label_names,
         probabilities=ops.convert_to_numpy((ops.sigmoid if multi_label else ops.softmax)(logits))[0],
         target=target,
         attributions=attributions,
@@ -293,7 +293,7 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
         )  # fmt: skip
         return log_odds(output.logits, chosen, multi_label)
 
-    run = kept(model, "_explains", lambda: value_and_gradient(odds))
+    run = cached_on_model(model, "_explains", lambda: value_and_gradient(odds))
     table = model.get_input_embeddings().embeddings
     start, end = (ops.convert_to_numpy(ops.take(table, ids, axis=0)) for ids in (baseline_ids, input_ids))
     difference = end - start

@@ -1,4 +1,4 @@
-"""What frozen layers compute, kept on disk and reused."""
+"""Features: the output of frozen layers, computed once, cached and reused."""
 
 from bert_tf.features.extraction import Features, extract
 

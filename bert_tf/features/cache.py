@@ -1,11 +1,11 @@
-"""Features on disk: chunk files that are written once, whole, and checked when they are read.
+"""The feature cache on disk: chunk files that are written once, completely, and verified when they are read.
 
-    CACHE_DIR/features/SPACE/space.json        what the features are of
-                             /CHUNK.safetensors  keys, ends and rows of some texts
+    CACHE_DIR/features/SPACE/space.json         describes the features
+                             CHUNK.safetensors  keys, ends and rows of some texts
 
-A space is everything but the text that decides what a feature is: its name is a digest of that. A key is the digest of
-a text's token ids, in which tokenizer and truncation are contained. Chunks are added and never changed, so that any
-number of processes may read and add to one space with no lock; the same text found twice is one too many, and harmless.
+A space stands for everything except the text that determines a feature; its name is a digest of that. A key is the digest
+of a text's token ids, which cover tokenizer and truncation. Chunks are added and never changed, so any number of
+processes can read and extend a space without a lock; a text that two of them add is stored twice, which is harmless.
 """
 
 import hashlib
@@ -29,30 +29,21 @@ from bert_tf.formatting import megabytes
 
 log = logging.getLogger("bert_tf")
 
-
-FORMAT = 1  # counted up whenever the same space would hold something else
-
-
-LIMIT = 20 * 1024**3  # bytes that all spaces together may take, by default
-
-
+FORMAT = 1  # increased whenever the same description would stand for other features
+LIMIT = 20 * 1024**3  # bytes, the default limit for all spaces together
 KEY = np.dtype("S16")
-
-
-STALE = 3600  # seconds after which an unfinished file is taken for one whose writer is gone
-
-
+STALE = 3600  # seconds after which an unfinished file is considered abandoned
 DESCRIPTION = "space.json"
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Features of n texts.
+    """The features of n texts.
 
     Attributes:
         keys: `KEY` `(n,)`.
         ends: int64 `(n,)`, where each text ends in `rows`.
-        rows: `(total, D)`, memory-mapped where it comes from a file.
+        rows: `(total, D)`, memory-mapped if read from a file.
     """
 
     keys: np.ndarray
@@ -61,24 +52,24 @@ class Chunk:
 
 
 def default_dir() -> Path:
-    """Returns the user's cache folder: `$XDG_CACHE_HOME/bert_tf`, else the platform's."""
+    """Returns the user's cache folder: `$XDG_CACHE_HOME/bert_tf`, or the platform's usual one."""
     return Path(platformdirs.user_cache_dir("bert_tf"))
 
 
 def key(ids: np.ndarray) -> bytes:
     """Returns the key of a text, 16 bytes, from its token ids, int32 `(length,)`."""
-    # S16 drops zero bytes at the end; the last bit set keeps all keys 16 bytes long.
+    # S16 drops trailing zero bytes; setting the last bit keeps all keys 16 bytes long.
     digest = bytearray(hashlib.blake2b(ids.tobytes(), digest_size=16).digest())
     digest[-1] |= 1
     return bytes(digest)
 
 
 class Space:
-    """All features of one kind: those of one frozen part of one model, in one precision.
+    """All features of one kind: of the frozen layers of one model, in one precision.
 
     Args:
-        description: dict of JSON values, everything but the text that decides what a feature is.
-        cache_dir: Path; None = nothing is kept on disk.
+        description: dict of JSON values, everything except the text that determines a feature.
+        cache_dir: Path; None = features stay in memory.
     """
 
     def __init__(self, description: dict[str, Any], cache_dir: Path | None = None):
@@ -86,13 +77,13 @@ class Space:
         self.folder = None
         self._known: set[str] = set()
         if cache_dir is not None:
-            decides = json.dumps({k: v for k, v in self.description.items() if k != "checkpoint"}, sort_keys=True)
-            self.folder = Path(cache_dir) / "features" / hashlib.blake2b(decides.encode(), digest_size=12).hexdigest()
+            identity = json.dumps({k: v for k, v in self.description.items() if k != "checkpoint"}, sort_keys=True)
+            self.folder = Path(cache_dir) / "features" / hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
 
     def new_chunks(self) -> Iterator[Chunk]:
-        """Yields the chunks that have come since the last call, from this process's earlier runs or from others.
+        """Yields the chunks added since the last call, by earlier runs or other processes.
 
-        A damaged one is removed, with a warning, and so its texts are computed anew.
+        A damaged chunk is deleted with a warning, so its texts are computed again.
         """
         if self.folder is None or not self.folder.is_dir():
             return
@@ -102,16 +93,16 @@ class Space:
             self._known.add(file.name)
             try:
                 yield _read(file)
-            except FileNotFoundError:  # pruned by another process just now
+            except FileNotFoundError:  # another process has just deleted it
                 continue
             except ValueError as error:
-                log.warning("%s: %s. It is removed, and what it held computed anew.", file, error)
+                log.warning("%s: %s. The file is deleted, and its features are computed again.", file, error)
                 file.unlink(missing_ok=True)
 
     def add(self, chunk: Chunk) -> Chunk:
-        """Keeps a chunk; returns it as it is to be used from now on, memory-mapped where there is a disk.
+        """Stores a chunk; returns it for further use, memory-mapped if it is on disk.
 
-        Raises: OSError where the disk has no room; nothing is left of the chunk then, and nothing else is touched.
+        Raises: OSError if it cannot be written; then no trace of it is left, and other chunks are untouched.
         """
         if self.folder is None:
             return chunk
@@ -126,15 +117,15 @@ class Space:
         except OSError as error:
             scratch.unlink(missing_ok=True)
             raise OSError(
-                f"{self.folder}: features cannot be kept here ({error.strerror or error}). What was kept before is "
-                "whole, and is read the next time. Make room (bert-tf cache prune), choose another folder with "
-                "cache_dir (--cache-dir), or do without (cache=False, --no-cache)."
+                f"{self.folder}: cannot write features ({error.strerror or error}). Those written before are intact and will "
+                "be reused. Free some space (bert-tf cache prune), choose another folder with cache_dir (--cache-dir), "
+                "or train without the cache (cache=False, --no-cache)."
             ) from error
         self._known.add(file.name)
         return _read(file)
 
     def make_room(self, size: int, limit: int = LIMIT) -> None:
-        """Sees that `size` more bytes fit, into `limit` and on the disk; removes the spaces longest unused for it.
+        """Makes sure that `size` more bytes fit into `limit` and on the disk, deleting the least recently used spaces.
 
         Raises: OSError if they do not fit.
         """
@@ -143,18 +134,21 @@ class Space:
         root = self.folder.parents[1]
         prune(root, max(limit - size, 0), keep=self.folder)
         free = shutil.disk_usage(next(p for p in (root, *root.absolute().parents) if p.is_dir())).free
-        taken = sum(space.size for space in spaces(root))
-        for room, what in ((limit - taken, f"the cache may take {megabytes(limit)}, {megabytes(taken)} are in use"),
-                           (free, f"the disk has {megabytes(free)} left")):  # fmt: skip
+        used = sum(space.size for space in spaces(root))
+        reasons = {
+            f"the cache is limited to {megabytes(limit)}, {megabytes(used)} are in use": limit - used,
+            f"the disk has {megabytes(free)} left": free,
+        }
+        for reason, room in reasons.items():
             if size > room:
                 raise OSError(
-                    f"{root}: no room for {megabytes(size)} of features: {what}. Choose another folder with cache_dir "
-                    "(--cache-dir), a smaller max_length, fewer unfrozen layers, or do without the cache (cache=False, "
-                    "--no-cache)."
+                    f"{root}: no room for {megabytes(size)} of features: {reason}. Choose another folder with cache_dir "
+                    "(--cache-dir), a smaller max_length or fewer unfrozen layers, or train without the cache "
+                    "(cache=False, --no-cache)."
                 )
 
     def touch(self) -> None:
-        """Notes that the space was used now; removes what killed writers have left."""
+        """Records that the space was used now; deletes what killed writers have left."""
         if self.folder is None or not self.folder.is_dir():
             return
         if (self.folder / DESCRIPTION).is_file():
@@ -163,7 +157,7 @@ class Space:
             try:
                 if time.time() - scratch.stat().st_mtime > STALE:
                     scratch.unlink(missing_ok=True)
-            except FileNotFoundError:  # its writer was only slow
+            except FileNotFoundError:  # its writer was just slow
                 pass
 
 
@@ -178,28 +172,28 @@ def _write(file: Path, chunk: Chunk) -> None:
 
 
 def _read(file: Path) -> Chunk:
-    """Opens a chunk and checks it, byte for byte; raises ValueError if it is not what was written."""
+    """Opens a chunk and verifies every byte; raises ValueError if it is not what was written."""
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
         start = 8 + int.from_bytes(opened.read(8), "little")
         if not 8 < start <= size:
-            raise ValueError("damaged (its header is cut off)")
+            raise ValueError("damaged (truncated header)")
         try:
             header = json.loads(opened.read(start - 8))
             entries = {name: _entry(header[name]) for name in ("ends", "keys", "rows")}
             expected = int(header["__metadata__"]["crc32"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError("damaged (its header cannot be read)") from error
+            raise ValueError("damaged (unreadable header)") from error
         checksum = 0
         for _, _, begin, end in entries.values():
             opened.seek(start + begin)
-            left = end - begin
-            while block := opened.read(min(left, 1 << 20)):
-                checksum, left = zlib.crc32(block, checksum), left - len(block)
-            if left:
-                raise ValueError("damaged (it is cut off)")
+            remaining = end - begin
+            while block := opened.read(min(remaining, 1 << 20)):
+                checksum, remaining = zlib.crc32(block, checksum), remaining - len(block)
+            if remaining:
+                raise ValueError("damaged (truncated)")
     if checksum != expected:
-        raise ValueError("damaged (its checksum is wrong)")
+        raise ValueError("damaged (wrong checksum)")
 
     def mapped(name: str) -> np.ndarray:
         dtype, shape, begin, _ = entries[name]
@@ -214,16 +208,16 @@ def _entry(entry: dict[str, Any]) -> tuple[np.dtype, list[int], int, int]:
     dtypes = {"U8": "uint8", "I64": "int64", "F32": "float32", "F16": "float16", "BF16": ml_dtypes.bfloat16}
     dtype, (begin, end) = np.dtype(dtypes[entry["dtype"]]), entry["data_offsets"]
     if end - begin != dtype.itemsize * int(np.prod(entry["shape"])) or begin < 0:
-        raise ValueError(f"sizes that disagree: {entry}")
+        raise ValueError(f"inconsistent sizes: {entry}")
     return dtype, entry["shape"], begin, end
 
 
-# What the cache holds
+# The cache as a whole
 
 
 @dataclass(frozen=True)
 class SpaceInfo:
-    """A space as `bert-tf cache list` shows it: folder, bytes, files, time of its last use (seconds), description."""
+    """A space as `bert-tf cache list` shows it: folder, bytes, chunk files, time of last use (seconds), description."""
 
     folder: Path
     size: int
@@ -233,8 +227,8 @@ class SpaceInfo:
 
 
 def spaces(cache_dir: Path | None = None) -> list[SpaceInfo]:
-    """Returns the spaces of a cache folder, the one used last first."""
-    found = []
+    """Returns the spaces of a cache folder, the most recently used first."""
+    infos = []
     root = (default_dir() if cache_dir is None else Path(cache_dir)) / "features"
     for folder in root.iterdir() if root.is_dir() else ():
         if not folder.is_dir():
@@ -243,7 +237,7 @@ def spaces(cache_dir: Path | None = None) -> list[SpaceInfo]:
         for file in folder.iterdir():
             try:
                 size += file.stat().st_size
-            except FileNotFoundError:  # renamed or pruned meanwhile
+            except FileNotFoundError:  # renamed or deleted meanwhile
                 continue
             chunks += file.suffix == ".safetensors"
         try:
@@ -251,21 +245,21 @@ def spaces(cache_dir: Path | None = None) -> list[SpaceInfo]:
             used = (folder / DESCRIPTION).stat().st_mtime
         except (OSError, ValueError):
             description, used = {}, 0.0
-        found.append(SpaceInfo(folder, size, chunks, used, description))
-    return sorted(found, key=lambda space: -space.used)
+        infos.append(SpaceInfo(folder, size, chunks, used, description))
+    return sorted(infos, key=lambda space: -space.used)
 
 
 def prune(cache_dir: Path | None = None, limit: int = LIMIT, keep: Path | None = None) -> list[SpaceInfo]:
-    """Removes the spaces longest unused until all together take at most `limit` bytes; returns the removed ones.
+    """Deletes the least recently used spaces until at most `limit` bytes are in use; returns the deleted ones.
 
     Args:
-        keep: Path of a space that stays whatever its size.
+        keep: Path of a space that is never deleted.
     """
-    there = spaces(cache_dir)
-    taken, removed = sum(space.size for space in there), []
-    for space in reversed(there):
-        if taken > limit and space.folder != keep:
+    all_spaces = spaces(cache_dir)
+    used, deleted = sum(space.size for space in all_spaces), []
+    for space in reversed(all_spaces):
+        if used > limit and space.folder != keep:
             shutil.rmtree(space.folder, ignore_errors=True)
-            taken -= space.size
-            removed.append(space)
-    return removed
+            used -= space.size
+            deleted.append(space)
+    return deleted

@@ -1,10 +1,10 @@
-"""Frozen means computed once: the features that the layers below the freeze boundary give, kept for every later use.
+"""Features: the output of the layers below the freeze boundary, computed once for each text.
 
-A frozen base gives the same numbers in every epoch, every trial of a search and every run. Here they are computed once,
-without dropout, text by text, and kept on disk or in memory; training then starts at the boundary.
+Frozen layers give the same numbers in every epoch, every trial of a search and every run. Here they are run once, without
+dropout, and their output is cached on disk or in memory; training then starts at the boundary.
 
     features = extract(model.encoder, tokens)        # after model.freeze(...)
-    model.fit(pipeline.batches(features, labels, shuffle=True), epochs=20)
+    model.fit(bert_tf.batches(features, labels, shuffle=True), epochs=20)
 """
 
 import hashlib
@@ -25,25 +25,23 @@ from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.features.cache import KEY, LIMIT, Chunk, Space, default_dir, key
 from bert_tf.inference import engines
-from bert_tf.inference.engines import Careful
+from bert_tf.inference.engines import HalvesOnOutOfMemory
 from bert_tf.models.encoder import Encoder
 
 BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}, {remaining} left]"
-
-
-CHUNK_BATCHES = 8  # batches that are kept together: what is lost at most when a process is killed
+CHUNK_BATCHES = 8  # batches written together: the most that is lost when a process is killed
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the frozen part of an encoder gives for N texts; most of it stays on disk until it is asked for.
+    """The output of an encoder's frozen layers for N texts; rows stay on disk until they are read.
 
     Attributes:
         lengths: int64 `(N,)`, number of tokens of each text.
-        pooled: bool. True: one row a text, what a head looks at. False: one row a token.
+        pooled: bool. True: one row per text, what the head sees. False: one row per token.
         chunks: the `Chunk`s that hold the rows.
-        chunk, start: int64 `(N,)`, which chunk a text is in, and where in its rows.
-        computed: int, how many different texts had to be computed; the others were there.
+        chunk, start: int64 `(N,)`, the chunk of each text, and where it starts in the chunk's rows.
+        computed: int, number of distinct texts that had to be computed; the others were cached.
     """
 
     lengths: np.ndarray
@@ -58,7 +56,7 @@ class Features:
 
     @property
     def width(self) -> int:
-        """D, the size of a row."""
+        """D, the length of a row."""
         return self.chunks[0].rows.shape[1]
 
     @property
@@ -71,7 +69,7 @@ class Features:
         return rows[start] if self.pooled else rows[start : start + self.lengths[i]]
 
     def take(self, indices: np.ndarray) -> "Features":
-        """Returns those of the texts at `indices`, in that order."""
+        """Returns the features of the texts at `indices`, in that order."""
         return Features(self.lengths[indices], self.pooled, self.chunks, self.chunk[indices], self.start[indices])
 
 
@@ -87,24 +85,24 @@ def extract(
     checkpoint: str = "",
     progress: bool = True,
 ) -> Features:
-    """Computes what lies below the freeze boundary of an encoder, or reads it where it has been computed before.
+    """Runs the layers below an encoder's freeze boundary, or reads their output from the cache.
 
-    Each different text is computed once, texts of like length together, in batches of `hardware.token_budget()` tokens.
-    Killed and called again, it goes on where it was.
+    Each distinct text is computed once, texts of similar length together, in batches of `hardware.token_budget()` tokens.
+    A killed process loses at most one chunk; called again, it resumes where it stopped.
 
     Args:
-        encoder: `Encoder` of a model after `model.freeze`, built. Its dtype policy decides the precision.
+        encoder: `Encoder` of a model after `model.freeze`, built. Its dtype policy determines the precision.
         tokens: `Tokens` of N texts.
         cache: "disk" or "memory".
         cache_dir: folder for "disk"; None = the user's cache folder.
-        limit: int, bytes that a cache folder may take; what was longest unused goes first.
-        keep: str, dtype in which rows are kept; None = that in which they are computed.
+        limit: int, the most bytes in the cache folder; beyond it the least recently used features are deleted.
+        keep: str, dtype of the cached rows; None = the dtype they are computed in.
         engine: str, see `bert_tf.inference.engines.choose`.
-        checkpoint: str, a name to show in lists of the cache.
+        checkpoint: str, a name to show in `bert-tf cache list`.
         progress: bool, whether to show a progress bar on a terminal.
     Returns: `Features` of N texts.
-    Raises: ValueError if there are no texts, if nothing of the encoder is frozen, or for an unknown `cache` or
-        `engine`; OSError if the disk has no room.
+    Raises: ValueError if there are no texts, if no layer is frozen, or for an unknown `cache` or `engine`; OSError if the
+        disk has no room.
 
     >>> model.freeze(0)  # doctest: +SKIP
     >>> extract(model.encoder, tokenize(["Works well."], tokenizer, 256))[0].shape  # doctest: +SKIP
@@ -114,9 +112,11 @@ def extract(
         raise ValueError(f"`cache` must be 'disk' or 'memory'. Received: cache={cache!r}")
     engines.check_engine(engine)
     if encoder.boundary == 0:
-        raise ValueError("Nothing is frozen below a trained layer: there is nothing to keep. Call model.freeze(...).")
+        raise ValueError(
+            "No layer is frozen below the trained ones, so there are no features. Call model.freeze(...) first."
+        )
     if not len(tokens):
-        raise ValueError("There are no texts to compute features of.")
+        raise ValueError("No texts given: there are no features to compute.")
     keep = keep or encoder.compute_dtype
     pooled = encoder.all_frozen
     where = (default_dir() if cache_dir is None else Path(cache_dir).expanduser()) if cache == "disk" else None
@@ -133,20 +133,22 @@ def extract(
     return Features(tokens.lengths, pooled, index.chunks, chunk, start, len(missing))
 
 
-def kept_in(encoder: Encoder, precision: str) -> str:
-    """Returns the dtype that suits features: the one computed in, but where the precision was left to us ("auto") and is
-    float32, half of that for hidden states, which take a row a token."""
+def feature_dtype(encoder: Encoder, precision: str) -> str:
+    """Returns the dtype in which to cache features.
+
+    It is the one they are computed in; only hidden states (a row per token) in float32 are halved, if `precision` is "auto".
+    """
     half = precision == "auto" and encoder.compute_dtype == "float32" and not encoder.all_frozen
     return "float16" if half else encoder.compute_dtype
 
 
 def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
-    """Returns everything but the text that decides what a feature is, as JSON values."""
+    """Returns everything except the text that determines a feature, as JSON values; the cache's key depends on it."""
     boundary = encoder.boundary
     digest = hashlib.blake2b(digest_size=16)
-    below: list[keras.layers.Layer] = [encoder.embeddings, *encoder.blocks.layer[:boundary]]
-    for part in below:
-        for variable in part.weights:
+    frozen: list[keras.layers.Layer] = [encoder.embeddings, *encoder.blocks.layer[:boundary]]
+    for layer in frozen:
+        for variable in layer.weights:
             digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).view("uint8").data)
     settings = encoder.get_config()
     shape = {name: settings[name] for name in ("hidden_size", "num_attention_heads", "hidden_act", "layer_norm_eps")}
@@ -161,7 +163,7 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
 
 
 class _Index:
-    """Where each different text of some tokens is: in which chunk, and where there. -1 = nowhere yet."""
+    """Where each distinct text of some tokens is: its chunk, and its start in it; -1 = nowhere yet."""
 
     def __init__(self, tokens: Tokens):
         keys = np.array([key(tokens[i]) for i in range(len(tokens))], KEY)
@@ -172,15 +174,15 @@ class _Index:
         self.chunks: list[Chunk] = []
 
     def missing(self) -> np.ndarray:
-        """Returns the numbers of the texts that are nowhere yet, int64."""
+        """Returns the indices of the texts that are nowhere yet, int64."""
         return np.flatnonzero(self.chunk < 0)
 
     def add(self, chunk: Chunk) -> None:
         place = np.searchsorted(self.keys, chunk.keys).clip(max=len(self.keys) - 1)
-        ours = np.flatnonzero(self.keys[place] == chunk.keys)
-        if len(ours):
-            self.chunk[place[ours]] = len(self.chunks)
-            self.start[place[ours]] = np.concatenate([[0], chunk.ends[:-1]])[ours]
+        wanted = np.flatnonzero(self.keys[place] == chunk.keys)
+        if len(wanted):
+            self.chunk[place[wanted]] = len(self.chunks)
+            self.start[place[wanted]] = np.concatenate([[0], chunk.ends[:-1]])[wanted]
             self.chunks.append(chunk)
 
     def add_all(self, chunks: Iterator[Chunk]) -> None:
@@ -189,19 +191,19 @@ class _Index:
 
 
 def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep: str, engine: str, progress: bool):
-    """Computes what is missing, chunk by chunk."""
+    """Computes the missing features, chunk by chunk."""
     from tqdm import tqdm
 
     missing = index.missing()
     batches = token_batches(index.lengths[missing], hardware.token_budget())
     groups = [[missing[b] for b in batches[i : i + CHUNK_BATCHES]] for i in range(0, len(batches), CHUNK_BATCHES)]
-    # The longest first: what does not fit into memory is known at once. Then in an order of chance (of the system's, a
-    # seed would give every process the same): the time left can be told from the time gone, and processes that fill the
-    # same space together do not all do the same work.
+    # The longest first, so that running out of memory shows at once. Then in random order (system entropy: a shared seed
+    # would give every process the same order): so the time left can be estimated, and processes that fill one space
+    # together rarely repeat each other's work.
     rest = groups[1:]
     random.SystemRandom().shuffle(rest)
     probe = padded_batch(tokens, index.first[groups[0][0]])
-    run = Careful(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
+    run = HalvesOnOutOfMemory(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
     pooled = encoder.all_frozen
     hidden = not (progress and sys.stderr.isatty())
     done, started = 0, time.monotonic()
@@ -209,12 +211,11 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
         total=int(index.lengths[missing].sum()), desc="Features", bar_format=BAR, smoothing=0, disable=hidden
     ) as bar:
         for group in groups[:1] + rest:
-            left = [part[index.chunk[part] < 0] for part in group]  # another process may have been here
-            if left := [part for part in left if len(part)]:
-                rows = np.concatenate(
-                    [run(tokens, index.first[part], a_row_a_token=not pooled) for part in left]
-                ).astype(numpy_dtype(keep))
-                texts = np.concatenate(left)
+            todo = [part[index.chunk[part] < 0] for part in group]  # another process may have computed some
+            if todo := [part for part in todo if len(part)]:
+                rows = np.concatenate([run(tokens, index.first[part], per_token=not pooled) for part in todo])
+                rows = rows.astype(numpy_dtype(keep))
+                texts = np.concatenate(todo)
                 ends = np.arange(1, len(texts) + 1) if pooled else np.cumsum(index.lengths[texts])
                 index.add(space.add(Chunk(index.keys[texts], ends, rows)))
                 index.add_all(space.new_chunks())

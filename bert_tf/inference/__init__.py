@@ -1,1 +1,1 @@
-"""Forward passes: engines, prediction, conversion with a proof."""
+"""Forward passes: engines, prediction, verified conversion."""

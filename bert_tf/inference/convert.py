@@ -1,4 +1,4 @@
-"""Checkpoints of any form that can be read, rewritten in the standard one, with a proof that nothing changed."""
+"""Checkpoints converted to the standard form, and a check that the model still gives the same numbers."""
 
 import os
 from pathlib import Path
@@ -10,19 +10,19 @@ from keras import ops
 from bert_tf.checkpoints import locate, rewriting
 from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.folder import has_head, load_weights
-from bert_tf.models.auto import BASES, classifier_class
+from bert_tf.models.auto import model_class
 
-PROBE = [101, 2023, 2003, 1037, 3231, 102]  # six token ids, taken modulo the vocabulary
+PROBE = [101, 2023, 2003, 1037, 3231, 102]  # six token ids, modulo the vocabulary's size
 
 
 class Converted(NamedTuple):
     """What `convert` did.
 
     Attributes:
-        folder: what was written.
+        folder: the new checkpoint.
         tensors_read, tensors_written: int.
-        compared: "logits", or "hidden states" where there is no head to compare.
-        difference: float, the largest absolute difference of these on a probe text, before and after.
+        compared: "logits", or "hidden states" without a head.
+        difference: float, their largest absolute difference on a probe text, before and after.
     """
 
     folder: Path
@@ -35,18 +35,18 @@ class Converted(NamedTuple):
 def convert(
     source: str | os.PathLike, destination: str | os.PathLike, to: str | None = None, allow_pickle: bool = False
 ) -> Converted:
-    """Rewrites a readable checkpoint in the standard form, its tokenizer beside it.
+    """Rewrites a checkpoint and its tokenizer in the standard form.
 
-    Reads what transformers 4 wrote for TensorFlow too (tf_model.h5, safetensors with TensorFlow's names). With
-    `to="distilbert"` a BERT is folded into a DistilBERT: same block, same epsilon; the embedding of token type 0,
-    which every token of a single text gets, is added to each position's. Exact to rounding. The pooler and a head
-    that stands on it are left out, and that is said.
+    Also reads what transformers 4 wrote for TensorFlow (tf_model.h5, safetensors with TensorFlow's names). With
+    `to="distilbert"` a BERT is folded into a DistilBERT: same block, same epsilon; the embedding of token type 0, which
+    every token of a single text gets, is added to each position's. Exact to rounding. The pooler and a head over it are
+    left out; the log says so.
 
     Args:
         source: folder or hub name.
         destination: folder; created, or its checkpoint files replaced.
         to: None or "distilbert".
-        allow_pickle: whether pytorch_model.bin may be read where there is nothing else: its tensors alone, by
+        allow_pickle: whether pytorch_model.bin may be read if there is nothing else: only its tensors, with
             `torch.load(weights_only=True)`, which needs PyTorch.
     Returns: `Converted`.
     Raises: FileNotFoundError for an unknown checkpoint; ValueError, before anything is written, if it is damaged or
@@ -56,7 +56,7 @@ def convert(
         raise ValueError(f"`to` must be None or 'distilbert'. Received: to={to!r}")
     folder, destination = locate.resolve(source), Path(destination)
     if to and folder.resolve() == destination.resolve():
-        raise ValueError(f"{destination}: folding replaces a checkpoint by another model. Choose another destination.")
+        raise ValueError(f"{destination}: folding would replace the original checkpoint. Choose another destination.")
     before = _probe(folder, allow_pickle=allow_pickle)
     read, written = rewriting.rewrite(folder, destination, to, allow_pickle)
     after = _probe(destination)
@@ -66,12 +66,12 @@ def convert(
 
 
 def _probe(folder: Path, **options) -> dict[str, np.ndarray]:
-    """Loads a checkpoint, with all its checks, and runs it on the probe text."""
+    """Loads a checkpoint, with all checks, and returns its outputs for the probe text."""
     config = read_config(folder)
     headed = has_head(folder, **options)
-    model = (classifier_class(config) if headed else BASES[config.model_type])(config)
+    model = model_class(config, headed)(config)
     load_weights(model, folder, **options)
     ids = np.array([PROBE[: config.max_position_embeddings]]) % config.vocab_size
     outputs = model(ids, output_hidden_states=True)
-    found = {"hidden states": ops.convert_to_numpy(outputs.hidden_states[-1])}
-    return found | ({"logits": ops.convert_to_numpy(outputs.logits)} if headed else {})
+    arrays = {"hidden states": outputs.hidden_states[-1]} | ({"logits": outputs.logits} if headed else {})
+    return {name: ops.convert_to_numpy(array) for name, array in arrays.items()}

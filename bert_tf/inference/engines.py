@@ -1,6 +1,6 @@
-"""What runs a forward pass over many texts: Keras, or OpenVINO where it is installed and faster.
+"""Engines that run a forward pass over many texts: Keras, or OpenVINO where it is installed and faster.
 
-An engine is a function `(input_ids, attention_mask) -> array` of NumPy arrays, one row a text or one a token.
+An engine is a function `(input_ids, attention_mask) -> array` of NumPy arrays, with one row per text or per token.
 """
 
 import contextlib
@@ -21,29 +21,20 @@ from keras import ops
 from bert_tf import hardware
 from bert_tf.data.bucketing import padded_batch
 from bert_tf.data.tokenizer import Tokens
+from bert_tf.files import error_reason
 
 log = logging.getLogger("bert_tf")
 
-
-ENGINES = ("auto", "keras", "openvino")
-
-
 Engine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-
-WORTHWHILE = (
-    60.0  # seconds of work from which "auto" looks whether another engine is faster: exporting takes some itself
-)
-
-
-FASTER = 1.1  # and by how much it must be
-
-
-TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}  # largest difference between engines, hidden states being of order 1
+ENGINES = ("auto", "keras", "openvino")
+WORTHWHILE = 60.0  # seconds of work from which "auto" tries another engine: the export alone takes seconds
+FASTER = 1.1  # how many times as fast it must be
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}  # largest difference between engines; hidden states are of order 1
 
 
 class _Program(keras.Model):
-    """A method of a model as a model of its own, which Keras can run and export."""
+    """A method of a layer as a model, which Keras can run and export."""
 
     def __init__(self, owner: keras.layers.Layer, method: Callable):
         super().__init__(dtype=owner.dtype_policy, name="program")
@@ -86,27 +77,27 @@ def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
 
     def run(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return np.array(request.infer(inputs)[0])  # a copy: the request uses its own memory again
+        return np.array(request.infer(inputs)[0])  # a copy: the request reuses its memory
 
     return run
 
 
 def check_engine(engine: str) -> None:
-    """Raises ValueError for a name that is no engine's."""
+    """Raises ValueError for an unknown engine."""
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={engine!r}")
 
 
 def available() -> bool:
-    """Returns whether another engine than Keras can be had here: OpenVINO, for processors."""
+    """Returns whether OpenVINO can be used here: it is installed and there is no accelerator."""
     return importlib.util.find_spec("openvino") is not None and not hardware.accelerators()
 
 
-def disagreement(precision: str, ours: np.ndarray, theirs: np.ndarray) -> str | None:
-    """Says in what an engine's result differs from Keras', or None if it is the same up to rounding."""
-    if ours.shape != theirs.shape:
-        return f"shapes {theirs.shape} for {ours.shape}"
-    difference = float(np.abs(ours.astype("float32") - theirs.astype("float32")).max())
+def disagreement(precision: str, expected: np.ndarray, result: np.ndarray) -> str | None:
+    """Describes how an engine's result differs from Keras'; None if it is the same up to rounding."""
+    if expected.shape != result.shape:
+        return f"shape {result.shape} instead of {expected.shape}"
+    difference = float(np.abs(expected.astype("float32") - result.astype("float32")).max())
     return None if difference <= TOLERANCE[precision] else f"a difference of {difference:.1e}"
 
 
@@ -116,44 +107,43 @@ def choose(
     method: Callable,
     probe: tuple[np.ndarray, np.ndarray],
     batches: int,
-    ours: Engine | None = None,
+    on_keras: Engine | None = None,
 ) -> Engine:
-    """Chooses who runs `method` of `owner`.
+    """Returns the engine that runs `method` of `owner`.
 
     Args:
-        engine: "keras", "openvino", or "auto" = OpenVINO where it is installed, the work long, and it proves faster.
-        probe: `(input_ids, attention_mask)` of a batch like those to come, to compare numbers and times with.
-        batches: int, how many such batches are to come.
-        ours: Keras' engine, where there is one already.
-    Returns: an engine.
-    Raises: ValueError for an unknown engine, or if one asked for does not give Keras' numbers; ImportError if it is not
-        installed.
+        engine: "keras", "openvino", or "auto" = OpenVINO if it is installed, the work is long, and it proves faster.
+        probe: `(input_ids, attention_mask)` of a typical batch, on which results and times are compared.
+        batches: int, the number of batches to come.
+        on_keras: the Keras engine, if there is one already.
+    Raises: ValueError for an unknown engine, or if the one asked for gives other numbers than Keras; ImportError if it is
+        not installed.
     """
     check_engine(engine)
-    ours = ours or keras_engine(owner, method)
+    on_keras = on_keras or keras_engine(owner, method)
     if engine == "keras" or (engine == "auto" and not available()):
-        return ours
-    expected, seconds = _timed(ours, probe)
-    if engine == "auto" and seconds * batches < WORTHWHILE:
-        return ours
+        return on_keras
+    expected, keras_seconds = _timed(on_keras, probe)
+    if engine == "auto" and keras_seconds * batches < WORTHWHILE:
+        return on_keras
     try:
-        theirs = openvino_engine(owner, method)
-        result, their_seconds = _timed(theirs, probe)
+        on_openvino = openvino_engine(owner, method)
+        result, seconds = _timed(on_openvino, probe)
     except Exception as error:  # an export can fail in as many ways as there are versions of three libraries
         if engine != "auto" or isinstance(error, MemoryError):
             raise
-        log.warning("OpenVINO is not used: %s: %s", type(error).__name__, str(error).split("\n")[0])
-        return ours
+        log.warning("OpenVINO is not used: %s: %s", type(error).__name__, error_reason(error))
+        return on_keras
     wrong = disagreement(owner.compute_dtype, expected, result)
     if wrong and engine != "auto":
-        raise ValueError(f"OpenVINO does not give Keras' numbers: {wrong}. Use engine='keras'.")
+        raise ValueError(f"OpenVINO gives other numbers than Keras: {wrong}. Use engine='keras'.")
     if wrong:
-        log.warning("OpenVINO is not used: it does not give Keras' numbers: %s.", wrong)
-    return ours if wrong or (engine == "auto" and seconds < FASTER * their_seconds) else theirs
+        log.warning("OpenVINO is not used: it gives other numbers than Keras: %s.", wrong)
+    return on_keras if wrong or (engine == "auto" and keras_seconds < FASTER * seconds) else on_openvino
 
 
 def _timed(engine: Engine, probe: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
-    """Returns what an engine gives for a batch, and the seconds it takes when it does so for the second time."""
+    """Returns an engine's result for a batch, and the seconds of its second run: the first may compile."""
     engine(*probe)
     started = time.perf_counter()
     result = engine(*probe)
@@ -163,24 +153,28 @@ def _timed(engine: Engine, probe: tuple[np.ndarray, np.ndarray]) -> tuple[np.nda
 # Many texts
 
 
-class Careful:
-    """Runs an engine on some texts; where the memory does not suffice, on half of them at a time from then on."""
+class HalvesOnOutOfMemory:
+    """Runs an engine on batches of texts; when memory runs out, it halves this and all later batches of that size."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self.most = sys.maxsize  # tokens at once, padding counted
+        self.most = sys.maxsize  # tokens per batch, padding included
 
-    def __call__(self, tokens: Tokens, texts: np.ndarray, a_row_a_token: bool = False) -> np.ndarray:
-        """Returns what the engine gives, one row a text, or, padding left out, one a token: `(rows, D)`."""
+    def __call__(self, tokens: Tokens, texts: np.ndarray, per_token: bool = False) -> np.ndarray:
+        """Returns the engine's result for the texts at the indices `texts`, `(rows, D)`.
+
+        Args:
+            per_token: whether it has one row per token, padding left out, and not one per text.
+        """
         input_ids, attention_mask = padded_batch(tokens, texts)
         if input_ids.size <= self.most or len(texts) == 1:
             try:
                 rows = self.engine(input_ids, attention_mask)
-                return rows[attention_mask.ravel() == 1] if a_row_a_token else rows
+                return rows[attention_mask.ravel() == 1] if per_token else rows
             except Exception as error:
                 if not hardware.is_out_of_memory(error) or len(texts) == 1:
                     raise
                 self.most = input_ids.size // 2
-                log.warning("Memory does not suffice for %s tokens at once: going on with half.", f"{input_ids.size:,}")
+                log.warning("Out of memory at %s tokens per batch; continuing with half.", f"{input_ids.size:,}")
         half = len(texts) // 2
-        return np.concatenate([self(tokens, part, a_row_a_token) for part in (texts[:half], texts[half:])])
+        return np.concatenate([self(tokens, part, per_token) for part in (texts[:half], texts[half:])])

@@ -1,4 +1,4 @@
-"""Labels for new texts, from a saved or a fresh classifier."""
+"""Predictions for new texts, from a classifier in memory or on disk."""
 
 import os
 import sys
@@ -14,20 +14,21 @@ from bert_tf import hardware
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.data.bucketing import padded_batch, token_batches
-from bert_tf.data.tokenizer import Tokens, check_max_length, load_tokenizer, tokenize
-from bert_tf.inference.engines import Careful, Engine, choose, keras_engine
+from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.inference.engines import Engine, HalvesOnOutOfMemory, choose, keras_engine
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
+from bert_tf.models.keras_internals import set_untracked
 
 SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier says of N texts.
+    """A classifier's predictions for N texts.
 
     Attributes:
-        probabilities: float32 `(N, num_labels)`; rows sum to 1, but not for a multi-label model, whose labels stand alone.
-        label_names: str, the classes, in the columns' order.
+        probabilities: float32 `(N, num_labels)`; rows sum to 1, except for multi-label models, whose labels are independent.
+        label_names: str, the classes in the order of the columns.
     """
 
     probabilities: np.ndarray
@@ -59,68 +60,61 @@ def predict(
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
         texts: str, N of them.
         tokenizer: the model's; None = the one in the model's folder.
-        batch_size: int, the most texts at once; None = as many as suit the machine.
-        max_length: int, longer texts are cut; None = as long as the tokenizer says (finetune notes it there).
-        engine: str, who computes; see `bert_tf.inference.engines.choose`.
+        batch_size: int, the most texts per batch; None = as suits the machine.
+        max_length: int, the most tokens of a text, longer ones are truncated; None = the tokenizer's limit, which
+            `finetune` has set.
+        engine: str, see `bert_tf.inference.engines.choose`.
     Returns: `Predictions`, in the order of `texts`.
     Raises: TypeError if `texts` is one string; FileNotFoundError, ValueError for a checkpoint that cannot be used.
     """
     if isinstance(texts, str):
-        raise TypeError("`texts` must be a list of texts. Received: one string; put it into a list: [text]")
+        raise TypeError("`texts` must be a list of strings. Received: one string; put it in a list: [text]")
     model, tokenizer = load_classifier(model, tokenizer)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     texts = list(texts)
     if wrong := [type(text).__name__ for text in texts if not isinstance(text, str)]:
-        raise TypeError(f"`texts` must be strings. Received among them: {wrong[0]}")
-    max_length = longest(model, tokenizer, max_length)
-    label_names = tuple(model.config.id2label[i] for i in range(model.num_labels))
-    if not len(texts):
-        return Predictions(np.zeros((0, model.num_labels), "float32"), label_names)
+        raise TypeError(f"`texts` must be a list of strings. Received among them: {wrong[0]}")
+    max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
+    if not texts:
+        return Predictions(np.zeros((0, model.num_labels), "float32"), model.label_names)
     tokens = tokenize(texts, tokenizer, max_length)
     squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
     logits = logits_of(model, tokens, batch_size, engine)
-    return Predictions(ops.convert_to_numpy(squash(logits)), label_names)
+    return Predictions(ops.convert_to_numpy(squash(logits)), model.label_names)
 
 
 def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
-    """Returns a classifier and its tokenizer, read from a folder or the hub where they are not given.
+    """Returns a classifier and its tokenizer, loaded from a folder or the hub where necessary.
 
     Args:
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
         tokenizer: the model's; None = the one in the model's folder.
-    Raises: ValueError for a model without classes, or one that was made here and comes without its tokenizer.
+    Raises: ValueError for a model without classes, or one that was not loaded from a folder and comes without tokenizer.
     """
     if isinstance(model, (str, os.PathLike)):
         folder = locate.resolve(model)
         if not has_head(folder):
-            raise ValueError(f"{model}: has no classification head yet. Fine-tune it first: bert-tf finetune.")
+            raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
         tokenizer = tokenizer or load_tokenizer(folder)
         model = TFAutoModelForSequenceClassification.from_pretrained(model)
     if tokenizer is None and not model.name_or_path:
-        raise ValueError("The model was not loaded from a folder: pass its tokenizer as well.")
+        raise ValueError("The model was not loaded from a folder: pass its tokenizer too.")
     tokenizer = tokenizer or load_tokenizer(model.name_or_path)
     if model.problem_type == "regression":
-        raise ValueError("A regression model has no classes to predict; its numbers are model.predict(...).logits.")
+        raise ValueError("A regression model has no classes to predict. Its numbers are in model.predict(...).logits.")
     return model, tokenizer
 
 
-def longest(model: Any, tokenizer: Any, max_length: int | None) -> int:
-    """Returns `max_length`, or for None what the tokenizer says (finetune notes it there), if the model takes as many."""
-    if max_length is None:
-        max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    check_max_length(max_length, model.config, "the model")
-    return max_length
-
-
 def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto") -> np.ndarray:
-    """Returns the logits of tokenized texts, float32 `(N, num_labels)`; arguments as of `predict`."""
-    found = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
-    run = Careful(choose(engine, model, _method(model), padded_batch(tokens, found[0]), len(found), _ours(model)))
+    """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
+    batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
+    probe = padded_batch(tokens, batches[0])
+    run = HalvesOnOutOfMemory(choose(engine, model, _method(model), probe, len(batches), _keras_engine(model)))
     logits = np.empty((len(tokens), model.num_labels), "float32")
-    hidden = len(found) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    hidden = len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as progress:
-        for chosen in found:
+        for chosen in batches:
             logits[chosen] = run(tokens, chosen)
             progress.update(len(chosen))
     return logits
@@ -131,14 +125,14 @@ def _method(model):
     return lambda ids, mask: model(ids, attention_mask=mask, return_dict=True, training=False).logits
 
 
-def _ours(model) -> Engine:
-    """Returns Keras' engine for a model, the same at every call, so that it is traced once."""
-    return kept(model, "_predicts", lambda: keras_engine(model, _method(model)))
+def _keras_engine(model) -> Engine:
+    """Returns the Keras engine of a model, always the same one, so that it is traced once."""
+    return cached_on_model(model, "_predicts", lambda: keras_engine(model, _method(model)))
 
 
-def kept(model: Any, name: str, make: Callable[[], Any]) -> Any:
-    """Returns what `make` gives, kept with the model under `name` for as long as its weights are the same variables."""
+def cached_on_model(model: Any, name: str, make: Callable[[], Any]) -> Any:
+    """Returns the result of `make`, cached on the model under `name` as long as its weights are the same variables."""
     weights = [id(weight) for weight in model.weights]
     if getattr(model, name, (None,))[0] != weights:
-        object.__setattr__(model, name, (weights, make()))  # past Keras' tracking
+        set_untracked(model, name, (weights, make()))
     return getattr(model, name)[1]

@@ -1,69 +1,50 @@
-"""Models with the names they had in transformers 4, as native Keras 3.
+"""The class of a model, found by its config.
 
-    model = TFDistilBertForSequenceClassification.from_pretrained("distilbert-base-uncased", num_labels=2)
-    model.distilbert.trainable = False
-    model.compile("adam", metrics=["accuracy"])
-    model.fit(train, validation_data=validation, epochs=3)
-    model.save_pretrained("my-model")
-
-A model is an encoder, and for a classifier a head. Logits are float32 under every dtype policy.
+model = TFAutoModelForSequenceClassification.from_pretrained("distilbert-base-uncased", num_labels=2)
+model.encoder.trainable = False
+model.compile("adam", metrics=["accuracy"])
+model.fit(train, validation_data=validation, epochs=3)
+model.save_pretrained("my-model")
 """
 
 import copy
 import os
-from collections.abc import Callable
 from typing import Any
 
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import read_config
-from bert_tf.checkpoints.families.table import family_of, pooling_of
-from bert_tf.models.families.bert import (
-    TFBertForSequenceClassification,
-    TFBertLayerMeansForSequenceClassification,
-    TFBertModel,
-)
-from bert_tf.models.families.distilbert import (
-    TFDistilBertForSequenceClassification,
-    TFDistilBertLayerMeansForSequenceClassification,
-    TFDistilBertModel,
-)
+from bert_tf.checkpoints.families.table import family_of
+from bert_tf.checkpoints.heads import head_of
+from bert_tf.models.families import bert, distilbert
 from bert_tf.models.pretrained import HUB_OPTIONS
 
-CLASSES: dict[str, Any] = {
-    "distilbert": TFDistilBertForSequenceClassification,
-    "bert": TFBertForSequenceClassification,
+# By model_type and kind of head; None = the model without a head.
+CLASSES: dict[tuple[str, str | None], Any] = {
+    (model.model_type, model.head): model
+    for model in (
+        *distilbert.CLASSES,
+        *bert.CLASSES,
+    )
 }
 
 
-LAYER_MEANS: dict[str, Any] = {
-    "distilbert": TFDistilBertLayerMeansForSequenceClassification,
-    "bert": TFBertLayerMeansForSequenceClassification,
-}
+def model_class(config, headed: bool = True) -> Any:
+    """Returns the class for a config: of the classifier it describes, or of the model without a head.
 
-
-BASES: dict[str, Any] = {"distilbert": TFDistilBertModel, "bert": TFBertModel}
-
-
-def classifier_class(config) -> Any:
-    """Returns the class of the classifier that a config describes, by its `model_type` and `classifier_pooling`."""
-    family_of(config.model_type, "config")
-    return (LAYER_MEANS if pooling_of(config) == "layer_means" else CLASSES)[config.model_type]
-
-
-def base_class(config) -> Any:
-    """Returns the class of the model without a head that a config describes, by its `model_type`."""
-    family_of(config.model_type, "config")
-    return BASES[config.model_type]
+    Raises: ValueError for an unknown `model_type` or `classifier_pooling`.
+    """
+    family = family_of(config.model_type, "config")
+    return CLASSES[family.model_type, head_of(config) if headed else None]
 
 
 class _Auto:
     """Chooses the class by a checkpoint's config."""
 
-    class_of: Callable[[Any], Any]
+    headed: bool
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **kwargs) -> Any:
-        """Reads the checkpoint's config and calls `from_pretrained` of the class for it, which see."""
+        """Reads the checkpoint's config and calls `from_pretrained` of its class, with the same arguments."""
         options = {name: kwargs[name] for name in HUB_OPTIONS if kwargs.get(name) is not None}
         config = kwargs.get("config")
         if config is None or isinstance(config, (str, os.PathLike)):
@@ -71,21 +52,21 @@ class _Auto:
         if kwargs.get("classifier_pooling"):
             config = copy.deepcopy(config)
             config.classifier_pooling = kwargs["classifier_pooling"]
-        return cls.class_of(config).from_pretrained(source, **kwargs)
+        return model_class(config, cls.headed).from_pretrained(source, **kwargs)
 
     @classmethod
     def from_config(cls, config) -> Any:
-        """Builds a model with fresh weights from a transformers config."""
-        return cls.class_of(config)(config)
+        """Builds a model with random weights from a transformers config."""
+        return model_class(config, cls.headed)(config)
 
 
 class TFAutoModelForSequenceClassification(_Auto):
-    """The classifier of whichever family a checkpoint belongs to: `from_pretrained(folder_or_name, num_labels=2)`."""
+    """The classifier for any checkpoint, whatever its family: `from_pretrained(folder_or_name, num_labels=2)`."""
 
-    class_of = staticmethod(classifier_class)
+    headed = True
 
 
 class TFAutoModel(_Auto):
-    """The model without a head of whichever family a checkpoint belongs to: `from_pretrained(folder_or_name)`."""
+    """The model without a head for any checkpoint, whatever its family: `from_pretrained(folder_or_name)`."""
 
-    class_of = staticmethod(base_class)
+    headed = False

@@ -1,4 +1,4 @@
-"""The ways a model can be called."""
+"""The ways in which a model can be called."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class CallForms:
-    """The ways transformers 4 let a model be called, turned into keyword arguments.
+    """Turns every way to call a model that transformers 4 allowed into keyword arguments.
 
     One tensor; a list in the order of `INPUT_NAMES`; a dict or `BatchEncoding`; keyword arguments; NumPy arrays.
     """
@@ -28,7 +28,7 @@ class CallForms:
         for key in ("head_mask", "position_ids"):
             if named.pop(key, None) is not None:
                 raise NotImplementedError(
-                    f"`{key}` is not supported. Heads are pruned by zeroing rows of attention.dense."
+                    f"`{key}` is not supported. To prune attention heads set rows of attention.dense to zero."
                 )
         named = {name: np.asarray(value) if isinstance(value, list) else value for name, value in named.items()}
         if all(named.get(key) is None for key in ("input_ids", "inputs_embeds", "features")):

@@ -1,4 +1,4 @@
-"""An encoder and a classification head: losses, labels, freezing."""
+"""Classifiers: an encoder and a classification head, with losses, labels and freezing."""
 
 import copy
 import operator
@@ -7,22 +7,24 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert_tf.checkpoints.config import label_names
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
+from bert_tf.models.keras_internals import all_layers
 from bert_tf.models.layers import Dropout
 from bert_tf.models.outputs import TFSequenceClassifierOutput
 from bert_tf.models.pretrained import Pretrained
 
-OWN_LOSS = ("auto", "auto_with_warning", "passthrough")  # names transformers 4 had for a model's own loss
+MODELS_LOSS = ("auto", "auto_with_warning", "passthrough")  # transformers 4's names for a model's own loss
 
 
 class SequenceClassification(Pretrained):
-    """An encoder and a classification head; a family adds the head.
+    """An encoder and a classification head over its first token, which the family's subclass adds.
 
-    A head computes in float32 under every dtype policy: it costs next to nothing, and logits are exact to rounding.
+    The head computes in float32 under every dtype policy: that costs next to nothing, and logits are exact to rounding.
     """
 
-    has_head = True
+    head = "first_token"
 
     def _add_head(self, hidden_size):
         keys = FAMILIES[self.model_type].head_dropout
@@ -44,8 +46,13 @@ class SequenceClassification(Pretrained):
         return self.config.num_labels
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return label_names(self.config)
+
+    @property
     def problem_type(self) -> str:
-        """ "regression", "single_label_classification" or "multi_label_classification": the config's, or by its labels."""
+        """ "regression", "single_label_classification" or "multi_label_classification", by the config or its labels."""
         if self.config.problem_type:
             return self.config.problem_type
         return "regression" if self.num_labels == 1 else "single_label_classification"
@@ -81,13 +88,13 @@ class SequenceClassification(Pretrained):
             hidden_states=base.hidden_states,
             attentions=base.attentions,
         )
-        return output if self._asked(return_dict, "return_dict") else output.to_tuple()
+        return output if self._or_config(return_dict, "return_dict") else output.to_tuple()
 
     def hf_compute_loss(self, labels, logits):
-        """Returns the loss of each example, float32 `(B,)`: what `compile(loss="auto")` takes the mean of."""
-        return self._own_loss(reduction="none")(labels, logits)
+        """Returns the loss of each example, float32 `(B,)`; `compile(loss="auto")` takes its mean."""
+        return self._model_loss(reduction="none")(labels, logits)
 
-    def _own_loss(self, **options) -> keras.losses.Loss:
+    def _model_loss(self, **options) -> keras.losses.Loss:
         if self.problem_type == "regression":
             return keras.losses.MeanSquaredError(**options)
         if self.problem_type == "multi_label_classification":
@@ -97,14 +104,14 @@ class SequenceClassification(Pretrained):
     # Training
 
     def freeze(self, unfreeze: int | str = 0) -> None:
-        """Decides how much of the base is trained; the head always is.
+        """Sets which layers of the base are trained; the head always is.
 
         Args:
-            unfreeze: 0 = nothing of the base, k = its top k layers, "all" = everything.
-        Raises: ValueError if `unfreeze` is none of these, or more than the model has layers.
+            unfreeze: 0 = none, k = the top k layers, "all" = everything.
+        Raises: ValueError for any other value, or more layers than the model has.
         """
         trained, layers = self._layers_to_train(unfreeze), self.encoder.blocks.layer
-        self.encoder.trainable = False  # first, since Keras skips setting True where True stands, parts included
+        self.encoder.trainable = False  # first: Keras ignores setting True where it is True already, sublayers included
         self.encoder.trainable = trained > 0
         if unfreeze != "all" and trained:
             self.encoder.embeddings.trainable = False
@@ -112,10 +119,10 @@ class SequenceClassification(Pretrained):
                 layer.trainable = False
 
     def _layers_to_train(self, unfreeze: int | str) -> int:
-        """Returns how many of the top layers `unfreeze` names; raises ValueError as `freeze` does."""
+        """Returns the number of top layers that `unfreeze` stands for; raises ValueError as `freeze` does."""
         layers = len(self.encoder.blocks.layer)
         if hasattr(unfreeze, "__index__") and not isinstance(unfreeze, bool):
-            unfreeze = operator.index(unfreeze)  # NumPy's integers too
+            unfreeze = operator.index(unfreeze)  # also NumPy's integers
         if unfreeze == "all":
             return layers
         if type(unfreeze) is not int or unfreeze not in range(layers + 1):
@@ -125,11 +132,11 @@ class SequenceClassification(Pretrained):
     def fork(self, unfreeze: int | str = 0, dropout: float | None = None) -> Any:
         """Returns a classifier with the same weights that can be trained without changing this one.
 
-        Layers that stay frozen are not copied, both models have them, frozen: with a frozen base only the head is new.
+        Both models share the layers that stay frozen; with a frozen base only the head is copied.
 
         Args:
             unfreeze: how much of the base will be trained, as in `freeze`.
-            dropout: float in [0, 1), the head's; None = this model's.
+            dropout: float in [0, 1), of the head; None = as in this model.
         """
         config = copy.deepcopy(self.config)
         if dropout is not None:
@@ -139,13 +146,13 @@ class SequenceClassification(Pretrained):
         other = type(self)(config, shares=shares, dtype=self.dtype_policy)
         other.freeze(unfreeze)
         other.name_or_path = self.name_or_path
-        for mine, its in zip(_own_variables(self), _own_variables(other), strict=True):
-            if mine is not its:
-                its.assign(mine)
+        for variable, copied in zip(_variables(self), _variables(other), strict=True):
+            if variable is not copied:
+                copied.assign(variable)
         return other
 
     def parameter_table(self) -> list[tuple[str, int, int]]:
-        """Returns `(part, parameters, trainable parameters)` for embeddings, each layer and the head, in the data's way."""
+        """Returns `(part, parameters, trainable parameters)` for the embeddings, each layer and the head."""
         encoder = self.encoder
         parts = [("embeddings", encoder.embeddings)]
         parts += [(f"layer {i}", layer) for i, layer in enumerate(encoder.blocks.layer)]
@@ -161,19 +168,19 @@ class SequenceClassification(Pretrained):
         return [*rows, ("head", total, trainable)]
 
     def compile(self, optimizer="rmsprop", loss="auto", metrics=None, **kwargs):
-        """As `keras.Model.compile`; `loss="auto"` is the model's own, by its `problem_type`, on the logits.
+        """Compiles as `keras.Model.compile`; `loss="auto"` is the loss for the model's `problem_type`, on the logits.
 
-        "accuracy" counts, for multi-label models, logits above 0 as yes.
+        For multi-label models "accuracy" counts a logit above 0 as a yes.
         """
-        if isinstance(loss, str) and loss in OWN_LOSS:
-            loss = self._own_loss()
+        if isinstance(loss, str) and loss in MODELS_LOSS:
+            loss = self._model_loss()
         if self.problem_type == "multi_label_classification" and isinstance(metrics, (list, tuple)):
             metrics = [
                 keras.metrics.BinaryAccuracy(name=m, threshold=0.0) if m in ("accuracy", "acc") else m for m in metrics
             ]
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
-    # Keras wants these beside an overridden `compile`, to compile a loaded .keras file.
+    # Keras needs these with an overridden `compile`, to compile a model loaded from a .keras file.
     def get_compile_config(self):
         return super().get_compile_config()
 
@@ -182,49 +189,49 @@ class SequenceClassification(Pretrained):
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`; labels stand in `y`, or under "labels", "label" or "label_ids" inside `x`.
+        """Trains as `keras.Model.fit`; labels are in `y`, or in `x` as "labels", "label" or "label_ids".
 
-        A dataset shuffles itself; arrays are shuffled unless `shuffle=False`.
+        Arrays are shuffled unless `shuffle=False`; a dataset decides its order itself.
         """
         if kwargs.get("class_weight") and isinstance(x, keras.utils.PyDataset) and isinstance(x[0], (dict, tuple)):
             batch = x[0] if isinstance(x[0], tuple) else (x[0],)
             if len(batch) == 1:
                 raise ValueError(
-                    "`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs alone."
+                    "`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs only."
                 )
         x, y = labels_to_y(x, y)
         if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
             kwargs.setdefault("shuffle", False)
         if (validation := kwargs.get("validation_data")) is not None:
-            held_x, held_y, *weights = (
+            val_x, val_y, *weights = (
                 (*validation, None)[:3] if isinstance(validation, (tuple, list)) else (validation, None)
             )
-            held_x, held_y = labels_to_y(held_x, held_y)
+            val_x, val_y = labels_to_y(val_x, val_y)
             weights = [weight for weight in weights if weight is not None]
-            kwargs["validation_data"] = held_x if held_y is None else (held_x, held_y, *weights)
+            kwargs["validation_data"] = val_x if val_y is None else (val_x, val_y, *weights)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`; labels stand in `y`, or inside `x` as for `fit`."""
+        """Evaluates as `keras.Model.evaluate`; labels are in `y`, or in `x` as for `fit`."""
         return super().evaluate(*labels_to_y(x, y), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`; returns a `TFSequenceClassifierOutput` of NumPy arrays. Labels in `x` are not used."""
+        """Predicts as `keras.Model.predict`; returns a `TFSequenceClassifierOutput` of NumPy arrays. Labels in `x` are ignored."""
         return super().predict(labels_to_y(x, None)[0], *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         y = labels_of(x, y)
         if y is None:
-            raise ValueError(f"There are no labels: neither in `y` nor under {', '.join(LABEL_KEYS)} in `x`.")
+            raise ValueError(f"No labels found: neither `y` nor {', '.join(LABEL_KEYS)} in `x`.")
         return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, labels_of(x, y), _logits(y_pred), sample_weight)
 
 
-def _own_variables(model) -> list:
-    """Weights and the state of dropout's generators; what `compile` adds is left out."""
-    layers = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Metric)]
+def _variables(model) -> list:
+    """Returns the weights and the state of dropout's generators, without what `compile` adds."""
+    layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Metric)]
     generators = [layer.seed_generator.state for layer in layers if hasattr(layer, "seed_generator")]
     return [*model.weights, *generators]
 
@@ -232,6 +239,6 @@ def _own_variables(model) -> list:
 def _logits(outputs):
     if hasattr(outputs, "logits"):
         return outputs.logits
-    if isinstance(outputs, tuple):  # return_dict=False: a loss of one dimension comes first, if there is one
+    if isinstance(outputs, tuple):  # return_dict=False: a loss, of one dimension, comes first if there is one
         return outputs[1] if len(outputs[0].shape) == 1 else outputs[0]
     return outputs

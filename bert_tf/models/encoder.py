@@ -1,8 +1,7 @@
 """The encoder: embeddings and a stack of layers, from token ids to hidden states.
 
-`embeddings`, then `blocks.layer[i]` one after the other, on flat `(B * T, D)` hidden states. At its freeze boundary an
-encoder can be cut in two: `features` runs what is frozen, and a call with `features=` goes on from there, through the same
-layer objects.
+`embeddings`, then each `blocks.layer[i]`, on flat `(B * T, D)` hidden states. At its freeze boundary an encoder can be cut
+in two: `features` runs the frozen layers, and a call with `features=` runs the rest, through the same layer objects.
 """
 
 import logging
@@ -10,8 +9,10 @@ import logging
 import keras
 from keras import ops
 
+from bert_tf.checkpoints.heads import HEADS
 from bert_tf.models.calls import CallForms
-from bert_tf.models.layers import Embeddings, EncoderLayer
+from bert_tf.models.keras_internals import set_untracked
+from bert_tf.models.layers import Embeddings, EncoderLayer, arguments
 from bert_tf.models.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
 
 log = logging.getLogger("bert_tf")
@@ -22,7 +23,7 @@ class Blocks(keras.layers.Layer):
 
     Args:
         num_hidden_layers: int.
-        below: `EncoderLayer`s of another stack, to be the lowest of this one as well.
+        below: `EncoderLayer`s of another stack that become the lowest of this one too.
         **settings: the arguments of `bert_tf.models.layers.EncoderLayer`.
     """
 
@@ -48,20 +49,19 @@ class Encoder(CallForms, keras.layers.Layer):
         hidden_act: str, a key of `bert_tf.models.layers.ACTIVATIONS`.
         hidden_dropout, attention_dropout, attention_output_dropout: float in [0, 1).
         layer_norm_eps, initializer_range: float.
-        pooler: bool, whether a dense tanh layer over the first token belongs to the model (BERT).
-        pooling: str, what a head sees and `features` gives where every layer is frozen: "first_token", or "layer_means", see
-            `layer_means`.
-        shares: an `Encoder` of the same sizes, whose embeddings and lowest layers are to be this one's as well.
+        pooler: bool, whether the model has a dense tanh layer over the first token (BERT).
+        pooling: str, a key of `bert_tf.checkpoints.heads.HEADS`: the head for which `features` are computed when all layers
+            are frozen.
+        shares: an `Encoder` of the same sizes, whose embeddings and lowest layers this one uses too.
         shared_layers: int, how many of its layers.
     Call arguments:
         input_ids, attention_mask, token_type_ids: int `(B, T)`; mask 1 = real token, None = all real.
-        inputs_embeds: float `(B, T, D)` in place of `input_ids`.
-        features: in place of `input_ids`, what the method `features` gave: the frozen layers are not run again.
-            float `(B, T, D)`, or `(B, feature_size)` where every layer is frozen.
+        inputs_embeds: float `(B, T, D)` instead of `input_ids`.
+        features: instead of `input_ids`, the result of the method `features`, from which the layers above the freeze
+            boundary go on: float `(B, T, D)`; if all layers are frozen `(B, D)`, the first token's states.
         output_hidden_states, output_attentions: bool.
-        first_token: bool, whether of the last layer only the first token is wanted: `last_hidden_state` is `(B, 1, D)`.
-    Returns: `TFBaseModelOutput`, with a pooler `TFBaseModelOutputWithPooling`; its `pooler_output` is float32
-        `(B, (layers + 1) * D)` with `pooling="layer_means"`, and the only field if made from `features` of all layers.
+        first_token: bool, whether only the first token of the last layer is needed; `last_hidden_state` is `(B, 1, D)`.
+    Returns: `TFBaseModelOutput`, or with a pooler `TFBaseModelOutputWithPooling`.
 
     >>> encoder = Encoder(30, 8, 16, 2, 2, 10)
     >>> encoder(keras.ops.ones((3, 7), "int32")).last_hidden_state.shape
@@ -90,11 +90,7 @@ class Encoder(CallForms, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self._settings = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "kwargs", "shares", "shared_layers", "__class__")
-        }
+        self._settings = arguments(locals(), leave_out=("shares", "shared_layers"))
         self.hidden_size = hidden_size
         self.pooling = pooling
         self.embeddings: Embeddings = (
@@ -149,7 +145,7 @@ class Encoder(CallForms, keras.layers.Layer):
         return self.blocks
 
     def resize(self, vocab_size: int) -> None:
-        """Gives the vocabulary another size; see `Embeddings.resize`."""
+        """Changes the size of the vocabulary; see `Embeddings.resize`."""
         self.embeddings.resize(vocab_size)
         self._settings["vocab_size"] = vocab_size
 
@@ -163,9 +159,9 @@ class Encoder(CallForms, keras.layers.Layer):
 
     @property
     def boundary(self) -> int:
-        """Number of layers below the freeze boundary: frozen, and with nothing that is trained beneath them.
+        """Number of layers below the freeze boundary: frozen, with nothing trained beneath them.
 
-        0 also where only the embeddings are frozen: to look them up costs no more than to keep what they give.
+        0 also if only the embeddings are frozen: looking them up costs no more than reading them from a cache.
         """
         if self.embeddings.trainable_variables:
             return 0
@@ -179,27 +175,32 @@ class Encoder(CallForms, keras.layers.Layer):
         return self.boundary == len(self.blocks.layer)
 
     @property
+    def cacheable(self) -> bool:
+        """Whether training can start from `features`: some layers are frozen; all, if the head needs every layer."""
+        return self.all_frozen if HEADS[self.pooling].every_layer else self.boundary > 0
+
+    @property
     def feature_size(self) -> int:
-        """Numbers in a row of what `features` gives."""
-        means = self.pooling == "layer_means" and self.all_frozen
-        return self.hidden_size * (len(self.blocks.layer) + 1) if means else self.hidden_size
+        """Length of a row of `features`."""
+        every_layer = self.all_frozen and HEADS[self.pooling].every_layer
+        return self.hidden_size * (len(self.blocks.layer) + 1 if every_layer else 1)
 
     def features(self, input_ids, attention_mask):
-        """Runs what lies below the freeze boundary, without dropout.
+        """Runs the layers below the freeze boundary, without dropout.
 
         Args:
             input_ids, attention_mask: int `(B, T)`.
-        Returns: hidden states that enter the first trained layer, float `(B * T, D)`; with every layer frozen what a
-            classifier looks at, `(B, feature_size)`.
+        Returns: the hidden states that enter the first trained layer, float `(B * T, D)`; if all layers are frozen, what
+            the head sees, `(B, feature_size)`.
         """
-        means = self.pooling == "layer_means" and self.all_frozen
+        every_layer = self.all_frozen and HEADS[self.pooling].every_layer
         flat = self.embeddings(input_ids, training=False)
         hidden_states = [flat]
         for layer in self.blocks.layer[: self.boundary]:
-            only_first = layer is self.blocks.layer[-1] and not means
+            only_first = layer is self.blocks.layer[-1] and not every_layer
             flat, _ = layer(flat, attention_mask, first_token=only_first, training=False)
             hidden_states.append(flat)
-        return layer_means(hidden_states, attention_mask) if means else flat
+        return layer_means(hidden_states, attention_mask) if every_layer else flat
 
     def call(
         self,
@@ -214,14 +215,7 @@ class Encoder(CallForms, keras.layers.Layer):
         training=None,
     ):
         if token_type_ids is not None and self.embeddings.token_type_embeddings is None:
-            _say_once(self, "token_type_ids are ignored: this model has no token types.")
-        first_token = first_token and self.pooling == "first_token"
-        if features is not None and self.pooling == "layer_means" and self.all_frozen:
-            return TFBaseModelOutputWithPooling(pooler_output=ops.cast(features, "float32"))
-        if features is not None and self.pooling == "layer_means":
-            raise ValueError(
-                "The means of every layer cannot be had from the states of one: freeze all layers, or pass `input_ids`."
-            )
+            _warn_once(self, "token_type_ids are ignored: this model has no token types.")
         if features is not None:
             above = self.blocks.layer[self.boundary :]
             features = ops.cast(features, self.compute_dtype)
@@ -250,8 +244,6 @@ class Encoder(CallForms, keras.layers.Layer):
             "hidden_states": tuple(map(unflat, hidden_states)) if output_hidden_states else None,
             "attentions": tuple(attentions) if output_attentions else None,
         }
-        if self.pooling == "layer_means":
-            return TFBaseModelOutputWithPooling(**outputs, pooler_output=layer_means(hidden_states, attention_mask))
         if self.pooler is None:
             return TFBaseModelOutput(**outputs)
         return TFBaseModelOutputWithPooling(**outputs, pooler_output=self.pooler(last_hidden_state[:, 0]))
@@ -261,28 +253,28 @@ class Encoder(CallForms, keras.layers.Layer):
 
 
 def layer_means(hidden_states, attention_mask):
-    """Returns the means over the real tokens of the states of every layer, side by side.
+    """Returns the means of every layer's states over the real tokens, concatenated.
 
-    Different layers know different things (Tenney et al. 2019, https://arxiv.org/abs/1905.05950), and a frozen first token was
-    never trained to sum up a text: on 2,000 product reviews a linear classifier over MiniLM's first token has 0.80 right, over
-    these means 0.91.
+    Different layers know different things (Tenney et al. 2019, https://arxiv.org/abs/1905.05950), and a frozen first token
+    was never trained to summarise a text: on 2,000 product reviews a linear classifier over MiniLM's first token reaches
+    0.80 accuracy, over these means 0.91.
 
-    Args:  (L = layers, the embeddings not counted)
-        hidden_states: L + 1 of float `(B * T, D)`, the embeddings' first.
+    Args:  (L = layers, not counting the embeddings)
+        hidden_states: L + 1 of float `(B * T, D)` or `(B, T, D)`, the embeddings' first.
         attention_mask: int or bool `(B, T)`, 1 = real token.
     Returns: float32 `(B, (L + 1) * D)`.
     """
     mask = ops.cast(attention_mask, "float32")
     weights = mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)  # (B, T)
 
-    def mean(flat):
-        states = ops.reshape(flat, (-1, ops.shape(mask)[1], flat.shape[-1]))
+    def mean(states):
+        states = ops.reshape(states, (-1, ops.shape(mask)[1], states.shape[-1]))
         return ops.sum(ops.cast(states, "float32") * weights[:, :, None], axis=1)
 
-    return ops.concatenate([mean(flat) for flat in hidden_states], axis=-1)
+    return ops.concatenate([mean(states) for states in hidden_states], axis=-1)
 
 
-def _say_once(layer, message: str) -> None:
-    if not getattr(layer, "_said", False):
-        object.__setattr__(layer, "_said", True)
+def _warn_once(layer, message: str) -> None:
+    if not getattr(layer, "_warned", False):
+        set_untracked(layer, "_warned", True)
         log.warning(message)

@@ -1,38 +1,59 @@
-"""A linear head over the means of every layer."""
+"""Classifiers with a linear head over the means of every layer."""
 
 from keras import ops
 
 from bert_tf.models.classifier import SequenceClassification
+from bert_tf.models.encoder import layer_means
 from bert_tf.models.layers import Standardization
+from bert_tf.models.outputs import TFBaseModelOutputWithPooling
 
 
 class LayerMeansForSequenceClassification(SequenceClassification):
-    """An encoder and a linear head over the means of every layer, standardised."""
+    """An encoder and a linear head over the standardised means of every layer. Documented at the families' classes."""
 
-    pooling = "layer_means"
+    head = "layer_means"
 
     def _add_head(self, hidden_size):
         width = hidden_size * (len(self.encoder.blocks.layer) + 1)
         self.standardization = Standardization(dtype="float32", name="standardization")
         self.standardization.build((None, width))
         super()._add_head(width)
-        # Convex without anything hidden: it may start from nothing, and random weights on so many features would be in the way.
+        # A convex problem can start from zero; random weights on so many features would only be in the way.
         self.classifier.kernel.assign(ops.zeros_like(self.classifier.kernel))
+
+    def _encode(self, attentions, hidden_states, first_token=False, features=None, **inputs):
+        """Calls the encoder for all hidden states; their means become `pooler_output`."""
+        if features is not None:  # the means, computed once
+            if not self.encoder.all_frozen:
+                raise ValueError(
+                    "This head needs the states of every layer, `features` are those of one: freeze all layers, or pass "
+                    "`input_ids`."
+                )
+            return TFBaseModelOutputWithPooling(pooler_output=ops.cast(features, "float32"))
+        base = super()._encode(attentions, True, **inputs)
+        attention_mask = inputs.get("attention_mask")
+        if attention_mask is None:
+            attention_mask = ops.ones(ops.shape(base.hidden_states[0])[:2], "int32")
+        return TFBaseModelOutputWithPooling(
+            pooler_output=layer_means(base.hidden_states, attention_mask),
+            hidden_states=base.hidden_states if self._or_config(hidden_states, "output_hidden_states") else None,
+            attentions=base.attentions,
+        )
 
     def _head(self, base, training):
         return self.classifier(self.dropout(self.standardization(base.pooler_output), training=training))
 
     def adapt(self, features) -> None:
-        """Measures what the head standardises by; to be called once, before training, with the training texts' features.
+        """Measures mean and variance for the standardisation; call it once, before training, on the training texts.
 
         Args:
-            features: float `(N, (layers + 1) * D)`, or what `bert_tf.features.extract` gives of a base that is all frozen.
+            features: float `(N, (layers + 1) * D)`, or the result of `bert_tf.features.extract` with all layers frozen.
         """
         self.standardization.adapt(features)
 
     def freeze(self, unfreeze: int | str = 0) -> None:
         super().freeze(unfreeze)
         if self.encoder.pooler is not None:
-            self.encoder.pooler.trainable = False  # this head does not look at it
+            self.encoder.pooler.trainable = False  # this head does not use it
 
     freeze.__doc__ = SequenceClassification.freeze.__doc__

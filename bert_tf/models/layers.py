@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert_tf.models.keras_internals import resize_embedding
+
 ACTIVATIONS = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
@@ -25,16 +27,24 @@ ACTIVATIONS = {
 }
 
 
+def arguments(local_variables: dict, leave_out: tuple[str, ...] = ()) -> dict:
+    """Returns the arguments of a constructor, for `get_config`, from its `locals()` before any other is set."""
+    no_arguments = {"self", "kwargs", "__class__", *leave_out}
+    return {name: value for name, value in local_variables.items() if name not in no_arguments}
+
+
 def _initializer(stddev: float) -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=stddev)
 
 
 class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout` whose `rate` may be changed after building, also for a `keras.Variable`: a compiled step then
-    drops by another rate without being compiled again."""
+    """`keras.layers.Dropout` whose `rate` can be changed after building.
+
+    With a `keras.Variable` as `rate`, a compiled training step changes its rate without being compiled again.
+    """
 
     def __init__(self, rate: float, **kwargs):
-        super().__init__(rate or 0.5, **kwargs)  # for a rate of 0 Keras makes no random generator
+        super().__init__(rate or 0.5, **kwargs)  # for a rate of 0 Keras would make no random generator
         self.rate = rate
 
     def call(self, inputs, training=False):
@@ -46,14 +56,14 @@ class Dropout(keras.layers.Dropout):
 
 
 class Standardization(keras.layers.Layer):
-    """Subtracts from each feature its mean and divides by its standard deviation, both measured once, before training.
+    """Standardises each feature by its mean and standard deviation over the training texts, measured once by `adapt`.
 
-    A fixed linear map that lets one learning rate suit features of any scale (LeCun et al. 1998, Efficient BackProp, sec. 4.3).
-    Differs from `keras.layers.Normalization`: what it divides by is read from its weights at every call, so that they can be
-    loaded and copied like any others. Until `adapt` it changes nothing.
+    A fixed linear map with which one learning rate suits features of any scale (LeCun et al. 1998, Efficient BackProp,
+    sec. 4.3). Unlike `keras.layers.Normalization` it reads mean and variance from its weights at every call, so that they
+    can be loaded and copied like any others. Before `adapt` it is the identity.
 
     Args:  (F = features)
-        epsilon: float, the least variance; a feature that varies less, one that is the same for all, is only centred.
+        epsilon: float, the smallest variance; a feature that varies less (a constant) is only centred.
     Call arguments: float `(B, F)`; returns the same.
     """
 
@@ -67,17 +77,17 @@ class Standardization(keras.layers.Layer):
 
     @property
     def adapted(self) -> bool:
-        """Whether mean and variance are those of some features."""
+        """Whether `adapt` has been called, or its result loaded."""
         return bool(ops.any(ops.not_equal(self.mean, 0)))
 
     def adapt(self, features) -> None:
         """Measures mean and variance.
 
         Args:
-            features: N rows `(F,)`, to be had by their number: an array `(N, F)`, or `bert_tf.features.Features`.
+            features: N rows `(F,)` that can be indexed: an array `(N, F)`, or `bert_tf.features.Features`.
         """
         total, squares = np.zeros((2, self.mean.shape[0]))
-        for start in range(0, len(features), 1024):  # not all at once: they may be on disk for a reason
+        for start in range(0, len(features), 1024):  # in parts: they may be on disk because they exceed memory
             rows = np.stack([features[i] for i in range(start, min(start + 1024, len(features)))]).astype("float64")
             total += rows.sum(axis=0)
             squares += (rows**2).sum(axis=0)
@@ -94,17 +104,17 @@ class Standardization(keras.layers.Layer):
 
 
 class Embedding(keras.layers.Embedding):
-    """`keras.layers.Embedding` with a gradient in which an id that comes twice counts as one.
+    """`keras.layers.Embedding` whose gradient sums over repeated ids.
 
-    TensorFlow's gradient of a look-up lists repeated ids apart, and Keras 3's Adam squares what it lists, so that the
-    second moment of every repeated word comes out wrong (measured: weights 0.008 off after one step at a learning rate
-    of 0.01, against transformers 4). The factor 1 makes the gradient dense; forwards it is optimized away.
+    TensorFlow's gradient of a look-up lists repeated ids separately, and Keras 3's Adam squares the entries, so the second
+    moment of every repeated word is wrong (measured: weights 0.008 off after one step at a learning rate of 0.01, against
+    transformers 4). The factor 1 makes the gradient dense; in the forward pass it is optimised away.
     """
 
     def call(self, inputs):
         if not self.trainable:
             return super().call(inputs)
-        if not keras.backend.is_int_dtype(inputs.dtype):  # Keras averages a batch where it builds under a strategy
+        if not keras.backend.is_int_dtype(inputs.dtype):  # Keras averages a batch when it builds under a strategy
             inputs = ops.cast(inputs, "int32")
         return ops.cast(ops.take(ops.multiply(self.embeddings, 1.0), inputs, axis=0), self.compute_dtype)
 
@@ -119,13 +129,13 @@ class Embeddings(keras.layers.Layer):
         type_vocab_size: int, number of token types; 0 = the model has none.
         layer_norm_eps: float.
         dropout: float in [0, 1), on the normalised sum, only with `training=True`.
-        initializer_range: float, standard deviation of fresh weights.
+        initializer_range: float, standard deviation of initial weights.
     Call arguments:
         input_ids: int `(B, T)`, or None where `inputs_embeds` is given.
         token_type_ids: int `(B, T)`; None = all 0. Ignored where the model has no token types.
-        inputs_embeds: float `(B, T, D)` in place of looked-up words.
+        inputs_embeds: float `(B, T, D)` instead of looked-up words.
     Returns: float `(B * T, D)`.
-    Raises: ValueError if the text is longer than `max_position_embeddings`.
+    Raises: ValueError if a text is longer than `max_position_embeddings`.
     """
 
     def __init__(
@@ -140,18 +150,10 @@ class Embeddings(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self._settings = arguments(locals())
         self.hidden_size = hidden_size
         self.max_position_embeddings = max_position_embeddings
         self.type_vocab_size = type_vocab_size
-        self._settings = {
-            "vocab_size": vocab_size,
-            "hidden_size": hidden_size,
-            "max_position_embeddings": max_position_embeddings,
-            "type_vocab_size": type_vocab_size,
-            "layer_norm_eps": layer_norm_eps,
-            "dropout": dropout,
-            "initializer_range": initializer_range,
-        }
         self.word_embeddings = self._table(vocab_size, "word_embeddings")
         self.position_embeddings = self._table(max_position_embeddings, "position_embeddings")
         self.token_type_embeddings = self._table(type_vocab_size, "token_type_embeddings") if type_vocab_size else None
@@ -169,14 +171,10 @@ class Embeddings(keras.layers.Layer):
         self.built = True
 
     def resize(self, vocab_size: int) -> None:
-        """Gives the word embeddings another number of rows: the first are kept, new ones drawn at random."""
+        """Changes the number of word embeddings: the first ones are kept, new ones are random."""
         words = self.word_embeddings
         old = ops.convert_to_numpy(words.embeddings)
-        words._tracker.unlock()  # as Keras' own layers do where they change their variables after building
-        words._untrack_variable(words._embeddings)
-        words.input_dim, words.built = vocab_size, False
-        words.build()
-        words._tracker.lock()
+        resize_embedding(words, vocab_size)
         rows = np.array(ops.convert_to_numpy(words.embeddings))
         kept = min(len(old), vocab_size)
         rows[:kept] = old[:kept]
@@ -195,7 +193,7 @@ class Embeddings(keras.layers.Layer):
                 f"The model has positions for {self.max_position_embeddings} tokens. Received a batch of {tokens} "
                 f"tokens. Truncate the texts: max_length={self.max_position_embeddings} or less."
             )
-        # A slice and no look-up: past the last position the shapes disagree, where XLA's look-up would go on in silence.
+        # A slice, not a look-up: beyond the last position the shapes disagree, where XLA's look-up would silently clamp.
         positions = ops.cast(self.position_embeddings.embeddings[:tokens], self.compute_dtype)
         hidden_states = ops.add(words, positions)  # (B, T, D) + (T, D)
         if self.token_type_embeddings is not None:
@@ -219,11 +217,11 @@ class SelfAttention(keras.layers.Layer):
     Args:  (B = batch, T = tokens, D = hidden_size)
         hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
         dropout: float in [0, 1), on the attention probabilities, only with `training=True`.
-        initializer_range: float, standard deviation of fresh weights.
+        initializer_range: float, standard deviation of initial weights.
     Call arguments:
-        hidden_states: float `(B * T, D)`, compute dtype: what is attended to.
+        hidden_states: float `(B * T, D)`, compute dtype, to attend to.
         attention_mask: int or bool `(B, T)`, 1 = real token.
-        queries: float `(B * Q, D)`, those of the states that attend; None = all, Q = T.
+        queries: float `(B * Q, D)`, the states that attend; None = all, Q = T.
     Returns: `(context, probabilities)`: float `(B * Q, D)`, where rows at padding are finite and
         meaningless, and float32 `(B, H, Q, T)`.
     Raises: ValueError if `hidden_size` is not a multiple of `num_heads`.
@@ -233,6 +231,7 @@ class SelfAttention(keras.layers.Layer):
         self, hidden_size: int, num_heads: int, dropout: float = 0.1, initializer_range: float = 0.02, **kwargs
     ):
         super().__init__(**kwargs)
+        self._settings = arguments(locals())
         if hidden_size % num_heads:
             raise ValueError(
                 "`hidden_size` must be a multiple of `num_heads`. "
@@ -240,7 +239,6 @@ class SelfAttention(keras.layers.Layer):
             )
         self.hidden_size = hidden_size
         self.num_heads = num_heads
-        self.initializer_range = initializer_range
         self.query, self.key, self.value, self.dense = (
             keras.layers.Dense(
                 hidden_size, kernel_initializer=_initializer(initializer_range), dtype=self.dtype_policy, name=name
@@ -277,13 +275,7 @@ class SelfAttention(keras.layers.Layer):
         return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "hidden_size": self.hidden_size,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout.rate,
-            "initializer_range": self.initializer_range,
-        }
+        return {**super().get_config(), **self._settings}
 
 
 def attention_bias(attention_mask):
@@ -301,7 +293,7 @@ class FeedForward(keras.layers.Layer):
         hidden_size, intermediate_size: int, D and the width between.
         hidden_act: str, a key of `ACTIVATIONS`.
         dropout: float in [0, 1), on the result, only with `training=True`.
-        initializer_range: float, standard deviation of fresh weights.
+        initializer_range: float, standard deviation of initial weights.
     Call arguments:
         hidden_states: float `(B * T, D)`.
     Returns: float `(B * T, D)`.
@@ -318,12 +310,12 @@ class FeedForward(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self._settings = arguments(locals())
         if hidden_act not in ACTIVATIONS:
             raise ValueError(f"`hidden_act` must be one of {sorted(ACTIVATIONS)}. Received: hidden_act={hidden_act!r}")
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.hidden_act = hidden_act
-        self.initializer_range = initializer_range
         initializer = _initializer(initializer_range)
         self.intermediate = keras.layers.Dense(
             intermediate_size, kernel_initializer=initializer, dtype=self.dtype_policy, name="intermediate"
@@ -343,33 +335,26 @@ class FeedForward(keras.layers.Layer):
         return self.dropout(self.dense(activated), training=training)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "hidden_act": self.hidden_act,
-            "dropout": self.dropout.rate,
-            "initializer_range": self.initializer_range,
-        }
+        return {**super().get_config(), **self._settings}
 
 
 class EncoderLayer(keras.layers.Layer):
     """One transformer block: attention and feed-forward, each added to its input and then normalised.
 
-    Post-normalised as in Vaswani et al. 2017, fig. 1, BERT and DistilBERT. DistilBERT drops nothing
-    behind the attention's last dense layer, BERT does: `attention_output_dropout`.
+    Post-normalised as in Vaswani et al. 2017, fig. 1, BERT and DistilBERT. BERT has dropout
+    after the attention's last dense layer (`attention_output_dropout`), DistilBERT has none.
 
     Args:
         hidden_size, intermediate_size, num_attention_heads: int, sizes.
         hidden_act: str, a key of `ACTIVATIONS`.
-        hidden_dropout, attention_dropout, attention_output_dropout: floats in [0, 1), behind the
-            feed-forward part, on the attention probabilities, behind the attention.
+        hidden_dropout, attention_dropout, attention_output_dropout: floats in [0, 1), after the
+            feed-forward part, on the attention probabilities, after the attention.
         layer_norm_eps, initializer_range: floats.
     Call arguments:
         hidden_states: float `(B * T, D)`.
         attention_mask: int or bool `(B, T)`, 1 = real token.
-        first_token: bool, whether only the first token's state is wanted: all attended to as ever, the rest of the
-            work, five sixths of the layer, done for one token of each text.
+        first_token: bool, whether only the first token's state is needed: it attends to all tokens, but the rest of the
+            layer, five sixths of the work, runs for one token per text.
     Returns: `(hidden_states, probabilities)`, `(B * Q, D)` and float32 `(B, H, Q, T)`; Q = 1 with `first_token`, else T.
     """
 
@@ -387,18 +372,8 @@ class EncoderLayer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self._settings = arguments(locals())
         self.hidden_size = hidden_size
-        self._settings = {
-            "hidden_size": hidden_size,
-            "intermediate_size": intermediate_size,
-            "num_attention_heads": num_attention_heads,
-            "hidden_act": hidden_act,
-            "hidden_dropout": hidden_dropout,
-            "attention_dropout": attention_dropout,
-            "attention_output_dropout": attention_output_dropout,
-            "layer_norm_eps": layer_norm_eps,
-            "initializer_range": initializer_range,
-        }
         policy = self.dtype_policy
         self.attention = SelfAttention(
             hidden_size, num_attention_heads, attention_dropout, initializer_range, dtype=policy, name="attention"

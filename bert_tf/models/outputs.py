@@ -1,7 +1,7 @@
-"""What the models return: fields read by attribute, by key and by position, as transformers 4 offered.
+"""What the models return: fields that are read by attribute, key or position, as in transformers 4.
 
-An output is a named tuple of the fields that are there, so that every backend's tree functions (tf.nest, JAX, optree)
-and Keras' functional API take it as it is; asking for a field that is not there gives None.
+An output is a named tuple of the fields present, so that every backend's tree functions (tf.nest, JAX, optree) and Keras'
+functional API accept it; the attribute of an absent field is None.
 """
 
 from collections import namedtuple
@@ -9,13 +9,13 @@ from functools import cache
 
 
 class _ModelOutput:
-    """The common part: `Output(logits=...)` makes a named tuple of the fields that are not None."""
+    """The common part: `Output(logits=...)` gives a named tuple of the fields that are not None."""
 
     __slots__ = ()
     FIELDS: tuple[str, ...] = ()
 
     def __new__(cls, *values, **fields):
-        if issubclass(cls, tuple):  # made by `_with_fields`
+        if issubclass(cls, tuple):  # a class from `_with_fields`
             return super().__new__(cls, *values, **fields)
         fields = dict(zip(cls.FIELDS, values, strict=False)) | fields
         if unknown := set(fields) - set(cls.FIELDS):
@@ -23,7 +23,7 @@ class _ModelOutput:
         present = {name: fields[name] for name in cls.FIELDS if fields.get(name) is not None}
         return _with_fields(cls, tuple(present))(**present)
 
-    def __getattr__(self, name):  # only reached for what is not there
+    def __getattr__(self, name):  # reached only for absent fields
         if name in self.FIELDS:
             return None
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -54,7 +54,7 @@ class _ModelOutput:
         return self[key] if key in self._fields else default
 
     def to_tuple(self) -> tuple:
-        """Returns the fields that are there, in order: the first is the loss if there is one."""
+        """Returns the fields present, in order: the loss, if there is one, is first."""
         return tuple(self)
 
 
@@ -75,14 +75,14 @@ class TFBaseModelOutput(_ModelOutput):
 
 
 class TFBaseModelOutputWithPooling(_ModelOutput):
-    """As `TFBaseModelOutput`, with `pooler_output` (B, D) behind the first."""
+    """As `TFBaseModelOutput`, with `pooler_output` (B, D) second."""
 
     __slots__ = ()
     FIELDS = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
 
 
 class TFSequenceClassifierOutput(_ModelOutput):
-    """`loss` (B,) where labels were given; `logits` float32 (B, num_labels); the rest as in `TFBaseModelOutput`."""
+    """`loss` (B,) if labels were given; `logits` float32 (B, num_labels); the rest as in `TFBaseModelOutput`."""
 
     __slots__ = ()
     FIELDS = ("loss", "logits", "hidden_states", "attentions")

@@ -1,4 +1,4 @@
-"""What all models share: an encoder made from a config, files, names."""
+"""What all models share: an encoder built from a config, files, names."""
 
 import copy
 import os
@@ -7,18 +7,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert_tf import hardware
 from bert_tf.checkpoints import hub, locate
 from bert_tf.checkpoints.config import read_config
-from bert_tf.checkpoints.families.table import FAMILIES, class_name, encoder_settings, family_of, pooling_of
+from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings, family_of
 from bert_tf.checkpoints.folder import has_head, load_weights, save
+from bert_tf.checkpoints.heads import HEADS, class_name, head_of
 from bert_tf.models.calls import CallForms
 from bert_tf.models.encoder import Encoder
+from bert_tf.models.keras_internals import all_layers
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 
-
-# Arguments of from_pretrained in transformers 4 that have nothing left to decide.
+# Arguments of `from_pretrained` in transformers 4 that no longer have a meaning.
 OBSOLETE = (
     "from_pt",
     "from_tf",
@@ -31,8 +31,8 @@ OBSOLETE = (
 )
 
 
-class _of_class:  # noqa: N801  (used as a decorator)
-    """A property that the class has as well as its instances."""
+class _class_property:  # noqa: N801  (used as a decorator)
+    """A read-only property of a class and its instances."""
 
     def __init__(self, method):
         self.method = method
@@ -42,11 +42,10 @@ class _of_class:  # noqa: N801  (used as a decorator)
 
 
 class Pretrained(CallForms, keras.Model):
-    """What all models share: an encoder made from a config, files, names. Documented at the families' classes."""
+    """What all models share: an encoder built from a config, files, names. Documented at the families' classes."""
 
     model_type: str
-    has_head: bool
-    pooling = "first_token"  # what a head sees; see `bert_tf.checkpoints.families.table.POOLINGS`
+    head: str | None = None  # a key of `bert_tf.checkpoints.heads.HEADS`; None = no head
     main_input_name = "input_ids"
 
     def __init__(self, config, shares: dict | None = None, **kwargs):
@@ -55,14 +54,13 @@ class Pretrained(CallForms, keras.Model):
                 f"{type(self).__name__} takes a {FAMILIES[self.model_type].config_class} as its config. "
                 f"Received: {type(config).__name__}. To load a checkpoint use `from_pretrained`."
             )
-        if self.has_head and pooling_of(config) != self.pooling:
+        if self.head and head_of(config) != self.head:
             config = copy.deepcopy(config)
-            config.classifier_pooling = self.pooling
-        hardware.keep_memory()
+            config.classifier_pooling = self.head
         super().__init__(**kwargs)
         self.config = config
         self.name_or_path = ""
-        settings = encoder_settings(config) | {"pooling": self.pooling} | (shares or {})
+        settings = encoder_settings(config) | ({"pooling": self.head} if self.head else {}) | (shares or {})
         encoder = Encoder(**settings, dtype=self.dtype_policy, name=self.base_model_prefix)
         setattr(self, self.base_model_prefix, encoder)
         self._add_head(encoder.hidden_size)
@@ -70,15 +68,19 @@ class Pretrained(CallForms, keras.Model):
         self.built = True
 
     def _add_head(self, hidden_size: int) -> None:
-        """Makes the layers above the encoder, if there are any."""
+        """Adds the layers above the encoder, if there are any."""
 
     # Names
 
-    @_of_class
+    @_class_property
+    def has_head(cls) -> bool:  # noqa: N805
+        return cls.head is not None
+
+    @_class_property
     def base_model_prefix(cls) -> str:  # noqa: N805
         return FAMILIES[cls.model_type].prefix
 
-    @_of_class
+    @_class_property
     def config_class(cls) -> type:  # noqa: N805
         import transformers
 
@@ -86,16 +88,16 @@ class Pretrained(CallForms, keras.Model):
 
     @property
     def encoder(self) -> Encoder:
-        """The base, whatever the family calls it."""
+        """The base, whatever attribute name the family gives it."""
         return getattr(self, self.base_model_prefix)
 
     @property
     def dummy_inputs(self) -> dict:
-        """A small input of the right form, int32 `(3, 5)`."""
+        """A small valid input, int32 `(3, 5)`."""
         return {"input_ids": ops.array([[7, 6, 0, 0, 1], [1, 2, 3, 0, 0], [0, 0, 0, 4, 5]], "int32")}
 
     def num_parameters(self, only_trainable: bool = False) -> int:
-        """Returns the number of weights, or of those that training changes."""
+        """Returns the number of weights, or of trainable weights."""
         return sum(int(ops.size(v)) for v in (self.trainable_weights if only_trainable else self.weights))
 
     def get_input_embeddings(self) -> keras.layers.Embedding:
@@ -103,10 +105,10 @@ class Pretrained(CallForms, keras.Model):
         return self.encoder.embeddings.word_embeddings
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None) -> keras.layers.Embedding:
-        """Gives the vocabulary another size, for tokens added to a tokenizer. Compile the model again afterwards.
+        """Changes the size of the vocabulary, for tokens added to a tokenizer. Compile the model again afterwards.
 
         Args:
-            new_num_tokens: int; what is cut off is lost, what is new is drawn at random. None = no change.
+            new_num_tokens: int; embeddings beyond it are dropped, additional ones are random. None = no change.
         Returns: the layer that turns token ids into vectors.
         """
         if new_num_tokens is not None and new_num_tokens < 1:
@@ -116,25 +118,29 @@ class Pretrained(CallForms, keras.Model):
             self.config.vocab_size = new_num_tokens
         return self.get_input_embeddings()
 
-    def _asked(self, argument, name: str) -> bool:
-        """An argument of a call, or where it is not given what the config says."""
+    def _or_config(self, argument: bool | None, name: str) -> bool:
+        """Returns an argument of a call, or if it is None the config's value."""
         return bool(getattr(self.config, name, name == "return_dict") if argument is None else argument)
 
     def _encode(self, attentions: bool | None, hidden_states: bool | None, first_token: bool = False, **inputs):
-        """Calls the encoder; `first_token` says that a head looks at nothing else of the last layer."""
-        attentions = self._asked(attentions, "output_attentions")
-        hidden_states = self._asked(hidden_states, "output_hidden_states")
-        return self.encoder(
-            **inputs,
-            output_attentions=attentions,
-            output_hidden_states=hidden_states,
-            first_token=first_token and not attentions and not hidden_states,
-        )
+        """Calls the encoder.
+
+        Args:
+            first_token: whether the head needs only the first token of the last layer.
+            **inputs: those of `call`.
+        """
+        attentions = self._or_config(attentions, "output_attentions")
+        hidden_states = self._or_config(hidden_states, "output_hidden_states")
+        first_token = first_token and not attentions and not hidden_states
+        outputs = {"output_attentions": attentions, "output_hidden_states": hidden_states, "first_token": first_token}
+        return keras.layers.Layer.__call__(
+            self.encoder, **inputs, **outputs
+        )  # `CallForms` has named the inputs already
 
     # Files
 
     def prepare_tf_dataset(self, dataset, *args, **kwargs):
-        """Makes batches for `fit` from rows of tokenized texts: see `bert_tf.data.rows.prepare_tf_dataset`."""
+        """Returns batches for `fit` from rows of tokenized texts: see `bert_tf.data.rows.prepare_tf_dataset`."""
         from bert_tf.data.rows import prepare_tf_dataset
 
         return prepare_tf_dataset(self, dataset, *args, **kwargs)
@@ -150,22 +156,22 @@ class Pretrained(CallForms, keras.Model):
         use_safetensors: bool | None = None,
         **kwargs,
     ) -> Any:
-        """Builds a model from a Hugging Face folder or hub name.
+        """Loads a model from a Hugging Face folder or hub name.
 
-        Reads model.safetensors, whole or in shards, with PyTorch's names or those that transformers 4 wrote from
+        Reads model.safetensors, single or sharded, with PyTorch's names or those that transformers 4 wrote from
         TensorFlow, and tf_model.h5.
 
         Args:
             source: folder, hub name, or `"minilm"` for the embedded default.
-            config: a config in place of the checkpoint's; None = the checkpoint's.
+            config: a config to use instead of the checkpoint's; None = the checkpoint's.
             ignore_mismatched_sizes: bool, whether a head with another number of labels is replaced by a new one.
-            output_loading_info: bool, whether to return `(model, info)`, where info names what stayed new or unread.
-            use_safetensors: True = read nothing else, False = read tf_model.h5, None = whichever is there.
+            output_loading_info: bool, whether to return `(model, info)`; info names what was not loaded or not read.
+            use_safetensors: True = only safetensors, False = only tf_model.h5, None = whichever is there.
             **kwargs: `revision`, `cache_dir`, `force_download`, `local_files_only`, `token`, `subfolder` for the hub;
-                `name` and `dtype` of the Keras model; anything else replaces a key of the config: `num_labels=3`,
+                `name` and `dtype` for the Keras model; anything else replaces a key of the config: `num_labels=3`,
                 `id2label={...}`, `dropout=0.2`.
-        Returns: the model, its weights loaded. A head that the checkpoint lacks is new, and said so.
-        Raises: FileNotFoundError for an unknown checkpoint; ValueError for one of another family or damaged.
+        Returns: the model with its weights. A head that the checkpoint lacks is newly initialised; a warning says so.
+        Raises: FileNotFoundError for an unknown checkpoint; ValueError if it is damaged or of another family.
         """
         kwargs = {name: value for name, value in kwargs.items() if value is not None and name not in OBSOLETE}
         if isinstance(config, (str, os.PathLike)):
@@ -176,13 +182,12 @@ class Pretrained(CallForms, keras.Model):
         if config.model_type != cls.model_type:
             raise ValueError(
                 f"{folder} holds a {config.model_type!r} model, {cls.__name__} reads {cls.model_type!r}. Use "
-                f"{class_name(config, cls.has_head)}, or `bert-tf convert --to "
-                "distilbert` to fold a BERT."
+                f"{class_name(config, cls.has_head)}, or `bert-tf convert --to distilbert` to fold a BERT."
             )
-        if cls.has_head and pooling_of(config) != cls.pooling and has_head(folder):
+        if cls.head and head_of(config) != cls.head and has_head(folder):
             raise ValueError(
-                f"{folder} has a head over {pooling_of(config).replace('_', ' ')}, {cls.__name__} reads one over "
-                f"{cls.pooling.replace('_', ' ')}. Use {class_name(config, head=True)}, or TFAutoModelForSequenceClassification."
+                f"{folder} has a head over {HEADS[head_of(config)].sees}, {cls.__name__} reads one over "
+                f"{HEADS[cls.head].sees}. Use {class_name(config, True)}, or TFAutoModelForSequenceClassification."
             )
         model = cls(config, **keras_options)
         info = load_weights(model, folder, ignore_mismatched_sizes, use_safetensors=use_safetensors)
@@ -197,20 +202,20 @@ class Pretrained(CallForms, keras.Model):
         safe_serialization: bool = True,
         **kwargs,
     ) -> None:
-        """Writes config.json and model.safetensors, as `transformers.AutoModel...` reads them.
+        """Writes config.json and model.safetensors, which `transformers.AutoModel...` reads.
 
         Args:
-            folder: made if it is not there. Files appear in it only when all are written.
-            max_shard_size: bytes, or a string such as "500MB"; larger weights go into several files.
-            push_to_hub: bool, whether to upload the folder as well; `kwargs` are those of `push_to_hub`.
-            safe_serialization: must be True: nothing else is written.
+            folder: created if necessary. Files appear in it only once all are written.
+            max_shard_size: bytes, or a string such as "500MB"; larger weights are split into several files.
+            push_to_hub: bool, whether to upload the folder too; `kwargs` are then those of `push_to_hub`.
+            safe_serialization: must be True; other formats are not written.
         """
         if kwargs and not push_to_hub:
             raise TypeError(
-                f"save_pretrained has no argument {', '.join(kwargs)}. For a SavedModel: model.export(folder)."
+                f"save_pretrained has no argument {', '.join(kwargs)}. For a SavedModel use model.export(folder)."
             )
         if not safe_serialization:
-            raise ValueError("Weights are only written as safetensors. Received: safe_serialization=False")
+            raise ValueError("Weights are written as safetensors only. Received: safe_serialization=False")
         save(self, folder, max_shard_size)
         if push_to_hub:
             hub.upload(folder, kwargs.pop("repo_id", None) or os.path.basename(os.path.abspath(folder)), **kwargs)
@@ -223,23 +228,23 @@ class Pretrained(CallForms, keras.Model):
         token: str | bool | None = None,
         max_shard_size: int | str = "5GB",
     ) -> str:
-        """Uploads the model to the Hugging Face hub; returns the address of the commit.
+        """Uploads the model to the Hugging Face hub; returns the URL of the commit.
 
         Args:
-            repo_id: "name" or "organisation/name"; made if it is not there.
-            token: None = the one `hf auth login` has kept.
+            repo_id: "name" or "organisation/name"; created if necessary.
+            token: None = the one stored by `hf auth login`.
         """
         return hub.push(
             lambda folder: self.save_pretrained(folder, max_shard_size), repo_id, commit_message, private, token
         )
 
     def create_model_card(self, output_dir: str | os.PathLike, model_name: str | None = None, **metadata) -> None:
-        """Writes README.md, the Hugging Face model card: where the model comes from, how it was trained, its results.
+        """Writes README.md, the Hugging Face model card: the model's origin, how it was trained, its results.
 
         Args:
-            output_dir: folder of the model.
+            output_dir: the model's folder.
             model_name: None = the folder's name.
-            **metadata: `language`, `license`, `tags`, `finetuned_from`, `tasks`, `dataset` go into the card's header.
+            **metadata: `language`, `license`, `tags`, `finetuned_from`, `tasks`, `dataset` for the card's header.
         """
         history = getattr(getattr(self, "history", None), "history", {})
         optimizer = self.optimizer.get_config() if getattr(self, "optimizer", None) else {}
@@ -249,8 +254,8 @@ class Pretrained(CallForms, keras.Model):
         card.write_model_card(output_dir, model_name, history, optimizer, **metadata)
 
     def export(self, filepath, *args, input_signature=None, **kwargs):
-        """As `keras.Model.export`; without `input_signature` the exported model takes a dict of int32 `input_ids` and
-        `attention_mask` `(B, T)`, of any B and T."""
+        """Exports as `keras.Model.export`. By default the exported model takes a dict of int32 `input_ids` and
+        `attention_mask` `(B, T)` of any B and T."""
         if input_signature is None:
             names = ("input_ids", "attention_mask")
             input_signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in names}]
@@ -258,7 +263,7 @@ class Pretrained(CallForms, keras.Model):
 
     def get_config(self):
         dtype = keras.saving.serialize_keras_object(self.dtype_policy)
-        frozen = [i for i, layer in enumerate(self._flatten_layers(include_self=False)) if not layer.trainable]
+        frozen = [i for i, layer in enumerate(all_layers(self)) if not layer.trainable]
         return {"config": self.config.to_dict(), "name": self.name, "dtype": dtype, "frozen": frozen}
 
     @classmethod
@@ -270,16 +275,14 @@ class Pretrained(CallForms, keras.Model):
         config_class = getattr(transformers, family_of(config["config"].get("model_type")).config_class)
         dtype = keras.saving.deserialize_keras_object(config["dtype"])
         model = cls(config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
-        layers = list(model._flatten_layers(include_self=False))
+        layers = all_layers(model)
         for i in config["frozen"]:
             layers[i].trainable = False
         return model
 
 
 class BaseModel(Pretrained):
-    """An encoder alone, as a model."""
-
-    has_head = False
+    """An encoder without a head, as a model."""
 
     def call(
         self,
@@ -301,4 +304,4 @@ class BaseModel(Pretrained):
             inputs_embeds=inputs_embeds,
             training=training,
         )
-        return output if self._asked(return_dict, "return_dict") else output.to_tuple()
+        return output if self._or_config(return_dict, "return_dict") else output.to_tuple()

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting.page import PAGES
 from bert_tf.reporting.sections import (
     Facts,
@@ -162,9 +162,9 @@ def _local(value: Any) -> Any:
 
 def _cells(table: Mapping[str, Any]) -> list[list[str]]:
     kinds = ["plain" if column["kind"] == "text" else column["kind"] for column in table["columns"]]
-    return [[shown(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in table["rows"]]
+    return [[format_value(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in table["rows"]]
 
 
 def _counts(confusion: Mapping[str, Any]) -> list[list[str]]:
     rows = zip(confusion["label_names"], confusion["counts"], strict=True)
-    return [[name, *(shown(count, "count") for count in counts)] for name, counts in rows]
+    return [[name, *(format_value(count, "count") for count in counts)] for name, counts in rows]

@@ -3,7 +3,7 @@
 A description is a dict of
     `title`, `description`: str; the second says in words what there is to see.
     `x`, `y`: the axes, dicts of `label` and optionally `range` (two numbers), `log` (bool), `whole` (bool, only whole
-        numbers), `names` (str, what 0, 1, ... stand for), `kind` (of `formatting.shown`, for the table of numbers).
+        numbers), `names` (str, what 0, 1, ... stand for), `kind` (of `formatting.format_value`, for the table of numbers).
     `series`: dicts of `name`, `x`, `y` (numbers; None = unknown) and optionally `low`, `high` (an interval around each `y`),
         `labels` (str, the name of each point), `as_`: "line" (default), "points", or "band", a line in its shaded interval.
     `marks`: optional, dicts of `x` and `label`, vertical dotted lines.
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.files import whole
+from bert_tf.files import written_whole
 from bert_tf.formatting import printable
 
 Plot = Mapping[str, Any]
@@ -78,7 +78,7 @@ def draw_svg(plot: Plot) -> str:
 def draw_png(file: Path, plots: Sequence[Plot], title: str) -> None:
     """Draws plots side by side into a .png, under a title; without plots no file is written."""
     if plots:
-        with whole(file) as scratch:
+        with written_whole(file) as scratch:
             _draw(plots, title, scratch, format="png", dpi=120, facecolor="white")
 
 

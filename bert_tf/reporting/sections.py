@@ -2,7 +2,7 @@
 
 A section is a dict of `title` and `blocks`. A block is a dict with one of these keys:
     `text`: a paragraph. `verdict`: a sentence that matters.
-    `figures`: dicts of `name`, `value`, `kind` (of `formatting.shown`): the large numbers at the top.
+    `figures`: dicts of `name`, `value`, `kind` (of `formatting.format_value`): the large numbers at the top.
     `table`: `columns`, dicts of `name` and `kind` ("text" = text from the data), `rows`, lists of values; `caption`.
     `plot`: see `bert_tf.reporting.figures`; its `title` is its caption.
     `confusion`: `label_names` and `counts`, rows are given labels.
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation.tfidf import FLOOR
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 
 Facts = Mapping[str, Any]
 Section = dict[str, Any]
@@ -60,7 +60,7 @@ def results(facts: Facts) -> Section | None:
     if facts.get("floor"):
         difference = facts["floor"]["comparison"]["difference"]
         figures.append({"name": "accuracy above baseline (points)", "value": difference, "kind": "points"})
-    words = f"Measured on {shown(scores['texts'], 'count')} validation texts. Brackets hold 95 % confidence intervals."
+    words = f"Measured on {format_value(scores['texts'], 'count')} validation texts. Brackets hold 95 % confidence intervals."
     if epoch := facts.get("best_epoch"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
     hints = [{"text": hint} for hint in facts.get("hints", ())]
@@ -79,7 +79,7 @@ def baseline(facts: Facts) -> Section | None:
         blocks.append({"text": words})
     rows = [["this model", facts.get("scores")], [FLOOR, simple["scores"]]]
     caption = (
-        f"The baseline counts words (TF-IDF) and needs no neural network. It was trained on {shown(simple['texts'], 'count')} "
+        f"The baseline counts words (TF-IDF) and needs no neural network. It was trained on {format_value(simple['texts'], 'count')} "
         "of the training texts."
     )
     columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
@@ -110,7 +110,10 @@ def curves(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> li
             for name, key in (("training", metric), ("validation", f"val_{metric}"))
             if any(math.isfinite(value) for value in history.get(key) or ())
         ]
-        ends = [f"{s['name']} from {shown(s['y'][0], 'score')} to {shown(s['y'][-1], 'score')}" for s in series]
+        ends = [
+            f"{s['name']} from {format_value(s['y'][0], 'score')} to {format_value(s['y'][-1], 'score')}"
+            for s in series
+        ]
         if series:
             plots.append({
                 "title": f"{metric.capitalize()} by epoch",
@@ -148,8 +151,10 @@ def calibration(facts: Facts) -> Section | None:
     measured = facts.get("calibration")
     if not measured:
         return None
-    error, by_chance, after = (shown(measured[key], "score") for key in ("error", "error_by_chance", "error_after"))
-    before_loss, after_loss = (shown(measured[key], "score") for key in ("log_loss", "log_loss_after"))
+    error, by_chance, after = (
+        format_value(measured[key], "score") for key in ("error", "error_by_chance", "error_after")
+    )
+    before_loss, after_loss = (format_value(measured[key], "score") for key in ("log_loss", "log_loss_after"))
     temperature = measured["temperature"]
     words = "well calibrated" if 0.9 <= temperature <= 1.1 else "overconfident" if temperature > 1 else "underconfident"
     verdict = (
@@ -207,7 +212,7 @@ def mislabelled(facts: Facts) -> Section | None:
     if not suspects:
         return {"title": title, "blocks": [{"verdict": f"None found among {texts:,} training texts."}]}
     words = (
-        f"{suspects:,} of {texts:,} training texts ({shown(suspects / texts, 'share')}) may have the wrong label, according to "
+        f"{suspects:,} of {texts:,} training texts ({format_value(suspects / texts, 'share')}) may have the wrong label, according to "
         "models that were not trained on them (confident learning). Check these first; some labels will turn out right."
     )
     rows = [[m["text"], m["given"], m["suggested"], m["probability"]] for m in labels["listed"]]
@@ -294,7 +299,7 @@ def parameters(facts: Facts) -> Section | None:
 
 
 def cost(facts: Facts) -> Section | None:
-    rows = [[what, shown(value, kind)] for what, value, kind in facts.get("cost") or ()]
+    rows = [[what, format_value(value, kind)] for what, value, kind in facts.get("cost") or ()]
     if not rows:
         return None
     table = _table("What the run took", _columns("resource", amount="plain"), rows)

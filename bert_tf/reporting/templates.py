@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bert_tf.formatting import printable, shown
+from bert_tf.formatting import printable
 
 
 def render(template: Path, **values: Any) -> str:
@@ -38,7 +38,7 @@ def _environment(folder: Path, markdown: bool) -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"shown": shown, "csp_hash": csp_hash}
+    environment.globals |= {"format_value": format_value, "csp_hash": csp_hash}
     return environment
 
 

@@ -11,7 +11,7 @@ import keras
 
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.options import with_options
 from bert_tf.reporting import figures, sections
 from bert_tf.settings import FINETUNE, Settings
@@ -107,7 +107,7 @@ def _read(train: Any, validation: Any, settings: Settings) -> _Run:
     folder.check(sources=(str(settings.model.checkpoint), train, validation))
     job = prepare(train, validation, settings=settings, say=say)
     model, unfreeze = job.model, settings.model.unfreeze
-    rate = settings.training.learning_rate or learning_rate.usual_learning_rate(unfreeze, model.pooling)
+    rate = settings.training.learning_rate or learning_rate.usual_learning_rate(unfreeze, model.head)
     settings = job.settings.replace(learning_rate=rate)
     say(job.describe())
     if warning := learning_rate.warning(rate, settings.training.optimizer, unfreeze):
@@ -189,8 +189,8 @@ def _keep(run: _Run) -> dict[str, Any]:
     write_json(folder / "metrics.json", metrics)
     backup.remove()
     run.say(
-        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {shown(metrics['val_loss'], 'score')}, "
-        f"validation accuracy {shown(metrics['val_accuracy'], 'score')}. {shown(metrics['seconds'], 'seconds')}."
+        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {format_value(metrics['val_loss'], 'score')}, "
+        f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
     )
     return metrics
 

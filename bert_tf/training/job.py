@@ -18,8 +18,9 @@ import numpy as np
 
 from bert_tf import hardware
 from bert_tf.checkpoints import folder, locate
-from bert_tf.checkpoints.config import read_config
-from bert_tf.checkpoints.families.table import FAMILIES, pooling_of
+from bert_tf.checkpoints.config import label_names, read_config
+from bert_tf.checkpoints.families.table import FAMILIES
+from bert_tf.checkpoints.heads import head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.pipeline import batches
@@ -27,9 +28,9 @@ from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
-from bert_tf.features.extraction import Features, extract, kept_in
+from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
-from bert_tf.models.auto import classifier_class
+from bert_tf.models.auto import model_class
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Model, Settings
 
@@ -86,17 +87,15 @@ class Job:
 
     def feature_dtype(self, model) -> str | None:
         """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""
-        encoder = model.encoder
-        usable = encoder.all_frozen or model.pooling == "first_token"  # the means of every layer need every layer
-        cached = self.settings.compute.cache and encoder.boundary and usable
-        return kept_in(encoder, self.settings.compute.precision) if cached else None
+        compute = self.settings.compute
+        return feature_dtype(model.encoder, compute.precision) if compute.cache and model.encoder.cacheable else None
 
     def adapt(self, progress: bool = True, say: Say = print) -> None:
         """Measures mean and variance of the training texts for a head that standardises its inputs, unless it has them.
 
         Args: as of `inputs`.
         """
-        if self.model.pooling == "first_token" or self.model.standardization.adapted:
+        if self.model.head == "first_token" or self.model.standardization.adapted:
             return
         unfreeze = self.settings.model.unfreeze
         self.model.freeze(0)  # the means of every layer as training starts
@@ -178,7 +177,7 @@ class Job:
             "checkpoint": self.checkpoint,
             "max_length": self.max_length,
             "precision": self.precision,
-            "head": self.model.pooling,
+            "head": self.model.head,
             "data_fingerprint": fingerprint(
                 tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
             ),
@@ -240,9 +239,9 @@ def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Ex
     path = locate.resolve(source)
     config = read_config(path)
     keep_head = folder.has_head(path) and not options.new_head
-    if keep_head and head not in (None, pooling_of(config)):
+    if keep_head and head not in (None, head_of(config)):
         raise ValueError(
-            f"{source} has a head over {pooling_of(config)}, but head={head!r} was given. For a new head pass "
+            f"{source} has a head over {head_of(config)}, but head={head!r} was given. For a new head pass "
             "new_head=True (--new-head)."
         )
     if keep_head:
@@ -254,13 +253,13 @@ def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Ex
         **({"classifier_pooling": head} if head else {}),
     )
     dropout = options.dropout
-    if dropout is None and not keep_head and pooling_of(config) == "layer_means":
+    if dropout is None and not keep_head and head_of(config) == "layer_means":
         dropout = LAYER_MEANS_DROPOUT
     if dropout is not None:
         setattr(config, FAMILIES[config.model_type].head_dropout[0], dropout)
-    model = classifier_class(config)(config, dtype=dtype)
+    model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)
-    if options.unfreeze == 0 and model.pooling == "first_token" and any("pooler" in n for n in info["missing_keys"]):
+    if options.unfreeze == 0 and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):
         raise ValueError(
             f"{source} has no pooler, and with a frozen base a random one would stay. Train it with unfreeze=1 "
             "(--unfreeze 1), use head='layer_means' (--head layer_means), or fold the checkpoint: bert-tf convert --to distilbert."
@@ -271,7 +270,7 @@ def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Ex
 
 def _with_labels_of(config, examples: Examples, source: str) -> Examples:
     """Returns the examples with their labels in the order of a checkpoint's head; LABEL_0, ... stand for any."""
-    names = tuple(config.id2label[i] for i in sorted(config.id2label))
+    names = label_names(config)
     if set(names) == set(examples.label_names):
         return examples.relabel(names)
     unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from bert_tf import hardware
+from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import Training
 
 
@@ -68,7 +69,7 @@ def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: i
         config["gradient_accumulation_steps"] = micro_batches
     optimizer = keras.optimizers.get({"class_name": name, "config": config})
     if weight_decay is not None:
-        object.__setattr__(optimizer, "weight_decay", weight_decay)  # past Keras' tracking, as it may be a variable
+        set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a variable
         spare_from_decay(optimizer)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=hardware.jit_compile(), **options)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bert_tf import files, hardware
 from bert_tf.checkpoints import locate
-from bert_tf.data.readers import DEMO
+from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 from bert_tf.evaluation import facts
 from bert_tf.evaluation.history import History
 from bert_tf.reporting import card, page
@@ -77,7 +77,7 @@ def write(
             parameters=parameters,
             cost=[
                 *((what, value, "seconds") for what, value in seconds.items()),
-                *((f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory().items()),
+                *((f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory_by_device().items()),
             ],
             sections=sections(),
             settings=settings,
@@ -124,6 +124,6 @@ def command(job: Job, settings: Settings) -> str:
     sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
     parts = ["bert-tf", "finetune"]
     for name, source in sources.items():
-        readable = source == DEMO or source.startswith("tfds:") or Path(source).exists()
+        readable = source in (DEMO, DEMO_VALIDATION) or source.startswith("tfds:") or Path(source).exists()
         parts += [f"--{name}", source if readable else "FILE"]
     return shlex.join([*parts, *FINETUNE.arguments(settings)])

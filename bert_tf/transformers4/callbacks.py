@@ -1,4 +1,4 @@
-"""Keras callbacks of transformers 4."""
+"""The Keras callbacks of transformers 4."""
 
 import os
 from collections.abc import Mapping
@@ -7,27 +7,25 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bert_tf.checkpoints import folder, hub
+from bert_tf.checkpoints import hub
 from bert_tf.data.labels import LABEL_KEYS
-
-# Callbacks
 
 
 class KerasMetricCallback(keras.callbacks.Callback):
-    """Computes a metric in plain Python after each epoch, over all predictions at once, and adds it to the logs.
+    """Computes metrics in plain Python after each epoch, over all predictions at once, and adds them to the logs.
 
     Args:
         metric_fn: takes `(predictions, labels)`, NumPy arrays over the whole dataset; returns a dict of floats.
-        eval_dataset: `tf.data.Dataset` of (inputs, labels), or of inputs with labels inside.
-        output_cols: names of the outputs to hand over; None = the logits alone.
-        label_cols: name or names of the labels inside inputs; None = the usual ones.
-        batch_size: int, for a dataset that is not batched yet.
+        eval_dataset: `tf.data.Dataset` of (inputs, labels), or of inputs that contain the labels.
+        output_cols: names of the outputs to pass; None = only the logits.
+        label_cols: name or names of the labels among the inputs; None = the usual ones.
+        batch_size: int, for a dataset that is not batched.
     """
 
     def __init__(self, metric_fn, eval_dataset, output_cols=None, label_cols=None, batch_size=None, **kwargs):
         super().__init__()
         if kwargs.get("predict_with_generate"):
-            raise ValueError("predict_with_generate is for models that write text; bert_tf has none.")
+            raise ValueError("predict_with_generate is for models that generate text; bert_tf has none.")
         self.metric_fn = metric_fn
         self.eval_dataset = eval_dataset.batch(batch_size) if batch_size else eval_dataset
         self.output_cols = output_cols
@@ -40,27 +38,28 @@ class KerasMetricCallback(keras.callbacks.Callback):
             if target is None:
                 target = next((inputs.pop(name) for name in self.label_cols if name in inputs), None)
             if target is None:
-                raise ValueError(f"`eval_dataset` has no labels: none of {self.label_cols} is in its batches.")
+                raise ValueError(f"`eval_dataset` has no labels: its batches contain none of {self.label_cols}.")
             outputs = self.model.predict_on_batch(inputs)
             predictions.append({name: np.asarray(outputs[name]) for name in self.output_cols or ["logits"]})
             labels.append(np.asarray(target))
         joined = {name: np.concatenate([part[name] for part in predictions]) for name in predictions[0]}
-        found = self.metric_fn((joined if len(joined) > 1 else next(iter(joined.values())), np.concatenate(labels)))
-        if not isinstance(found, Mapping):
-            raise TypeError(f"`metric_fn` must return a dict of metrics. Received: {type(found).__name__}")
+        metrics = self.metric_fn((joined if len(joined) > 1 else next(iter(joined.values())), np.concatenate(labels)))
+        if not isinstance(metrics, Mapping):
+            raise TypeError(f"`metric_fn` must return a dict of metrics. Received: {type(metrics).__name__}")
         if logs is not None:
-            logs.update({name: float(value) for name, value in found.items()})
+            logs.update({name: float(value) for name, value in metrics.items()})
 
 
 class PushToHubCallback(keras.callbacks.Callback):
     """Saves the model after each epoch, with its tokenizer and card, and uploads the folder to the hub.
 
     Args:
-        output_dir: folder; its name is the repository's where `hub_model_id` is None.
-        save_strategy: "epoch", "steps" (each `save_steps` batches) or "no" (at the end alone).
-        tokenizer: saved beside the model; None = none.
-        hub_model_id, hub_token: the repository and the key to it; None = the one `hf auth login` has kept.
-        **model_card_kwargs: the header of the card, as for `create_model_card`.
+        output_dir: folder; gives the repository its name if `hub_model_id` is None.
+        save_strategy: "epoch", "steps" (every `save_steps` batches) or "no" (only at the end of training).
+        tokenizer: saved with the model; None = none.
+        hub_model_id: the repository; None = named as the folder.
+        hub_token: None = the one stored by `hf auth login`.
+        **model_card_kwargs: the card's header, as for `create_model_card`.
     """
 
     def __init__(
@@ -81,8 +80,10 @@ class PushToHubCallback(keras.callbacks.Callback):
                 "`save_strategy` must be 'epoch', 'no', or 'steps' with `save_steps`. "
                 f"Received: save_strategy={save_strategy!r}, save_steps={save_steps}"
             )
-        if folder:
-            raise ValueError("checkpoint=True is not supported: keras.callbacks.BackupAndRestore keeps training state.")
+        if checkpoint:
+            raise ValueError(
+                "checkpoint=True is not supported: use keras.callbacks.BackupAndRestore for training state."
+            )
         self.output_dir = Path(output_dir)
         self.save_strategy, self.save_steps = save_strategy, save_steps
         self.tokenizer = tokenizer

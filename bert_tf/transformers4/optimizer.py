@@ -9,8 +9,6 @@ from keras import ops
 
 from bert_tf.training.optimizer import spare_from_decay
 
-# Optimizer
-
 
 @keras.saving.register_keras_serializable("bert_tf")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
@@ -20,9 +18,9 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         initial_learning_rate: float, reached at the end of the warm-up.
-        decay_schedule_fn: schedule for the steps behind it, counted from 0 again.
+        decay_schedule_fn: schedule for the steps after it, counted from 0 again.
         warmup_steps: int.
-        power: float, 1 = a straight line.
+        power: float, 1 = linear.
     """
 
     def __init__(self, initial_learning_rate, decay_schedule_fn, warmup_steps, power=1.0, name="warm_up"):
@@ -36,8 +34,8 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         step = ops.cast(step, "float32")
         rising = self.initial_learning_rate * ops.power(step / self.warmup_steps, self.power)
-        behind = self.decay_schedule_fn(ops.maximum(step - self.warmup_steps, 0.0))
-        return ops.where(step < self.warmup_steps, rising, behind)
+        after = self.decay_schedule_fn(ops.maximum(step - self.warmup_steps, 0.0))
+        return ops.where(step < self.warmup_steps, rising, after)
 
     def get_config(self):
         return {
@@ -68,18 +66,18 @@ def create_optimizer(
     power: float = 1.0,
     include_in_weight_decay: Sequence[str] | None = None,
 ) -> tuple[keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule]:
-    """Makes Adam with a warm-up and a polynomial (by default linear) decay, and decoupled weight decay.
+    """Returns Adam with a warm-up, a polynomial (by default linear) decay of the learning rate, and decoupled weight decay.
 
-    Loshchilov & Hutter 2019 (https://arxiv.org/abs/1711.05101). Biases and layer norms do not decay.
+    Loshchilov & Hutter 2019 (https://arxiv.org/abs/1711.05101). Biases and layer norms have no weight decay.
 
     Args:
         init_lr: float, the highest learning rate.
-        num_train_steps, num_warmup_steps: int, all steps and those of the warm-up among them.
-        min_lr_ratio: float, the last learning rate as a share of `init_lr`.
-        adam_beta1, adam_beta2, adam_epsilon, adam_clipnorm, adam_global_clipnorm: of Adam.
+        num_train_steps, num_warmup_steps: int, the total number of steps, and how many of them are warm-up.
+        min_lr_ratio: float, the final learning rate as a fraction of `init_lr`.
+        adam_beta1, adam_beta2, adam_epsilon, adam_clipnorm, adam_global_clipnorm: Adam's settings.
         weight_decay_rate: float, 0 = plain Adam.
-        power: float, of the decay.
-        include_in_weight_decay: patterns such as "LayerNorm" or "bias" of what decays all the same.
+        power: float, of the polynomial.
+        include_in_weight_decay: patterns such as "LayerNorm" or "bias" of weights that decay nevertheless.
     Returns: `(optimizer, schedule)`.
     """
     schedule: Any = keras.optimizers.schedules.PolynomialDecay(

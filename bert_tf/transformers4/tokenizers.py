@@ -1,21 +1,16 @@
-"""What transformers 4 offered TensorFlow users beside its models, and transformers 5 dropped.
-
-Tokenizers and a collator that give tensors for `return_tensors="tf"`, `prepare_tf_dataset`, `create_optimizer` with its
-`WarmUp`, and two callbacks. Same names, same arguments; each docstring says where it differs.
-"""
+"""transformers' tokenizers with `return_tensors="tf"`, which transformers 5 dropped, and its config classes."""
 
 import os
 from collections.abc import Callable
 from typing import Any
 
 from bert_tf.checkpoints import locate
+from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.data.rows import as_tensor
-
-# Tokenizers
 
 
 class _TensorFlowTensors:
-    """Adds `return_tensors="tf"` to a tokenizer: int32 tensors, as transformers 4 gave."""
+    """Adds `return_tensors="tf"` to a tokenizer: int32 tensors, as in transformers 4."""
 
     @classmethod
     def from_pretrained(cls, source, *args, **kwargs):
@@ -36,14 +31,14 @@ def _folder(source: Any) -> Any:
 
 
 def _tensors(method: Callable, return_tensors: str | None, *args, **kwargs):
-    found = method(*args, return_tensors="np" if return_tensors == "tf" else return_tensors, **kwargs)
+    encoding = method(*args, return_tensors="np" if return_tensors == "tf" else return_tensors, **kwargs)
     if return_tensors != "tf":
-        return found
-    if not hasattr(found, "items"):
-        return as_tensor(found)
-    for name, array in found.items():
-        found[name] = as_tensor(array)
-    return found
+        return encoding
+    if not hasattr(encoding, "items"):
+        return as_tensor(encoding)
+    for name, array in encoding.items():
+        encoding[name] = as_tensor(array)
+    return encoding
 
 
 def _with_tensors(kind: type) -> Any:
@@ -56,7 +51,7 @@ class AutoTokenizer:
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, *args, **kwargs) -> Any:
-        """Loads the tokenizer of a folder, hub name or `"minilm"`; arguments are those of transformers."""
+        """Loads the tokenizer of a folder, hub name or `"minilm"`, with the arguments of transformers."""
         import transformers
 
         tokenizer = transformers.AutoTokenizer.from_pretrained(_folder(source), *args, **kwargs)
@@ -64,10 +59,8 @@ class AutoTokenizer:
         return tokenizer
 
 
-TOKENIZERS = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
-
-
-CONFIGS = ("AutoConfig", "BertConfig", "DistilBertConfig")
+TOKENIZERS = tuple(name for family in FAMILIES.values() for name in family.tokenizers)
+CONFIGS = ("AutoConfig", *(family.config_class for family in FAMILIES.values()))
 
 
 def __getattr__(name: str) -> Any:

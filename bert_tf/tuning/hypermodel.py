@@ -136,7 +136,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         defaults["dropout"] = float(self.job.model.dropout.rate)
         found = {name: ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
         for name, values, depths in learning_rate_ranges(self.learning_rate, self.depths):
-            default = usual_learning_rate(depths[0], self.job.model.pooling)
+            default = usual_learning_rate(depths[0], self.job.model.head)
             if depths == self.depths:
                 found["learning_rate"] = ask(hp, name, values, default)
                 continue

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.evaluation.history import best_epoch
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting.tables import table
 
 
@@ -52,7 +52,7 @@ def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
             row["trial"],
             *(short(row[name]) for name in varied),
             f"{row['best_epoch']} of {row['epochs']}",
-            *(shown(row[metric], "score") for metric in ("val_loss", "val_accuracy")),
+            *(format_value(row[metric], "score") for metric in ("val_loss", "val_accuracy")),
             f"{row['seconds']:.1f}",
         ]
         for row in rows

@@ -9,7 +9,8 @@ import keras
 import keras_tuner
 import numpy as np
 
-from bert_tf.backends.tensorflow import Epochs, suits
+from bert_tf.backends.tensorflow import Epochs, fits_in_memory
+from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import Training
 from bert_tf.training.backup import Backup, load, state
 from bert_tf.training.job import Job
@@ -35,7 +36,7 @@ class TrialRunner:
         self.inputs = job.inputs(self.model, **inputs)
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
         self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
-        object.__setattr__(self.model.dropout, "rate", self.dials["dropout"])  # not tracked by Keras: it is no weight
+        set_untracked(self.model.dropout, "rate", self.dials["dropout"])
         self.start = [(v, np.array(v)) for v in state(self.model)]
         self.micro_batches = 0
         self.at_once: int | None = None  # the micro-batch that fits into memory, once one did not
@@ -99,7 +100,7 @@ class TrialRunner:
         known = {id(variable) for variable, _ in self.start}
         self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in known]
         self.micro_batches = micro_batches
-        if micro_batches == 1 and suits(self.inputs):
+        if micro_batches == 1 and fits_in_memory(self.inputs):
             if self.epochs:
                 self.epochs.compiled()
             else:

@@ -18,7 +18,7 @@ from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.extraction import extract
 from bert_tf.files import read_json
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
@@ -180,10 +180,10 @@ class _Progress:
             outcome = f"failed: {record['failed']}"
         else:
             curve, epoch = record["history"][self.objective], record["best_epoch"]
-            outcome = f"{self.objective} {shown(curve[epoch - 1], 'score')} at epoch {epoch} of {len(curve)}"
+            outcome = f"{self.objective} {format_value(curve[epoch - 1], 'score')} at epoch {epoch} of {len(curve)}"
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
-            outcome += f"; best so far {shown(best.score, 'score')} (trial {best.trial_id})"
+            outcome += f"; best so far {format_value(best.score, 'score')} (trial {best.trial_id})"
         self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {values}: {outcome}. About {left:.0f} s left.")
         self.bar.update(1)
         _delete_weights(self.oracle, self.output_dir)
@@ -259,9 +259,9 @@ def _finish(
         say(f"{failed} trials failed; trials.csv gives the reasons.")
     say(
         f"\nBest: trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} "
-        f"{shown(best[objective], 'score')}. The saved model, computed in float32: validation loss "
-        f"{shown(result['val_loss'], 'score')}, validation accuracy {shown(result['val_accuracy'], 'score')}. "
-        f"{shown(result['seconds'], 'seconds')}."
+        f"{format_value(best[objective], 'score')}. The saved model, computed in float32: validation loss "
+        f"{format_value(result['val_loss'], 'score')}, validation accuracy {format_value(result['val_accuracy'], 'score')}. "
+        f"{format_value(result['seconds'], 'seconds')}."
     )
     if with_report:
         result |= run_report.write(

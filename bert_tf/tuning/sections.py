@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.evaluation.history import History
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting.figures import draw_png
 from bert_tf.reporting.sections import Section
 from bert_tf.tuning.results import ranked
@@ -62,10 +62,10 @@ def search_plots(rows: Rows, histories: Mapping[str, History], objective: str) -
 def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -> Section:
     best = finished[0]
     varied = [name for name in names if len({str(row[name]) for row in finished}) > 1]
-    chosen = ", ".join(f"{_words(name)} {shown(best[name])}" for name in varied)
+    chosen = ", ".join(f"{_words(name)} {format_value(best[name])}" for name in varied)
     verdict = (
         f"The best of {len(finished):,} finished trials is trial {best['trial']}{f' with {chosen}' if chosen else ''}: "
-        f"{_short(objective)} {shown(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}."
+        f"{_short(objective)} {format_value(best[objective], 'score')} at epoch {best['best_epoch']} of {best['epochs']}."
     )
     text = (
         "Every trial is measured at its best epoch, on the same validation texts. The best of many trials looks better than it "
@@ -100,7 +100,7 @@ def _by_value(finished: Rows, name: str, objective: str) -> dict[str, Any]:
         })  # fmt: skip
     return {
         "title": f"{_short(objective).capitalize()} by {words}",
-        "description": f"One point per trial, at its best epoch. Best: trial {best['trial']}, {words} {shown(best[name])}.",
+        "description": f"One point per trial, at its best epoch. Best: trial {best['trial']}, {words} {format_value(best[name])}.",
         "x": {"label": words, "whole": name == "best_epoch", "log": name == "learning_rate"},
         "y": {"label": OBJECTIVES[objective], "kind": "score"},
         "series": series,
@@ -126,7 +126,7 @@ def _failed(failed: Rows, names: Sequence[str]) -> Section:
     rows = [
         [
             row["trial"],
-            ", ".join(f"{_words(name)} {shown(row[name])}" for name in names if row.get(name) is not None),
+            ", ".join(f"{_words(name)} {format_value(row[name])}" for name in names if row.get(name) is not None),
             row["failed"],
         ]
         for row in failed[:MOST_ROWS]

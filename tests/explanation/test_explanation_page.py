@@ -157,22 +157,22 @@ def test_words_show_their_numbers(opened):
     assert [button.text for button in buttons] == REVIEW.split()
     assert by_id(browser, "words").text == REVIEW
 
-    def shown(i: int) -> str:
+    def format_value(i: int) -> str:
         value = given.attributions[i]
         return f"“word{i}” {'−' if value < 0 else '+'}{abs(value):.2f}: {'against' if value < 0 else 'for'} “negative”"  # noqa: RUF001
 
     readout = by_id(browser, "word-readout")
     ActionChains(browser).move_to_element(buttons[7]).perform()
-    assert readout.text == shown(7)
+    assert readout.text == format_value(7)
     assert buttons[7].get_attribute("aria-label").startswith("word7: ")
     assert buttons[7].get_attribute("class") == ("for" if given.attributions[7] > 0 else "against")
 
     browser.find_element("css selector", "body").send_keys(Keys.TAB)
     assert browser.switch_to.active_element == buttons[0]
-    assert readout.text == shown(0)
+    assert readout.text == format_value(0)
     for key, i in ((Keys.ARROW_RIGHT, 1), (Keys.ARROW_DOWN, 2), (Keys.ARROW_LEFT, 1), (Keys.END, 59), (Keys.HOME, 0)):
         browser.switch_to.active_element.send_keys(key)
-        assert readout.text == shown(i)
+        assert readout.text == format_value(i)
     browser.switch_to.active_element.send_keys(Keys.TAB)  # one stop for all words
     assert browser.switch_to.active_element.get_attribute("role") == "gridcell"
 

@@ -83,7 +83,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
     try:
-        with pytest.raises(OSError, match="cannot be kept here .*cache_dir"):
+        with pytest.raises(OSError, match="cannot write features .*cache_dir"):
             space.add(chunk("b", width=20_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -120,15 +120,15 @@ def test_touch_clears_what_killed_writers_left(tmp_path):
 
 def test_it_is_listed_and_pruned_from_the_command_line(tmp_path, capsys):
     Space({"checkpoint": "my-model", "layers": 6, "pooling": "none", "kept": "float16"}, tmp_path).add(chunk("a"))
-    assert main.main(["cache", "list", "--cache-dir", str(tmp_path)]) == 0
+    assert main(["cache", "list", "--cache-dir", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for word in ("my-model", "6, none", "float16", str(tmp_path)):
         assert word in printed
-    assert main.main(["cache", "prune", "--max-size", "1GB", "--cache-dir", str(tmp_path)]) == 0
+    assert main(["cache", "prune", "--max-size", "1GB", "--cache-dir", str(tmp_path)]) == 0
     assert "Removed: 0" in capsys.readouterr().out
-    assert main.main(["cache", "prune", "--cache-dir", str(tmp_path)]) == 0
+    assert main(["cache", "prune", "--cache-dir", str(tmp_path)]) == 0
     assert "Removed: 1" in capsys.readouterr().out
     assert cache.spaces(tmp_path) == []
     with pytest.raises(SystemExit):
-        main.main(["cache", "prune", "--max-size", "much"])
+        main(["cache", "prune", "--max-size", "much"])
     assert "500MB" in capsys.readouterr().err

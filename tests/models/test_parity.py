@@ -10,7 +10,7 @@ from numpy_reference import distilbert_logits
 from safetensors.numpy import load_file
 
 import bert_tf
-from bert_tf.models.auto import CLASSES
+from bert_tf.checkpoints.families.table import FAMILIES
 
 
 def expected(name: str) -> dict:
@@ -21,7 +21,7 @@ def inputs(golden: dict) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in golden["inputs"].items()}
 
 
-@pytest.mark.parametrize("family", CLASSES)
+@pytest.mark.parametrize("family", FAMILIES)
 class TestTiny:
     def test_padded(self, family):
         golden = expected(f"{family}_tiny/expected.json")
@@ -100,7 +100,7 @@ def torch_logits(folder, given: dict) -> np.ndarray:
         return model(**{name: torch.tensor(array) for name, array in given.items()}).logits.numpy()
 
 
-@pytest.mark.parametrize("family", CLASSES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_what_we_save_pytorch_reads(family, tmp_path):
     pytest.importorskip("torch")
     golden = expected(f"{family}_tiny/expected.json")

@@ -150,7 +150,7 @@ def test_page_and_card_show_the_same_numbers(facts, html):
         *(row[key] for row in facts["classes"] for key in ("precision", "recall", "f1")),
     ):
         if isinstance(value, dict):
-            shown = formatting.shown(value, "score")
+            shown = formatting.format_value(value, "score")
             assert shown in words
             assert shown in card
     assert facts["overfitting"]["verdict"] in words
@@ -273,15 +273,15 @@ def test_the_numbers_of_a_plot_are_a_table():
 
 
 def test_numbers_have_one_form_each():
-    assert formatting.shown({"value": 0.79, "low": None, "high": None}, "score") == "0.790"
-    assert formatting.shown({"value": -0.102, "low": -0.142, "high": -0.062}, "points") == "-10.2 [-14.2, -6.2]"
-    assert formatting.shown(float("nan"), "score") == formatting.shown(None) == "-"
-    assert formatting.shown(5e-5) == "5e-05"
-    assert formatting.shown(0.00001, "p") == "< 0.001"
-    assert formatting.shown(22713218, "count") == "22,713,218"
-    assert formatting.shown(3725, "seconds") == "1 h 02 min"
+    assert formatting.format_value({"value": 0.79, "low": None, "high": None}, "score") == "0.790"
+    assert formatting.format_value({"value": -0.102, "low": -0.142, "high": -0.062}, "points") == "-10.2 [-14.2, -6.2]"
+    assert formatting.format_value(float("nan"), "score") == formatting.format_value(None) == "-"
+    assert formatting.format_value(5e-5) == "5e-05"
+    assert formatting.format_value(0.00001, "p") == "< 0.001"
+    assert formatting.format_value(22713218, "count") == "22,713,218"
+    assert formatting.format_value(3725, "seconds") == "1 h 02 min"
     with pytest.raises(ValueError, match="must be one of score"):
-        formatting.shown(1, "nothing")
+        formatting.format_value(1, "nothing")
 
 
 def contrast(first: str, second: str) -> float:

@@ -15,7 +15,7 @@ import yaml
 
 import bert_tf
 from bert_tf.cli.main import main
-from bert_tf.formatting import shown
+from bert_tf.formatting import format_value
 from bert_tf.reporting import page, tables
 from bert_tf.tuning.sections import search_sections
 
@@ -66,15 +66,15 @@ def test_page_metrics_card_and_terminal_say_the_same_numbers(run):
 
     assert scores["accuracy"]["value"] == metrics["val_accuracy"] == in_header["accuracy"]
     assert scores["log_loss"]["value"] == metrics["val_loss"] == in_header["log_loss"]
-    assert accuracy == shown(metrics["val_accuracy"], "score")
-    assert loss == shown(metrics["val_loss"], "score")
+    assert accuracy == format_value(metrics["val_accuracy"], "score")
+    assert loss == format_value(metrics["val_loss"], "score")
     assert figures["accuracy"].startswith(f"{accuracy} [")
     assert figures["log loss (nats)"].startswith(f"{loss} [")
     for name, key in (("accuracy", "accuracy"), ("macro F1", "macro_f1"), ("log loss (nats)", "log_loss")):
-        assert figures[name] == listed[name] == shown(scores[key], "score")
-    assert figures["calibration error"] == shown(metrics["calibration"]["error"], "score")
+        assert figures[name] == listed[name] == format_value(scores[key], "score")
+    assert figures["calibration error"] == format_value(metrics["calibration"]["error"], "score")
     above = metrics["floor"]["comparison"]["difference"]
-    assert figures["accuracy above baseline (points)"] == shown(above, "points")
+    assert figures["accuracy above baseline (points)"] == format_value(above, "points")
     for sentence in (metrics["floor"]["comparison"]["verdict"], metrics["overfitting"]["verdict"]):
         assert sentence in html.unescape(text)
         assert sentence.replace("<", "&lt;") in card

@@ -1,1 +1,1 @@
-"""How Hugging Face spells each model family: data only, no Keras."""
+"""What Hugging Face's files call things in each model family, one file each; their classes are in models/families."""

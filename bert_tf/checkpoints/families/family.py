@@ -1,26 +1,30 @@
-"""What a model family calls things."""
+"""The form of a row: how one model family is named in Hugging Face's config.json and weight files."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Family:
-    """What one `model_type` calls things.
+class Family(NamedTuple):
+    """One `model_type`, as data. Each mapping is read in both directions: loading and saving use the same row.
 
     Attributes:
-        config_class: name of its config class in transformers.
-        prefix: what stands before the base's tensors in a checkpoint with a head; also the attribute of our model.
-        config: our setting -> its key in config.json.
-        head_dropout: keys of config.json with the head's dropout, the first that is not None counts.
-        fixed: our settings that its config does not hold.
-        base: our part of the encoder -> its name in the files, `{i}` = layer number.
-        head: the same for the classification head.
-        other_heads: beginnings of tensor names that belong to other tasks (the masked-word head of a pretrained
-            checkpoint) or are constants; they are not read, and that is said.
+        model_type: as in config.json.
+        name: as in class names: "Bert" of TFBertModel here and BertConfig in transformers.
+        tokenizers: names of its tokenizer classes in transformers.
+        prefix: what precedes the base's tensors in a file with a head; also the attribute that holds the encoder.
+        config: argument of `bert_tf.models.encoder.Encoder` -> key in config.json.
+        head_dropout: keys in config.json for the head's dropout; the first that is not None applies.
+        fixed: arguments of the encoder that its config.json does not hold.
+        base: part of the encoder -> name in the weight files; `{i}` is the layer's number.
+        head: the same for the parts of Hugging Face's classification head.
+        other_heads: prefixes of tensors that belong to other tasks (the masked-word head of a pretrained checkpoint)
+            or are constants; they are not read, and the log says so.
         example: a checkpoint name to suggest.
+        optional: parts of the base that some files without a head lack.
     """
 
-    config_class: str
+    model_type: str
+    name: str
+    tokenizers: tuple[str, ...]
     prefix: str
     config: dict[str, str]
     head_dropout: tuple[str, ...]
@@ -29,4 +33,28 @@ class Family:
     head: dict[str, str]
     other_heads: tuple[str, ...]
     example: str
-    optional: tuple[str, ...] = field(default=())  # parts of the base that some base-only files lack
+    optional: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """The name of its two files, in checkpoints/families and models/families."""
+        return self.model_type.replace("-", "_")
+
+    @property
+    def config_class(self) -> str:
+        """The name of its config class in transformers."""
+        return f"{self.name}Config"
+
+    def part_names(self, num_hidden_layers: int, head: dict[str, str] | None = None) -> dict[str, str]:
+        """Returns all parts of a model, attribute path -> name in a file with a head.
+
+        Attribute paths start at the model: `distilbert.blocks.layer.0.attention.query`.
+
+        Args:
+            head: the parts of the head, see `bert_tf.checkpoints.heads.parts_of`; None = the base alone.
+        """
+        names: dict[str, str] = {}
+        for attribute, file_name in self.base.items():
+            for i in range(num_hidden_layers) if "{i}" in attribute else (0,):
+                names[f"{self.prefix}.{attribute.format(i=i)}"] = f"{self.prefix}.{file_name.format(i=i)}"
+        return names | (head or {})

@@ -1,1 +1,1 @@
-"""How each model family computes."""
+"""The classes of each model family, one file each; their rows are in checkpoints/families."""

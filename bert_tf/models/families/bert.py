@@ -9,10 +9,10 @@ from bert_tf.models.pretrained import BaseModel
 
 @keras.saving.register_keras_serializable("bert_tf")
 class TFBertModel(BaseModel):
-    """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) without a head: text features.
+    """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) without a head.
 
-    As `TFDistilBertModel`, from a `transformers.BertConfig`, with `token_type_ids`; returns
-    `TFBaseModelOutputWithPooling`, which has `pooler_output` `(B, D)` as well.
+    As `TFDistilBertModel`, but takes a `transformers.BertConfig` and `token_type_ids`, and returns
+    `TFBaseModelOutputWithPooling`, which also has `pooler_output` `(B, D)`.
     """
 
     model_type = "bert"
@@ -23,7 +23,7 @@ class TFBertForSequenceClassification(SequenceClassification):
     """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) with a classification head.
 
     First token -> the base's `pooler` (dense, tanh) -> `dropout` -> `classifier`, as in Hugging Face's class of this name.
-    Takes a `transformers.BertConfig` and, beside the inputs of `TFDistilBertForSequenceClassification`,
+    Takes a `transformers.BertConfig` and, besides the inputs of `TFDistilBertForSequenceClassification`,
     `token_type_ids` `(B, T)`; returns and raises the same.
     """
 
@@ -35,9 +35,12 @@ class TFBertForSequenceClassification(SequenceClassification):
 
 @keras.saving.register_keras_serializable("bert_tf")
 class TFBertLayerMeansForSequenceClassification(LayerMeansForSequenceClassification):
-    """BERT with a linear classifier over the means of every layer: see `TFDistilBertLayerMeansForSequenceClassification`.
+    """BERT with a linear head over the means of every layer: see `TFDistilBertLayerMeansForSequenceClassification`.
 
-    The base's `pooler` is kept for whoever reads the base, and not looked at.
+    The head does not use the base's `pooler`; it is kept so that the saved base is complete.
     """
 
     model_type = "bert"
+
+
+CLASSES = (TFBertModel, TFBertForSequenceClassification, TFBertLayerMeansForSequenceClassification)

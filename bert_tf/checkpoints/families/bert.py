@@ -1,0 +1,46 @@
+"""BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): its names in Hugging Face files."""
+
+from bert_tf.checkpoints.families.family import Family
+
+FAMILY = Family(
+    model_type="bert",
+    name="Bert",
+    tokenizers=("BertTokenizer", "BertTokenizerFast"),
+    prefix="bert",
+    config={
+        "vocab_size": "vocab_size",
+        "hidden_size": "hidden_size",
+        "intermediate_size": "intermediate_size",
+        "num_hidden_layers": "num_hidden_layers",
+        "num_attention_heads": "num_attention_heads",
+        "max_position_embeddings": "max_position_embeddings",
+        "type_vocab_size": "type_vocab_size",
+        "hidden_act": "hidden_act",
+        "hidden_dropout": "hidden_dropout_prob",
+        "attention_dropout": "attention_probs_dropout_prob",
+        "attention_output_dropout": "hidden_dropout_prob",
+        "layer_norm_eps": "layer_norm_eps",
+        "initializer_range": "initializer_range",
+    },
+    head_dropout=("classifier_dropout", "hidden_dropout_prob"),
+    fixed={"pooler": True},
+    base={
+        "embeddings.word_embeddings": "embeddings.word_embeddings",
+        "embeddings.position_embeddings": "embeddings.position_embeddings",
+        "embeddings.token_type_embeddings": "embeddings.token_type_embeddings",
+        "embeddings.layer_norm": "embeddings.LayerNorm",
+        "blocks.layer.{i}.attention.query": "encoder.layer.{i}.attention.self.query",
+        "blocks.layer.{i}.attention.key": "encoder.layer.{i}.attention.self.key",
+        "blocks.layer.{i}.attention.value": "encoder.layer.{i}.attention.self.value",
+        "blocks.layer.{i}.attention.dense": "encoder.layer.{i}.attention.output.dense",
+        "blocks.layer.{i}.attention_norm": "encoder.layer.{i}.attention.output.LayerNorm",
+        "blocks.layer.{i}.feed_forward.intermediate": "encoder.layer.{i}.intermediate.dense",
+        "blocks.layer.{i}.feed_forward.dense": "encoder.layer.{i}.output.dense",
+        "blocks.layer.{i}.feed_forward_norm": "encoder.layer.{i}.output.LayerNorm",
+        "pooler": "pooler.dense",
+    },
+    head={"classifier": "classifier"},
+    other_heads=("cls.", "qa_outputs.", "embeddings.position_ids", "bert.embeddings.position_ids"),
+    example="bert-base-uncased",
+    optional=("pooler",),
+)

@@ -1,0 +1,24 @@
+"""What is reached of Keras beyond its public interface, in one place (Keras 3.10 to 3.15)."""
+
+from typing import Any
+
+import keras
+
+
+def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns every layer inside a model, nested ones included, always in the same order."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def set_untracked(owner: Any, name: str, value: Any) -> None:
+    """Sets an attribute past Keras' `__setattr__`, which would count layers and variables in it as the owner's own."""
+    object.__setattr__(owner, name, value)
+
+
+def resize_embedding(layer: keras.layers.Embedding, rows: int) -> None:
+    """Gives an embedding another number of rows, freshly initialised, as Keras' own layers replace a built variable."""
+    layer._tracker.unlock()
+    layer._untrack_variable(layer._embeddings)
+    layer.input_dim, layer.built = rows, False
+    layer.build()
+    layer._tracker.lock()
