@@ -1,4 +1,4 @@
-"""What is reached of Keras beyond its public interface, in one place (Keras 3.10 to 3.15)."""
+"""What is reached of Keras beyond its public interface, in one place."""
 
 from typing import Any
 

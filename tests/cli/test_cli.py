@@ -82,7 +82,7 @@ def test_wrong_input_is_one_paragraph_and_exit_code_2(tiny, tmp_path, capsys, co
 
 def test_a_model_that_is_not_fine_tuned_does_not_predict(tiny, capsys):
     assert main(["predict", str(tiny), "--text", "good"]) == 2
-    assert "no classification head yet" in capsys.readouterr().err
+    assert "no classification head" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["finetune", "predict", "convert"])
