@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bert_tf.evaluation.tfidf import FLOOR
+from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
 
 Facts = Mapping[str, Any]
@@ -36,7 +36,7 @@ def sections(facts: Facts) -> list[Section]:
             `label_names`, `scores`, `confusion`, `classes`, `calibration`: of `bert_tf.evaluation.scores.evaluate`.
             `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of
                 `diagnostics.overfitting`.
-            `floor`: dict of `scores` (of `evaluate`, for the floor), `comparison` (of `scores.compare`, the model first) and
+            `baseline`: dict of `scores` (of `evaluate`, for the baseline), `comparison` (of `scores.compare`, the model first) and
                 `texts`, how many it learned from.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
@@ -64,8 +64,8 @@ def results(facts: Facts) -> Section | None:
     ]
     if facts.get("calibration"):
         figures.append({"name": "calibration error", "value": facts["calibration"]["error"], "kind": "score"})
-    if facts.get("floor"):
-        difference = facts["floor"]["comparison"]["difference"]
+    if facts.get("baseline"):
+        difference = facts["baseline"]["comparison"]["difference"]
         figures.append({"name": "accuracy above the floor, points", "value": difference, "kind": "points"})
     words = f"On {format_value(scores['texts'], 'count')} validation texts; in brackets, 95 % intervals."
     if facts.get("best_epoch"):
@@ -75,7 +75,7 @@ def results(facts: Facts) -> Section | None:
 
 
 def floor(facts: Facts) -> Section | None:
-    found = facts.get("floor")
+    found = facts.get("baseline")
     if not found:
         return None
     blocks: list[dict[str, Any]] = [{"verdict": found["comparison"]["verdict"]}]
@@ -88,7 +88,7 @@ def floor(facts: Facts) -> Section | None:
         blocks.append(
             {"text": (words if frozen else "") + "Where counting words does as well, it is the cheaper model."}
         )
-    rows = [["this model", facts.get("scores")], [FLOOR, found["scores"]]]
+    rows = [["this model", facts.get("scores")], [BASELINE, found["scores"]]]
     measured = ("accuracy", "macro_f1", "log_loss")
     blocks.append(
         {
@@ -193,7 +193,6 @@ def calibration(facts: Facts) -> Section | None:
         f"to {after}. Each half of the texts is judged by the temperature of the other half. No label changes by it."
     )
     bins = found["bins"]
-    accuracy = [each["accuracy"] for each in bins]
     plot = {
         "title": "Accuracy by confidence",
         "description": "Each point is a bin of equally many texts. On the dotted line the model is right as often as it is "
@@ -204,16 +203,21 @@ def calibration(facts: Facts) -> Section | None:
             {
                 "name": "accuracy",
                 "x": [each["confidence"] for each in bins],
-                **{
-                    end: [each[of] for each in accuracy]
-                    for end, of in (("y", "value"), ("low", "low"), ("high", "high"))
-                },
+                **interval([each["accuracy"] for each in bins]),
                 "as_": "points",
             }
         ],
         "diagonal": True,
     }
     return {"title": "Calibration", "blocks": [{"verdict": verdict}, {"plot": plot}, {"text": note}]}
+
+
+def interval(estimates: Sequence[Mapping[str, Any]]) -> dict[str, list]:
+    """Returns estimates, dicts of `value`, `low` and `high`, as the `y`, `low` and `high` of a plot's series."""
+    return {
+        name: [estimate[key] for estimate in estimates]
+        for name, key in (("y", "value"), ("low", "low"), ("high", "high"))
+    }
 
 
 def _range(bins: Sequence[Mapping[str, Any]]) -> list[float]:

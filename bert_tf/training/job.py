@@ -7,7 +7,6 @@
 The inputs are features where layers are frozen, else tokens.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from bert_tf.data.tokenizer import Tokens, join, load_tokenizer, resolve_max_len
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
+from bert_tf.files import fingerprint
 from bert_tf.models.auto import model_class
 from bert_tf.models.keras_internals import all_layers
 from bert_tf.reporting import tables
@@ -185,10 +185,10 @@ class Job:
             "max_length": self.max_length,
             "precision": self.precision,
             "head": self.model.head,
-            "data_fingerprint": _fingerprint(
+            "data_fingerprint": fingerprint(
                 tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
             ),
-            "checkpoint_fingerprint": _fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
+            "checkpoint_fingerprint": fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
         }
 
     def describe(self, unfreeze: int | str) -> str:
@@ -303,10 +303,3 @@ def _classifier(
         )
     model.name_or_path = source
     return model, examples
-
-
-def _fingerprint(*parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
-    return digest.hexdigest()[:16]

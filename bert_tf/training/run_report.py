@@ -32,7 +32,7 @@ ORIGINS = {locate.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # where on 
 IN_RESULTS = (
     "scores",
     "calibration",
-    "floor",
+    "baseline",
     "overfitting",
     "hints",
 )  # of the facts, what metrics.json and best.json get too
@@ -65,11 +65,11 @@ def write(
         seconds: what took how long.
         command: str, what gives the same again.
         sections: `() -> sections` that are shown as well, such as a search's trials.
-    Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `floor`, `overfitting`, and
+    Returns: the numbers of the report for metrics.json or best.json: `scores`, `calibration`, `baseline`, `overfitting`, and
         `hints` where some could not be worked out.
     """
     try:
-        found = facts.of_run(
+        found = facts.run_facts(
             label_names=job.train.label_names,
             train=(job.train.texts, job.train.labels),
             validation=(job.validation.texts, job.validation.labels),
@@ -117,8 +117,8 @@ def _subtitle(job: Job, unfreeze: int | str) -> str:
 
 
 def remarks(results: Mapping[str, Any]) -> list[str]:
-    """Returns what the terminal should say of the numbers that `write` gave: how the model does beside the floor."""
-    return [results["floor"]["comparison"]["verdict"]] if "floor" in results else [*results.get("hints", ())]
+    """Returns what the terminal should say of the numbers that `write` gave: the verdict against the baseline."""
+    return [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else [*results.get("hints", ())]
 
 
 def command(job: Job, options: Mapping[str, Any]) -> str:
