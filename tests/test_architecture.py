@@ -17,6 +17,7 @@ import bert_tf
 PACKAGE = ROOT / "bert_tf"
 
 GROUND = {"__init__", "files", "formatting", "hardware", "settings"}  # import nothing of the package but each other
+FACE = {"checkpoints/families/table", "checkpoints/heads"}  # what __init__ imports: public names follow from these rows
 MAY_IMPORT = {
     "checkpoints": set(),
     "evaluation": set(),
@@ -119,7 +120,12 @@ def violations(package: Path) -> list[str]:
             if other != name and not imported.lazy:
                 graph[name].add(other)
             theirs = other.split("/")[0] if "/" in other else None
-            allowed = theirs is None or theirs == room or (room is not None and theirs in MAY_IMPORT[room])
+            allowed = (
+                theirs is None
+                or theirs == room
+                or (name == "__init__" and other in FACE)
+                or (room is not None and theirs in MAY_IMPORT[room])
+            )
             if not allowed:
                 found.append(f"{name}: imports {other}")
         found += private_uses(name, file) + sizes(name, file)
@@ -201,7 +207,7 @@ def test_the_package_keeps_to_its_layout():
         ("files.py", "import numpy\n", "the ground imports numpy"),
         ("extra.py", "", "extra: a file beside the rooms"),
         ("stores/disk.py", "", "stores/disk: a room that"),
-        ("formatting.py", "x = 1\n" * 451, "formatting: 4"),
+        ("formatting.py", "x = 1\n" * 451, "formatting: 5"),
         ("formatting.py", "def f():\n" + "    x = 1\n" * 61, "the body of f has 61 lines"),
         ("formatting.py", f"def f({', '.join(f'a{i}' for i in range(14))}): ...\n", "f has 14 parameters"),
     ],

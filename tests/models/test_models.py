@@ -179,7 +179,7 @@ def test_class_names_and_label_keys_of_transformers_4(model, given):
     np.testing.assert_array_equal(model({**given, "label_ids": np.zeros(13, "int32")}).loss, loss)
     np.testing.assert_array_equal(model({**given, "label": [0] * 13}).loss, loss)
     model.compile("adam")
-    with pytest.raises(ValueError, match="There are no labels"):
+    with pytest.raises(ValueError, match="No labels found"):
         model.fit(given, verbose=0)
 
 
