@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bert_tf.evaluation import facts
-from bert_tf.reporting import page, sections
+from bert_tf.reporting import page
+from bert_tf.reporting.sections import sections
 
 
 @pytest.fixture
