@@ -67,14 +67,22 @@ def read_json(file: Path, hint: str = "") -> dict:
     return content
 
 
-def fingerprint(*parts: Any) -> str:
-    """Returns 16 hexadecimal digits that change with any part: arrays, or values with a `repr`."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
-    return digest.hexdigest()[:16]
-
-
 def error_reason(error: BaseException) -> str:
     """Returns the first line of an error's message, or its type if it has none: libraries may say a page."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def fingerprint(*parts: Any) -> str:
+    """Returns 16 hexadecimal digits that change with any part.
+
+    Args:
+        *parts: arrays, values with a `repr`, or iterators of bytes, which are hashed piece by piece.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Iterator):
+            for piece in part:
+                digest.update(piece)
+        else:
+            digest.update(part.tobytes() if hasattr(part, "tobytes") else repr(part).encode())
+    return digest.hexdigest()[:16]

@@ -89,12 +89,7 @@ def _variables(model) -> dict[str, tuple]:
 
 
 def load_weights(
-    model,
-    folder: Path,
-    ignore_mismatched_sizes: bool = False,
-    new_head: bool = False,
-    quiet: bool = False,
-    **options,
+    model, folder: Path, ignore_mismatched_sizes: bool = False, new_head: bool = False, quiet: bool = False, **options
 ) -> dict[str, list[str]]:
     """Loads the weights of a checkpoint folder into a model; every tensor is used exactly once.
 

@@ -7,12 +7,29 @@ from typing import Any
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.folder import has_head
-from bert_tf.comparison import entrants, plots, verdicts
-from bert_tf.comparison.contest import EARLY_STOPPING, Compared, Contest, training_options
+from bert_tf.comparison.candidates import Candidate, label_columns
+from bert_tf.comparison.comparison import ACCURACY, EARLY_STOPPING, Compared, Comparison, training_options
 from bert_tf.evaluation import scores
-from bert_tf.evaluation.tfidf import FLOOR
+from bert_tf.evaluation.paired import Row, frontier, is_significant, times
+from bert_tf.evaluation.tfidf import BASELINE
+from bert_tf.formatting import format_value
+from bert_tf.reporting.sections import interval
 
-BASELINES = ("tfidf", "lstm")  # names a race takes in place of a model
+BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
+COLUMNS = {
+    "name": "text",
+    "accuracy": "score",
+    "macro_f1": "score",
+    "log_loss": "score",
+    "calibration_error": "score",
+    "difference": "points",
+    "p_value": "p",
+    "latency": "milliseconds",
+    "texts_per_second": "count",
+    "size": "bytes",
+    "memory": "bytes",
+    "parameters": "count",
+}
 
 
 def race(
@@ -38,97 +55,93 @@ def race(
     resume: bool = False,
     verbose: bool = True,
 ) -> Compared:
-    """Lets models and baselines classify the same texts, and says who is best and who is worth the cost.
+    """Compares models and baselines on the same texts, and says which is best and which are worth their cost.
 
     Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were fine-tuned).
 
     Args:
         models: folders or hub names. A classifier takes part as it is; a checkpoint without a head is fine-tuned first, its base
-            frozen, by `bert_tf.finetune` with `head`, `epochs` (stopped early), `learning_rate` and `seed`.
-        train, validation: as for `bert_tf.finetune`. Everything is judged on the validation texts.
+            frozen, by `bert_tf.finetune` with `head`, `epochs` (with early stopping), `learning_rate` and `seed`.
+        train, validation: as for `bert_tf.finetune`. All are judged on the validation texts.
         baselines: some of "tfidf" (with logistic regression) and "lstm" (bidirectional, small, from scratch).
-        alone: bool, whether each runs in a process of its own, which tells the memory it took.
         output_dir, batch_size, max_length, text_column, label_column, validation_share, precision, cache_dir, seed: as for
             `bert_tf.finetune`.
-        overwrite, resume, verbose: as for `ladder`.
-    Returns: `Compared`; latency is the median of single texts, from text to label; memory is the most that the process took,
-        training included where it trained.
+        alone, overwrite, resume, verbose: as for `ladder`.
+    Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is the peak of the process, training
+        included if it trained.
     Raises: as `ladder`; ValueError for a classifier of other labels.
     """
-    contest = Contest(
+    comparison = Comparison(
         "race", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
         output_dir=output_dir, models=models, overwrite=overwrite, resume=resume, verbose=verbose,
     )  # fmt: skip
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
-    made: list[dict[str, Any]] = []
-    seeds = {"seeds": [seed], "latency": True}
+    common = {"seeds": [seed], "latency": True}
+    tuning = {"head": head, "epochs": epochs, "learning_rate": learning_rate}
+    every = []
     for model, name in zip(models, _short_names(models), strict=True):
-        folder = locate.resolve(model)
-        config = read_config(folder)
-        common = training_options(model, batch_size, False, max_length, precision, cache_dir) | seeds | {"name": name}
-        if has_head(folder):
-            theirs = label_names(config)
-            entrants.label_columns(theirs, contest.train.label_names, str(model))
-            made.append({**common, "kind": "finetuned", "work": 1.0})
-        else:
-            how = {
-                "unfreeze": 0,
-                "head": head,
-                "epochs": epochs,
-                "early_stopping": EARLY_STOPPING,
-                "learning_rate": learning_rate,
-            }
-            made.append({**common, "kind": "tuned", **how, "work": 3.0})
+        options = training_options(model, batch_size, False, max_length, precision, cache_dir)
+        every.append(_candidate(model, comparison.train.label_names, {**options, **common, "name": name}, tuning))
     if "tfidf" in baselines:
-        made.append({"name": FLOOR, "kind": "floor", **seeds, "work": 0.3})
+        every.append({"name": BASELINE, "kind": "tfidf", **common, "work": 0.3})
     if "lstm" in baselines:
-        made.append({"name": "bidirectional LSTM", "kind": "lstm", "epochs": 10, **seeds, "work": 2.0})
-    if len(made) < 2:
+        every.append({"name": "bidirectional LSTM", "kind": "lstm", "epochs": 10, **common, "work": 2.0})
+    if len(every) < 2:
         raise ValueError(
-            f"A race needs two entrants at least. Received: {', '.join(e['name'] for e in made) or 'none'}"
+            f"A race needs at least two candidates. Received: {', '.join(c['name'] for c in every) or 'none'}"
         )
-    contest.run(made, alone)
-    labels, names = contest.validation.labels, contest.validation.label_names
+    comparison.run(every, alone)
+    rows = _rows(comparison, every)
+    notes = (
+        f"On {len(comparison.validation):,} validation texts; in brackets, 95 % intervals. Difference: how many points of accuracy "
+        "the best is ahead, by paired bootstrap; p: McNemar's exact test. Latency: a single text, from text to label, median. Memory: "
+        "the peak of the process, training included if it trained. Candidates trained here chose their best epoch by these same texts."
+    )
+    return comparison.finish(rows, COLUMNS, verdict(rows), notes, plots(rows))
+
+
+def _candidate(model: str | Path, data_labels: Sequence[str], common: Candidate, tuning: Candidate) -> Candidate:
+    """Returns a model as a candidate: as it is if it has a head, else to be fine-tuned."""
+    folder = locate.resolve(model)
+    if not has_head(folder):
+        frozen = {"unfreeze": 0, "early_stopping": EARLY_STOPPING}
+        return {**common, "kind": "finetuned_and_kept", **frozen, **tuning, "work": 3.0}
+    label_columns(label_names(read_config(folder)), data_labels, str(model))  # raises ValueError for other labels
+    return {**common, "kind": "existing_classifier", "work": 1.0}
+
+
+def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Returns the rows, best accuracy first, each with its difference from the best."""
+    labels, names = comparison.validation.labels, comparison.validation.label_names
     rows: list[dict[str, Any]] = []
     probabilities = {}
-    for entrant in made:
-        found = contest.found(entrant)
-        if found is None:
+    for candidate in every:
+        if (result := comparison.result(candidate)) is None:
             continue
-        record, (run,), _ = found
-        judged = scores.evaluate(labels, run["probabilities"], names)
-        probabilities[entrant["name"]] = run["probabilities"]
+        name, (run,) = candidate["name"], result.runs
+        probabilities[name] = run["probabilities"]
+        evaluation = scores.evaluate(labels, run["probabilities"], names)
         rows.append(
             {
-                "name": entrant["name"],
-                **{key: judged["scores"][key] for key in ("accuracy", "macro_f1", "log_loss")},
-                "calibration_error": judged["calibration"]["error"],
-                **{key: record[key] for key in ("latency", "texts_per_second", "size", "memory", "parameters")},
+                "name": name,
+                **{key: evaluation["scores"][key] for key in ("accuracy", "macro_f1", "log_loss")},
+                "calibration_error": evaluation["calibration"]["error"],
+                **{key: result.record[key] for key in ("latency", "texts_per_second", "size", "memory", "parameters")},
             }
         )
     rows.sort(key=lambda row: -row["accuracy"]["value"])
     best = rows[0]["name"]
+    rows[0] |= {"difference": None, "p_value": None}
     for row in rows[1:]:
         against = scores.compare(labels, probabilities[best], probabilities[row["name"]])
         row |= {"difference": against["difference"], "p_value": against["p_value"]}
-    rows[0] |= {"difference": None, "p_value": None}
-    columns = {
-        "name": "text", "accuracy": "score", "macro_f1": "score", "log_loss": "score", "calibration_error": "score",
-        "difference": "points", "p_value": "p", "latency": "milliseconds", "texts_per_second": "count", "size": "bytes",
-        "memory": "bytes", "parameters": "count",
-    }  # fmt: skip
-    notes = (
-        f"On {len(labels):,} validation texts; in brackets, 95 % intervals. Difference: points of accuracy that the best has more, paired "
-        "bootstrap; p: McNemar's exact test. Latency: of a single text, from text to label, median. Memory: the most that the "
-        "process took, training included where it trained. Whoever was trained here chose its best epoch by these very texts."
-    )
-    return contest.finish(rows, columns, verdicts.of_race(rows), notes, plots.of_race(rows))
+    return rows
 
 
 def _short_names(models: Sequence[str | Path]) -> list[str]:
-    """Returns a name for each model that a folder can have: the last part of its path ("model" aside, as all are called that
-    `finetune` leaves), with as many before it as tell them apart."""
+    """Returns a name for each model that can be a folder's: the last part of its path (without "model", as `finetune` names all
+    of them), and as many parts before it as are needed to tell the models apart."""
     parts = []
     for model in models:
         folder = Path(model).expanduser()
@@ -139,3 +152,63 @@ def _short_names(models: Sequence[str | Path]) -> list[str]:
         if len(set(names)) == len(names):
             break
     return names
+
+
+# What it means
+
+
+def verdict(rows: Sequence[Row]) -> list[str]:
+    """Says which is best, which are not significantly worse, and which of these is fastest.
+
+    Args:
+        rows: the best first, with `name`, `accuracy`, `latency` (seconds), and except for the first `difference` (an estimate,
+            the best minus this one) and `p_value`.
+    """
+    best, *others = rows
+    as_good = [row for row in others if row["p_value"] >= 0.05 or not is_significant(row["difference"])]
+    sentences = [f'Best on these texts: "{best["name"]}", accuracy {format_value(best["accuracy"], "score")}.']
+    if as_good:
+        sentences.append("Not significantly worse: " + ", ".join(f'"{row["name"]}"' for row in as_good) + ".")
+        fastest = min([best, *as_good], key=lambda row: row["latency"])
+        if fastest is not best:
+            ratio = times(best["latency"] / fastest["latency"])
+            sentences.append(
+                f'Of these, "{fastest["name"]}" is the fastest with a single text: {ratio} times as fast as "{best["name"]}".'
+            )
+    elif others:
+        sentences.append("It is significantly better than every other candidate.")
+    return sentences
+
+
+# Figures
+
+
+def plots(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Describes accuracy against latency and against size; the models worth their cost are on a line."""
+    accuracy = [row["accuracy"]["value"] for row in rows]
+    described = []
+    for cost, label, unit in (("latency", "milliseconds for one text", 1e-3), ("size", "size on disk (MB)", 1e6)):
+        costs = [row[cost] / unit for row in rows]
+        worthwhile = frontier(costs, accuracy)
+        others = [i for i in range(len(rows)) if i not in worthwhile]
+        series = [
+            {
+                "name": name,
+                **interval([rows[i]["accuracy"] for i in chosen]),
+                "x": [costs[i] for i in chosen],
+                "labels": [rows[i]["name"] for i in chosen],
+                "as_": as_,
+            }
+            for name, chosen, as_ in (("worth its cost", worthwhile, "line"), ("others", others, "points"))
+            if chosen
+        ]
+        described.append(
+            {
+                "title": f"Accuracy against {cost}",
+                "description": "No model costs less than one on the line and is as accurate. Bars are 95 % intervals.",
+                "x": {"label": label, "log": True},
+                "y": ACCURACY,
+                "series": series,
+            }
+        )
+    return described

@@ -1,6 +1,6 @@
-"""What a run tells about the data and the training: overfitting, duplicates, cut texts, mistakes, likely wrong labels.
+"""What a run shows about its training and data: overfitting, duplicates, truncated texts, mistakes, likely wrong labels.
 
-Plain functions over plain results; what they give is plain dicts and lists that JSON can hold.
+Functions of plain results that return plain dicts and lists, ready for JSON.
 """
 
 import hashlib
@@ -15,9 +15,7 @@ from bert_tf.evaluation.history import History, best_epoch
 from bert_tf.evaluation.scores import checked
 from bert_tf.formatting import format_value
 
-NOTABLE = 0.02  # a rise or fall of a loss by less than this share says nothing
-
-
+NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unchanged
 SHOWN = 20  # texts in a list that people read
 
 
@@ -25,16 +23,16 @@ SHOWN = 20  # texts in a list that people read
 
 
 def overfitting(history: History, chance: float | None = None, kept: int | None = None) -> dict[str, Any]:
-    """Says in words what the curves show.
+    """Describes in words what the learning curves show.
 
     Args:
-        history: `loss` and `val_loss`, one value an epoch.
-        chance: float, the validation loss of always guessing each class by its share (the entropy of the shares); None =
+        history: `loss` and `val_loss`, one value per epoch.
+        chance: float, the validation loss of predicting the shares of the classes for every text (their entropy); None =
             unknown.
-        kept: int, the epoch whose model was kept, from 1; None = that of the lowest validation loss.
+        kept: int, the epoch whose model was kept, from 1; None = the one with the lowest validation loss.
     Returns: dict of `kind` ("diverged", "nothing learned", "one epoch", "improving", "settled", "overfitting", "unsteady"),
-        `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation less training loss, nats), `verdict`.
-    Raises: ValueError if `loss` and `val_loss` are not of equal length, at least 1.
+        `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation minus training loss, nats), `verdict`.
+    Raises: ValueError if `loss` and `val_loss` differ in length or are empty.
 
     >>> overfitting({"loss": [0.7, 0.4, 0.1], "val_loss": [0.6, 0.5, 0.9]})["kind"]
     'overfitting'
@@ -47,9 +45,9 @@ def overfitting(history: History, chance: float | None = None, kept: int | None 
         )
     kind, best, verdict = _judged(train, validation, chance)
     if kept and best and kept != best:
-        verdict += f" The model of epoch {kept} is kept, which did best by another measure."
+        verdict += f" The model of epoch {kept} was kept, which was best by another metric."
     best = kept or best
-    gaps = [there - here for here, there in zip(train, validation, strict=True)]
+    gaps = [val_loss - loss for loss, val_loss in zip(train, validation, strict=True)]
     return {
         "kind": kind,
         "best_epoch": best,
@@ -71,45 +69,36 @@ def _judged(train: list[float], validation: list[float], chance: float | None) -
         verdict = f"The training diverged after epoch {best}: the loss is not finite. Try a smaller learning rate."
         return "diverged", best, verdict
     if chance is not None and lowest > chance * (1 - NOTABLE):
-        return (
-            "nothing learned",
-            best,
-            (
-                f"Nothing was learned: the lowest validation loss, {format_value(lowest, 'score')}, is hardly below "
-                f"{format_value(chance, 'score')}, that of guessing by the classes' shares. Try another learning rate, more epochs, "
-                "or more layers unfrozen."
-            ),
+        verdict = (
+            f"Nothing was learned: the lowest validation loss, {format_value(lowest, 'score')}, is hardly below the "
+            f"{format_value(chance, 'score')} of predicting the class frequencies for every text. Try another learning rate, "
+            "more epochs, or more unfrozen layers."
         )
+        return "nothing learned", best, verdict
     if len(train) == 1:
-        return "one epoch", best, "One epoch alone does not show whether the model overfits; two or more do."
+        return "one epoch", best, "One epoch cannot show whether the model overfits; two or more can."
     at_best = f"validation loss was lowest at epoch {best} ({format_value(lowest, 'score')})"
     if best == len(train) and _change(min(validation[:-1]), lowest) < -NOTABLE:
-        return (
-            "improving",
-            best,
-            (f"No overfitting: {at_best}, the last one, and still falling. More epochs may give a better model."),
+        verdict = (
+            f"No overfitting: {at_best}, the last one, and was still falling. More epochs may give a better model."
         )
+        return "improving", best, verdict
     rise = _change(lowest, validation[-1])
     if rise <= NOTABLE:
-        return "settled", best, f"No overfitting: {at_best} and stayed near it. More epochs would change little."
+        verdict = f"No overfitting: {at_best} and stayed close to it. More epochs would change little."
+        return "settled", best, verdict
     rose = f"rose to {format_value(validation[-1], 'score')} ({rise:+.0%})"
     if _change(train[best - 1], train[-1]) < -NOTABLE:
-        return (
-            "overfitting",
-            best,
-            (
-                f"Overfitting after epoch {best}: {at_best} and then {rose}, while training loss went on falling, from "
-                f"{format_value(train[best - 1], 'score')} to {format_value(train[-1], 'score')}. The best epoch is kept, so that the later ones "
-                "did no harm; they were not needed."
-            ),
+        verdict = (
+            f"Overfitting after epoch {best}: {at_best} and then {rose}, while training loss kept falling, from "
+            f"{format_value(train[best - 1], 'score')} to {format_value(train[-1], 'score')}. The best epoch is kept: the later "
+            "ones did no harm, but were not needed."
         )
-    return (
-        "unsteady",
-        best,
-        (
-            f"Unsteady: {at_best} and then {rose}, but training loss did not fall either. The learning rate may be too large."
-        ),
+        return "overfitting", best, verdict
+    verdict = (
+        f"Unsteady: {at_best} and then {rose}, but training loss did not fall. The learning rate may be too large."
     )
+    return "unsteady", best, verdict
 
 
 def _change(before: float, after: float) -> float:
@@ -117,7 +106,7 @@ def _change(before: float, after: float) -> float:
 
 
 def chance_loss(labels: Any) -> float:
-    """Returns the log loss, in nats, of guessing each class by its share among `labels`, int `(N,)`."""
+    """Returns the log loss, in nats, of predicting the class frequencies of `labels`, int `(N,)`, for every text."""
     shares = np.bincount(labels)[np.bincount(labels) > 0] / len(labels)
     return float(-(shares * np.log(shares)).sum())
 
@@ -125,15 +114,14 @@ def chance_loss(labels: Any) -> float:
 # Data
 
 
-def lengths(tokens: Any, max_length: int, cut_already: bool = False) -> dict[str, Any]:
-    """Tells how long the texts are and how many `max_length` cuts.
+def lengths(tokens: Any, max_length: int) -> dict[str, Any]:
+    """Returns how long the texts are and how many of them `max_length` truncates.
 
     Args:
-        tokens: int `(N,)`, the tokens of each text.
+        tokens: int `(N,)`, the tokens of each text before truncation.
         max_length: int.
-        cut_already: bool, whether `tokens` were counted after cutting: a text of `max_length` then counts as cut.
-    Returns: dict of `max_length`, `texts`, `cut`, `median`, `longest`, and of a histogram `edges` (`(bins + 1,)`, the first
-        value of each bin and the end) and `counts`.
+    Returns: dict of `max_length`, `texts`, `cut` (how many are truncated), `median`, `longest`, and of a histogram `edges`
+        (`(bins + 1,)`, the first value of each bin and the end) and `counts`.
     """
     tokens = np.asarray(tokens)
     longest = int(tokens.max(initial=0))
@@ -142,7 +130,7 @@ def lengths(tokens: Any, max_length: int, cut_already: bool = False) -> dict[str
     return {
         "max_length": max_length,
         "texts": len(tokens),
-        "cut": int((tokens >= max_length if cut_already else tokens > max_length).sum()),
+        "cut": int((tokens > max_length).sum()),
         "median": float(np.median(tokens)) if len(tokens) else 0.0,
         "longest": longest,
         "edges": edges.tolist(),
@@ -151,17 +139,17 @@ def lengths(tokens: Any, max_length: int, cut_already: bool = False) -> dict[str
 
 
 def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Sequence[str]) -> dict[str, Any]:
-    """Finds texts that occur more than once, case and spaces aside, within and across splits.
+    """Finds texts that occur more than once within and across splits; case and whitespace are ignored.
 
     Args:
-        splits: name -> `(texts, labels)`: texts that can be iterated again and again, labels int `(N,)`. The first is what
-            the model learns from.
+        splits: name -> `(texts, labels)`: texts that can be iterated repeatedly, labels int `(N,)`. The first split is the one
+            that the model is trained on.
         label_names: str, the classes.
     Returns: dict of
-        `within`: split -> number of texts that stand earlier in the same split;
-        `across`: later split -> number of its texts that stand in the first as well: the model has seen them;
+        `within`: split -> number of repetitions of an earlier text of the same split;
+        `across`: later split -> number of its texts that are also in the first: the model has seen them;
         `conflicting`: number of texts that occur with different labels;
-        `conflicts`: the first `SHOWN` of them: `text`, and `labels`, "split: label" of each place.
+        `conflicts`: the first `SHOWN` of them: `text`, and `labels`, "split: label" of each occurrence.
     """
     places: dict[bytes, list[tuple[str, int, int]]] = defaultdict(list)  # digest -> split, index, label
     for name, (texts, labels) in splits.items():
@@ -169,15 +157,15 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
             places[_digest(text)].append((name, index, int(label)))
     first, *later = splits
     within, across = dict.fromkeys(splits, 0), dict.fromkeys(later, 0)
-    for found in places.values():
-        here = [name for name, _, _ in found]
-        for name in set(here):
-            within[name] += here.count(name) - 1
-            if name != first and first in here:
-                across[name] += here.count(name)
-    conflicts = [found for found in places.values() if len({label for _, _, label in found}) > 1]
-    wanted = {found[0][:2] for found in conflicts[:SHOWN]}
-    words = {
+    for occurrences in places.values():
+        names = [name for name, _, _ in occurrences]
+        for name in set(names):
+            within[name] += names.count(name) - 1
+            if name != first and first in names:
+                across[name] += names.count(name)
+    conflicts = [same for same in places.values() if len({label for _, _, label in same}) > 1]
+    wanted = {same[0][:2] for same in conflicts[:SHOWN]}
+    shown_texts = {
         (name, index): text
         for name, (texts, _) in splits.items()
         if any(name == split for split, _ in wanted)
@@ -189,14 +177,14 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
         "across": across,
         "conflicting": len(conflicts),
         "conflicts": [
-            {"text": words[found[0][:2]], "labels": [f"{name}: {label_names[label]}" for name, _, label in found]}
-            for found in conflicts[:SHOWN]
+            {"text": shown_texts[same[0][:2]], "labels": [f"{name}: {label_names[label]}" for name, _, label in same]}
+            for same in conflicts[:SHOWN]
         ],
     }
 
 
 def groups(texts: Iterable[str]) -> np.ndarray:
-    """Returns int64 `(N,)`, the same number for texts that are the same, case and spaces aside."""
+    """Returns int64 `(N,)`, the same number for texts that differ only in case and whitespace."""
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(_digest(text), len(numbers)) for text in texts], "int64")
 
@@ -211,7 +199,7 @@ def _digest(text: str) -> bytes:
 def mistakes(
     texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
 ) -> list[dict[str, Any]]:
-    """Lists the texts that the model is wrong about, those first of which it is most sure.
+    """Lists the texts that the model gets wrong, the most confident mistakes first.
 
     Args:
         texts, labels, probabilities: str N, int `(N,)`, float `(N, C)`.
@@ -219,7 +207,7 @@ def mistakes(
     Returns: dicts of `index`, `text`, `given` and `predicted` label, `probability` of the predicted one.
     """
     labels, probabilities = checked(labels, probabilities)
-    predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     return [
         {
@@ -227,25 +215,24 @@ def mistakes(
             "text": texts[i],
             "given": label_names[labels[i]],
             "predicted": label_names[predicted[i]],
-            "probability": float(sure[i]),
+            "probability": float(confidence[i]),
         }
-        for i in wrong[np.argsort(-sure[wrong], kind="stable")][:most]
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
     ]
 
 
 def mislabelled(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks the texts whose label is likely wrong, by confident learning.
+    """Finds the texts whose label is likely wrong, by confident learning.
 
-    Northcutt et al. 2021 (https://arxiv.org/abs/1911.00068): a text counts as one of class j if its probability for j is
-    at least the mean probability for j of the texts labelled j (the class's threshold, so that classes the model is seldom
-    sure of are judged by their own measure), of several such classes the most probable. Where that is not the label given,
-    the label is suspect.
+    Northcutt et al. 2021 (https://arxiv.org/abs/1911.00068). The threshold of class j is the mean probability for j over the
+    texts labelled j, so that a class the model is seldom confident about is judged by its own measure. A text counts as the
+    most probable of the classes whose threshold it reaches; if that is not its label, the label is suspect.
 
     Args:
         labels: int `(N,)`, as given.
-        probabilities: float `(N, C)`, from models that have not seen the text (`bert_tf.evaluation.tfidf.out_of_fold`).
-    Returns: `(suspects, suggested)`, int64 `(K,)`: indices of the suspect texts, the least probable given label first, and
-        the class that each seems to be.
+        probabilities: float `(N, C)`, from models that were not trained on the text (`bert_tf.evaluation.tfidf.out_of_fold`).
+    Returns: `(suspects, suggested)`, int64 `(K,)`: indices of the suspect texts, those with the least probable label first,
+        and the class that each seems to belong to.
 
     >>> labels, left = np.array([0, 0, 0, 1, 1, 1]), np.array([0.9, 0.8, 0.1, 0.1, 0.2, 0.1])
     >>> mislabelled(labels, np.stack([left, 1 - left], axis=1))
@@ -256,7 +243,7 @@ def mislabelled(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray
     counts = np.bincount(labels, minlength=classes)
     own = probabilities[rows, labels]
     thresholds = np.bincount(labels, weights=own, minlength=classes) / np.maximum(counts, 1)
-    thresholds[counts == 0] = np.inf  # a class that nobody gave cannot be confirmed
+    thresholds[counts == 0] = np.inf  # a class without texts cannot be suggested
     confident = np.where(probabilities >= thresholds, probabilities, -1.0)
     suggested = confident.argmax(axis=1)
     suspects = np.flatnonzero((confident[rows, suggested] >= 0) & (suggested != labels))
@@ -270,15 +257,15 @@ def suspect_labels(
     """Lists the texts that `mislabelled` finds.
 
     Args:
-        texts, labels, probabilities: str N, int `(N,)`, float `(N, C)`, the last from models that have not seen the text.
+        texts, labels, probabilities: str N, int `(N,)`, float `(N, C)`, the last from models that were not trained on the text.
         most: int, how many to list.
-    Returns: dict of `texts` (N), `suspects` (how many there are) and `listed`: dicts of `index`, `text`, `given` and
+    Returns: dict of `texts` (N), `suspects` (how many) and `listed`: dicts of `index`, `text`, `given` and
         `suggested` label, `probability` of the given one.
     """
-    found, suggested = mislabelled(labels, probabilities)
+    suspects, suggested = mislabelled(labels, probabilities)
     return {
         "texts": len(labels),
-        "suspects": len(found),
+        "suspects": len(suspects),
         "listed": [
             {
                 "index": int(i),
@@ -287,6 +274,6 @@ def suspect_labels(
                 "suggested": label_names[j],
                 "probability": float(probabilities[i][labels[i]]),
             }
-            for i, j in zip(found[:most], suggested[:most], strict=True)
+            for i, j in zip(suspects[:most], suggested[:most], strict=True)
         ],
     }

@@ -1,4 +1,4 @@
-"""What comparisons mean, worked out from plain numbers: how sure a difference is, what is worth its cost, in a sentence or two."""
+"""Differences in accuracy between kinds of models that were trained from several seeds and judged on the same texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 
 def accuracy(right: np.ndarray, seed: int = 0) -> Estimate:
-    """Returns the mean accuracy over seeds, with a 95 % interval: other texts and other seeds might have given that.
+    """Returns the mean accuracy over seeds, with a 95 % interval that covers other texts and other seeds.
 
     Args:  (S = seeds, M = texts)
         right: bool `(S, M)`, whether a seed's model has a text right.
@@ -21,13 +21,13 @@ def accuracy(right: np.ndarray, seed: int = 0) -> Estimate:
 
 
 def gain(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Estimate:
-    """Returns by how much one kind of model is more accurate than another, with a 95 % interval.
+    """Returns how much more accurate one kind of model is than another, with a 95 % interval.
 
-    By bootstrap of the texts, the same for both, and of each one's seeds (Efron & Tibshirani 1993, ch. 8). With few seeds their
-    part is underestimated: of 3, by about a third.
+    Bootstrap of the texts, the same for both, and of each one's seeds (Efron & Tibshirani 1993, ch. 8). Few seeds understate
+    their share of the variation: three of them by about a third.
 
     Args:  (S = seeds, M = texts)
-        first, second: bool `(S, M)`, whether a seed's model has a text right; their S may differ, their texts may not.
+        first, second: bool `(S, M)`, whether a seed's model has a text right; S may differ, the texts may not.
         seed: int.
     """
     texts = first.shape[1]
@@ -44,23 +44,25 @@ def gain(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Estimate:
 
 
 def frontier(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
-    """Returns which are worth their cost, the cheapest first: nothing cheaper, or as cheap, is as good.
+    """Returns the indices of what is worth its cost, cheapest first: nothing that costs as little scores as high.
 
     >>> frontier([3.0, 1.0, 2.0], [0.9, 0.7, 0.6])
     [1, 0]
     """
-    found: list[int] = []
+    worthwhile: list[int] = []
     for i in sorted(range(len(costs)), key=lambda i: (costs[i], -scores[i])):
-        if not found or scores[i] > scores[found[-1]]:
-            found.append(i)
-    return found
+        if not worthwhile or scores[i] > scores[worthwhile[-1]]:
+            worthwhile.append(i)
+    return worthwhile
 
 
-def is_sure(difference: Estimate) -> bool:
+def is_significant(difference: Estimate) -> bool:
+    """Returns whether the 95 % interval excludes 0."""
     return bool(difference["low"] > 0 or difference["high"] < 0)  # type: ignore[operator]
 
 
 def points(difference: Estimate) -> str:
+    """Formats a difference without its plus sign: "1.2 [0.3, 2.1] points"."""
     return format_value(difference, "points").replace("+", "") + " points"
 
 

@@ -1,7 +1,7 @@
-"""How good a classifier is, how sure that is, and whether its probabilities mean what they say.
+"""How good a classifier is, how certain that is, and whether its probabilities are calibrated.
 
-Plain functions over labels and probabilities; what they give is plain dicts and lists that JSON can hold. An estimate is a
-dict of `value`, `low` and `high`, the ends of its 95 % interval.
+Functions of labels and probabilities that return plain dicts and lists, ready for JSON. An estimate is a dict of `value` and
+the ends of its 95 % interval, `low` and `high`.
 """
 
 import math
@@ -9,29 +9,24 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
+import scipy  # its parts are imported on first use
 
 from bert_tf.formatting import format_value
 
-Z = 1.959963984540054  # 97.5 % of a normal distribution lies below
-
-
 RESAMPLES = 2000
-
-
 BINS = 15  # of a reliability diagram, as in Guo et al. 2017
-
-
-TINY = float(np.finfo("float32").tiny)  # the least probability a logarithm is taken of, of 0 in float32 as well
+TINY = float(np.finfo("float32").tiny)  # the smallest probability that a logarithm is taken of, also in float32
+TEMPERATURES = (0.05, 20.0)
 
 
 class Estimate(TypedDict):
-    value: float | None  # None: there is nothing to estimate it from
+    value: float | None  # None: there is no data to estimate it from
     low: float | None
     high: float | None
 
 
 def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
-    """Holds a classifier's probabilities against the labels.
+    """Compares a classifier's probabilities with the labels.
 
     Args:  (N = texts, C = classes)
         labels: int `(N,)`, indices into `label_names`.
@@ -41,26 +36,28 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
     Returns: dict of
         `label_names`;
         `scores`: `texts`, and as estimates `accuracy` (interval of Wilson 1927), `macro_f1` (over the classes that occur,
-        as scikit-learn's) and `log_loss` in nats (both by bootstrap, percentiles of `RESAMPLES`);
-        `confusion`: int `(C, C)`, a row a given label, a column a predicted one;
+        as in scikit-learn) and `log_loss` in nats (both by percentile bootstrap with `RESAMPLES` resamples);
+        `confusion`: int `(C, C)`, a row per label, a column per predicted label;
         `classes`: for each its `label`, `support`, and as estimates `precision`, `recall` (Wilson) and `f1` (bootstrap);
         `calibration`: see `calibration`.
-    Raises: ValueError for shapes or numbers that are no labels and probabilities.
+    Raises: ValueError for shapes or values that cannot be labels and probabilities.
 
     >>> evaluate([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["bad", "good"])["confusion"]
     [[1, 0], [1, 1]]
     """
     labels, probabilities = checked(labels, probabilities)
-    if len(label_names) != probabilities.shape[1]:
-        raise ValueError(f"{probabilities.shape[1]} columns of probabilities for {len(label_names)} label_names.")
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(label_names))
-    losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY))
+    classes = len(label_names)
+    if classes != probabilities.shape[1]:
+        raise ValueError(f"{probabilities.shape[1]} columns of probabilities for {classes} label_names.")
+    cells = labels * classes + probabilities.argmax(axis=1)
+    confusion = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    losses = _losses(labels, probabilities)
     rng = np.random.default_rng(seed)
-    draws = min(RESAMPLES, max(200, 10**8 // len(labels)))  # of very many texts fewer will do
+    draws = min(RESAMPLES, max(200, 10**8 // len(labels)))  # fewer are enough for very many texts
     f1_drawn = np.stack([_f1(_resampled(confusion, rng)) for _ in range(draws)])
     loss_drawn = [losses[rng.integers(len(losses), size=len(losses))].mean() for _ in range(draws)]
     f1 = _f1(_sums(confusion))
-    right, given, predicted = _sums(confusion)
+    right, actual, predicted = _sums(confusion)
     return {
         "label_names": [*label_names],
         "scores": {
@@ -73,9 +70,9 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
         "classes": [
             {
                 "label": name,
-                "support": int(given[i]),
+                "support": int(actual[i]),
                 "precision": wilson(right[i], predicted[i]),
-                "recall": wilson(right[i], given[i]),
+                "recall": wilson(right[i], actual[i]),
                 "f1": _percentiles(f1[i], f1_drawn[:, i]),
             }
             for i, name in enumerate(label_names)
@@ -85,9 +82,9 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
 
 
 def checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns labels as int64 `(N,)` and probabilities as float64 `(N, C)` whose rows sum to 1 exactly.
+    """Returns labels as int64 `(N,)` and probabilities as float64 `(N, C)` whose rows sum to exactly 1.
 
-    Raises: ValueError if they are not what their names say.
+    Raises: ValueError if they are not labels and probabilities.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, "float64")
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
@@ -102,26 +99,30 @@ def checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     sums = probabilities.sum(axis=1, keepdims=True)
     if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and np.allclose(sums, 1, atol=1e-2)):
-        raise ValueError("Probabilities must be finite, not negative, and sum to 1 for each text. For logits: softmax.")
+        raise ValueError(
+            "Probabilities must be finite, non-negative, and sum to 1 for each text. Apply softmax to logits first."
+        )
     return labels.astype("int64"), probabilities / sums
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Returns int64 `(C, C)`: how often label i was predicted to be j."""
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the mean log loss (cross-entropy) in nats of probabilities `(N, C)` for int labels `(N,)`."""
+    return float(_losses(labels, probabilities).mean())
+
+
+def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY))
 
 
 def wilson(successes: int, trials: int) -> Estimate:
-    """Returns a share with its score interval (Wilson 1927), which holds for few trials and shares near 0 and 1 too."""
+    """Returns a share with its score interval (Wilson 1927), which also holds for few trials and shares near 0 and 1."""
     if not trials:
         return _estimate(math.nan, math.nan, math.nan)
-    share = successes / trials
-    middle = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-    reach = Z / (1 + Z**2 / trials) * math.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
-    return _estimate(share, max(0, middle - reach), min(1, middle + reach))
+    interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(method="wilson")
+    return _estimate(successes / trials, interval.low, interval.high)
 
 
-Sums = tuple[np.ndarray, np.ndarray, np.ndarray]  # of each class `(C,)`: texts that are right, given, predicted
+Sums = tuple[np.ndarray, np.ndarray, np.ndarray]  # per class `(C,)`: texts predicted right, texts, predictions
 
 
 def _sums(confusion: np.ndarray) -> Sums:
@@ -129,25 +130,25 @@ def _sums(confusion: np.ndarray) -> Sums:
 
 
 def _resampled(confusion: np.ndarray, rng: np.random.Generator) -> Sums:
-    """Returns the sums of as many texts drawn with replacement: drawing texts is drawing the cells they lie in."""
-    given, predicted = np.nonzero(confusion)
+    """Returns the sums of a bootstrap sample of the texts: to draw texts is to draw cells of the confusion matrix."""
+    actual, predicted = np.nonzero(confusion)
     texts = confusion.sum()
-    drawn = rng.multinomial(texts, confusion[given, predicted] / texts)
+    drawn = rng.multinomial(texts, confusion[actual, predicted] / texts)
 
     def by_class(labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return np.bincount(labels, weights=counts, minlength=len(confusion))
 
-    return by_class(given, drawn * (given == predicted)), by_class(given, drawn), by_class(predicted, drawn)
+    return by_class(actual, drawn * (actual == predicted)), by_class(actual, drawn), by_class(predicted, drawn)
 
 
 def _f1(sums: Sums) -> np.ndarray:
-    """Returns the F1 of each class, `(C,)`; nan for one that is neither given nor predicted."""
-    right, given, predicted = sums
-    return np.where(given + predicted > 0, 2 * right / np.maximum(given + predicted, 1), np.nan)
+    """Returns the F1 of each class, `(C,)`; nan for a class that is neither a label nor predicted."""
+    right, actual, predicted = sums
+    return np.where(actual + predicted > 0, 2 * right / np.maximum(actual + predicted, 1), np.nan)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Returns the mean over the last axis of what is not nan."""
+    """Returns the mean over the last axis, nan left out."""
     return np.nansum(values, axis=-1) / np.maximum(np.isfinite(values).sum(axis=-1), 1)
 
 
@@ -167,7 +168,7 @@ def _estimate(value: float, low: float, high: float) -> Estimate:
 
 
 def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any]:
-    """Tells whether the model is right as often as it is sure, and what a temperature would mend.
+    """Measures whether the model is right as often as it is confident, and how much a temperature would improve that.
 
     Guo et al. 2017 (https://arxiv.org/abs/1706.04599), with bins of equal numbers of texts instead of equal width.
 
@@ -177,10 +178,10 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     Returns: dict of
         `error`: expected calibration error, the mean distance between confidence and accuracy over `BINS` bins;
         `error_by_chance`: what a perfectly calibrated model would show on as many texts, median of 200 simulations;
-        `bins`: for each `confidence`, `accuracy` (an estimate, Wilson), `texts`;
-        `temperature`: by which to divide the logits so that the log loss is least; above 1 = the model is too sure;
-        `log_loss`, `log_loss_after`, `error_after`: before, and with the temperature; the figures after are honest: each
-        half of the texts is judged by the temperature of the other.
+        `bins`: for each its `confidence`, `accuracy` (an estimate, Wilson) and `texts`;
+        `temperature`: the divisor of the logits that minimises the log loss; above 1 = the model is overconfident;
+        `log_loss`, `log_loss_after`, `error_after`: before and after applying a temperature; the figures after it are
+        honest: each half of the texts is judged with the temperature fitted on the other half.
     """
     labels, probabilities = checked(labels, probabilities)
     rng = np.random.default_rng(seed)
@@ -188,13 +189,11 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     right = probabilities.argmax(axis=1) == labels
     bins = _bins(confidence)
     by_chance = [_calibration_error(confidence, rng.random(len(confidence)) < confidence, bins) for _ in range(200)]
-    logits = np.log(np.maximum(probabilities, TINY))
     half = rng.permutation(len(labels)) % 2 == 0
     after = probabilities.copy()
     for fitted, judged in ((half, ~half), (~half, half)):
         if fitted.any() and judged.any():
-            after[judged] = softmax(logits[judged] / temperature(labels[fitted], probabilities[fitted]))
-    rows = np.arange(len(labels))
+            after[judged] = softmax(_logits(probabilities[judged]) / temperature(labels[fitted], probabilities[fitted]))
     return {
         "error": _calibration_error(confidence, right, bins),
         "error_by_chance": float(np.median(by_chance)),
@@ -207,14 +206,14 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
             for i in np.unique(bins)
         ],
         "temperature": temperature(labels, probabilities),
-        "log_loss": float(-logits[rows, labels].mean()),
-        "log_loss_after": float(-np.log(np.maximum(after[rows, labels], TINY)).mean()),
+        "log_loss": log_loss(labels, probabilities),
+        "log_loss_after": log_loss(labels, after),
         "error_after": _calibration_error(after.max(axis=1), right, _bins(after.max(axis=1))),
     }
 
 
 def _bins(confidence: np.ndarray) -> np.ndarray:
-    """Returns the bin of each text, `BINS` of equal size; equal confidences share one, so that no order matters."""
+    """Returns the bin of each text, `BINS` of equal size; equal confidences share one, so that order does not matter."""
     starts = np.sort(confidence)[np.arange(BINS) * len(confidence) // BINS]
     return np.searchsorted(np.unique(starts), confidence, side="right") - 1
 
@@ -223,31 +222,36 @@ def _calibration_error(confidence: np.ndarray, right: np.ndarray, bins: np.ndarr
     return float(np.abs(np.bincount(bins, weights=confidence - right)).sum() / len(right))
 
 
-def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the temperature, from 0.05 to 20, that makes the log loss of `softmax(logits / temperature)` least.
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    """Returns logits, which are known up to a constant per row."""
+    return np.log(np.maximum(probabilities, TINY))
 
-    The loss is convex in the inverse temperature: its slope has one zero, found by halving.
+
+def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the temperature within `TEMPERATURES` that minimises the log loss of `softmax(logits / temperature)`.
+
+    The loss is convex in the inverse temperature: its slope has one root.
 
     Args:
-        labels, probabilities: int `(N,)` and float `(N, C)`; logits are known up to a constant a row, which is enough.
+        labels, probabilities: int `(N,)` and float `(N, C)`.
     """
-    logits = np.log(np.maximum(probabilities, TINY))
-    given = logits[np.arange(len(labels)), labels].mean()
+    logits = _logits(probabilities)
+    actual = logits[np.arange(len(labels)), labels].mean()
 
-    def slope(inverse: float) -> float:
-        return float((softmax(logits * inverse) * logits).sum(axis=1).mean() - given)
+    def slope(log_temperature: float) -> float:
+        return float((softmax(logits * math.exp(-log_temperature)) * logits).sum(axis=1).mean() - actual)
 
-    low, high = math.log(0.05), math.log(20)
-    for _ in range(25):
-        middle = (low + high) / 2
-        low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
-    return math.exp(-(low + high) / 2)
+    low, high = map(math.log, TEMPERATURES)
+    if slope(low) <= 0:
+        return TEMPERATURES[0]
+    if slope(high) >= 0:
+        return TEMPERATURES[1]
+    return math.exp(scipy.optimize.brentq(slope, low, high))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities, float `(N, C)`, rows sum to 1."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return scipy.special.softmax(logits, axis=1)
 
 
 # Two classifiers on the same texts
@@ -256,25 +260,25 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def compare(
     labels: Any, first: Any, second: Any, names: tuple[str, str] = ("the first", "the second"), seed: int = 0
 ) -> dict[str, Any]:
-    """Tells whether one classifier is better than another, both having seen the same texts.
+    """Tests whether one of two classifiers is better, both having classified the same texts.
 
     Args:
         labels: int `(N,)`.
-        first, second: what each predicts, int `(N,)`; or its probabilities, `(N, C)`.
+        first, second: predicted labels, int `(N,)`, or probabilities, `(N, C)`.
         names: str, for the verdict.
         seed: int.
-    Returns: dict of `difference` in accuracy, first less second, an estimate by paired bootstrap; `only_first`,
-        `only_second`: texts that one alone has right; `p_value` of McNemar's exact test; `verdict`, a sentence.
+    Returns: dict of `names`; `difference` in accuracy, first minus second, an estimate by paired bootstrap; `only_first`,
+        `only_second`: texts that only one of them has right; `p_value` of McNemar's exact test; `verdict`, a sentence.
     Raises: ValueError if the numbers of texts differ.
 
     >>> compare([1, 1, 0], [1, 1, 0], [1, 0, 1])["only_first"]
     2
     """
-    labels, first, second = map(np.asarray, (labels, first, second))
-    first, second = (found.argmax(axis=1) if found.ndim == 2 else found for found in (first, second))
+    labels, *both = map(np.asarray, (labels, first, second))
+    first, second = (values.argmax(axis=1) if values.ndim == 2 else values for values in both)
     if not len(labels) or not len(labels) == len(first) == len(second):
         raise ValueError(
-            "Both classifiers must have seen the same texts, at least one. "
+            "Both classifiers must have classified the same texts, at least one. "
             f"Received: {len(labels)} labels, {len(first)} and {len(second)} predictions"
         )
     only_first = int(((first == labels) & (second != labels)).sum())
@@ -282,36 +286,34 @@ def compare(
     texts = len(labels)
     shares = np.array([only_first, only_second, texts - only_first - only_second]) / texts
     drawn = np.random.default_rng(seed).multinomial(texts, shares, RESAMPLES)
-    found = {
+    comparison = {
         "names": [*names],
         "difference": _percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts),
         "only_first": only_first,
         "only_second": only_second,
         "p_value": mcnemar(only_first, only_second),
     }
-    return {**found, "verdict": _verdict(found, texts)}
+    return {**comparison, "verdict": _verdict(comparison, texts)}
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Returns the exact two-sided p-value that both are equally good (McNemar 1947): a fair coin decides who is right."""
+    """Returns the exact two-sided p-value of both being equally good (McNemar 1947): which one is right is a fair coin."""
     trials = only_first + only_second
-    ways = term = 1
-    for i in range(min(only_first, only_second)):
-        term = term * (trials - i) // (i + 1)
-        ways += term
-    return min(1.0, 2 * ways / 2**trials)
+    return float(scipy.stats.binomtest(only_first, trials).pvalue) if trials else 1.0
 
 
-def _verdict(found: dict[str, Any], texts: int) -> str:
-    better, worse = found["names"]
-    difference = found["difference"]
-    p_value = format_value(found["p_value"], "p")
+def _verdict(comparison: dict[str, Any], texts: int) -> str:
+    better, worse = comparison["names"]
+    difference = comparison["difference"]
+    p_value = format_value(comparison["p_value"], "p")
     test = f"McNemar p {p_value if p_value.startswith('<') else '= ' + p_value}, {texts:,} texts"
-    if found["p_value"] >= 0.05 or difference["low"] <= 0 <= difference["high"]:
-        figures = f"a difference of {format_value(difference, 'points')} points may be chance"
-        return f"Undecided between {better} and {worse}: {figures} ({test})."
+    if comparison["p_value"] >= 0.05 or difference["low"] <= 0 <= difference["high"]:
+        points = f"{format_value(difference, 'points')} points of accuracy"
+        return f"No significant difference between {better} and {worse}: {points} ({test})."
     if difference["high"] < 0:
         better, worse = worse, better
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
     by = format_value(difference, "points").replace("+", "")
-    return f"{better[:1].upper()}{better[1:]} is better than {worse} by {by} points of accuracy ({test})."
+    return (
+        f"{better[:1].upper()}{better[1:]} is significantly better than {worse}, by {by} points of accuracy ({test})."
+    )

@@ -21,14 +21,12 @@ from keras import ops
 
 from bert_tf import hardware
 from bert_tf.backends.backend import value_and_gradient
-from bert_tf.data.tokenizer import Tokens
+from bert_tf.data.tokenizer import Tokens, resolve_max_length
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
 from bert_tf.inference.predict import cached_on_model, load_classifier, logits_of
 
 log = logging.getLogger("bert_tf")
-
-
 SHARES = 10  # points of a deletion curve after its start
 RESAMPLES = 10_000  # of the bootstrap
 

@@ -20,11 +20,7 @@ from bert_tf.models.pretrained import HUB_OPTIONS
 
 # By model_type and kind of head; None = the model without a head.
 CLASSES: dict[tuple[str, str | None], Any] = {
-    (model.model_type, model.head): model
-    for model in (
-        *distilbert.CLASSES,
-        *bert.CLASSES,
-    )
+    (model.model_type, model.head): model for model in (*distilbert.CLASSES, *bert.CLASSES)
 }
 
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bert_tf.evaluation.tfidf import FLOOR
+from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
 
 Facts = Mapping[str, Any]
@@ -32,7 +32,7 @@ def sections(facts: Facts) -> list[Section]:
             `title`, `subtitle`: str.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`: of `bert_tf.evaluation.scores.evaluate`.
             `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
-            `floor`: the baseline, a dict of its `scores` (of `evaluate`), `comparison` (of `scores.compare`, the model first)
+            `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `scores.compare`, the model first)
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
@@ -57,8 +57,8 @@ def results(facts: Facts) -> Section | None:
     figures = [{"name": name, "value": scores[key], "kind": "score"} for key, name in names.items()]
     if facts.get("calibration"):
         figures.append({"name": "calibration error", "value": facts["calibration"]["error"], "kind": "score"})
-    if facts.get("floor"):
-        difference = facts["floor"]["comparison"]["difference"]
+    if facts.get("baseline"):
+        difference = facts["baseline"]["comparison"]["difference"]
         figures.append({"name": "accuracy above baseline (points)", "value": difference, "kind": "points"})
     words = f"Measured on {format_value(scores['texts'], 'count')} validation texts. Brackets hold 95 % confidence intervals."
     if epoch := facts.get("best_epoch"):
@@ -68,7 +68,7 @@ def results(facts: Facts) -> Section | None:
 
 
 def baseline(facts: Facts) -> Section | None:
-    simple = facts.get("floor")
+    simple = facts.get("baseline")
     if not simple:
         return None
     blocks: list[dict[str, Any]] = [{"verdict": simple["comparison"]["verdict"]}]
@@ -77,7 +77,7 @@ def baseline(facts: Facts) -> Section | None:
         if (facts.get("settings") or {}).get("unfreeze", 0) == 0:
             words += " A frozen encoder often does no better; training its top layers (--unfreeze 2) often helps."
         blocks.append({"text": words})
-    rows = [["this model", facts.get("scores")], [FLOOR, simple["scores"]]]
+    rows = [["this model", facts.get("scores")], [BASELINE, simple["scores"]]]
     caption = (
         f"The baseline counts words (TF-IDF) and needs no neural network. It was trained on {format_value(simple['texts'], 'count')} "
         "of the training texts."

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bert_tf.formatting import printable
+from bert_tf.formatting import format_value, printable
 
 
 def render(template: Path, **values: Any) -> str:

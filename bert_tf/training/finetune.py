@@ -60,11 +60,7 @@ class _Run:
 
 @with_options(FINETUNE)
 def finetune(
-    train: Any,
-    validation: Any = None,
-    *,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    settings: Settings,
+    train: Any, validation: Any = None, *, callbacks: Sequence[keras.callbacks.Callback] = (), settings: Settings
 ) -> Finetuned:
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
 

@@ -26,7 +26,7 @@ ORIGINS = {locate.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # of our ow
 IN_RESULTS = (
     "scores",
     "calibration",
-    "floor",
+    "baseline",
     "overfitting",
     "hints",
 )  # the facts that metrics.json and best.json hold
@@ -62,7 +62,7 @@ def write(
     Returns: the numbers of the report for metrics.json or best.json, those named in `IN_RESULTS`.
     """
     try:
-        found = facts.of_run(
+        found = facts.run_facts(
             label_names=job.train.label_names,
             train=(job.train.texts, job.train.labels),
             validation=(job.validation.texts, job.validation.labels),
@@ -112,7 +112,7 @@ def _subtitle(job: Job, unfreeze: int | str) -> str:
 
 def verdicts(results: Mapping[str, Any]) -> list[str]:
     """Returns what the terminal says about the numbers that `write` gave: how the model compares with the baseline."""
-    return [results["floor"]["comparison"]["verdict"]] if "floor" in results else [*results.get("hints", ())]
+    return [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else [*results.get("hints", ())]
 
 
 def command(job: Job, settings: Settings) -> str:

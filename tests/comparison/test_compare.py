@@ -12,7 +12,7 @@ import pytest
 import bert_tf
 from bert_tf import files, hardware
 from bert_tf.cli.main import main
-from bert_tf.comparison import baselines, entrants, verdicts
+from bert_tf.comparison import baselines, candidates, curve, ladder, race
 from bert_tf.evaluation import paired, tfidf
 
 # KerasTuner's import
@@ -38,9 +38,9 @@ def rows_of(file) -> list[dict]:
 def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
     out = tmp_path / "ladder"
     settings = {
-        "rungs": ["floor", "layer_means", 1],
+        "rungs": ["floor", "layer_means", 1],  # "floor": as the baseline was called
         "seeds": 2,
-        "frozen_epochs": 3,
+        "frozen_epochs": 2,
         "learning_rate": 0.002,
         "alone": False,
     }
@@ -50,7 +50,7 @@ def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
     assert [row["rung"] for row in found.rows] == ["TF-IDF + logistic regression", "frozen, layer means", "top 1 layer"]
     epochs = rows_of(out / "epochs.csv")
     for rung, how in (
-        ("frozen, layer means", {"head": "layer_means", "epochs": 3}),
+        ("frozen, layer means", {"head": "layer_means", "epochs": 2}),
         ("top 1 layer", {"unfreeze": 1, "epochs": 2, "learning_rate": 0.002}),
     ):
         run = bert_tf.finetune(reviews, reviews, output_dir=tmp_path / rung, seed=1, verbose=0, **how, **options)
@@ -87,10 +87,11 @@ def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
     assert again.rows[0]["accuracy"] == found.rows[0]["accuracy"]
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     (out / "compare.json").unlink()
-    with pytest.raises(ValueError, match="cannot be resumed with other settings: entrants"):
+    with pytest.raises(ValueError, match="cannot be resumed with other settings: candidates"):
         bert_tf.ladder(reviews, reviews, output_dir=out, resume=True, **{**settings, "seeds": 3}, **options)
 
 
+@pytest.mark.slow
 def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
     tuned = bert_tf.finetune(
         reviews, reviews, output_dir=tmp_path / "mine", epochs=2, learning_rate=0.01, verbose=0, **options
@@ -107,9 +108,9 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
                              verbose=0, **options)  # fmt: skip
     assert accuracy["base"] == pytest.approx(alone.metrics["val_accuracy"])
     examples = bert_tf.read_examples(reviews)
-    words = tfidf.floor(reviews["text"], labels, reviews["text"], 2, seed=3)
+    words = tfidf.train_baseline(reviews["text"], labels, 2, seed=3)(reviews["text"])
     assert accuracy["TF-IDF + logistic regression"] == (words.argmax(1) == labels).mean()
-    recurrent = baselines.lstm(examples, examples, seed=3).classify(reviews["text"])
+    recurrent = baselines.train_lstm(examples, examples, seed=3)(reviews["text"])
     assert accuracy["bidirectional LSTM"] == (recurrent.argmax(1) == labels).mean()
     np.testing.assert_allclose(
         np.load(out / "entrants/bidirectional LSTM/seed-3/probabilities.npy"), recurrent, atol=1e-4
@@ -123,10 +124,11 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
     assert (out / "race.png").read_bytes().startswith(b"\x89PNG")
 
     other = {"text": reviews["text"], "label": ["good"] * 12 + ["bad"] * 12}
-    with pytest.raises(ValueError, match="tells apart negative, positive; the data has bad, good"):
+    with pytest.raises(ValueError, match="classifies into negative, positive; the data has bad, good"):
         bert_tf.race(models, other, other, output_dir=tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
     found = bert_tf.curve(
         reviews,
@@ -136,14 +138,15 @@ def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
         epochs=2,
         learning_rate=0.01,
         output_dir=tmp_path / "curve",
+        alone=False,
         **options,
     )
     assert [row["texts"] for row in found.rows] == [8, 24]
     examples = bert_tf.read_examples(reviews)
     part = examples.split(8 / 24, seed=1)[1]
     assert part.counts() == {"negative": 4, "positive": 4}
-    expected = tfidf.floor([*part.texts], part.labels, reviews["text"], 2, seed=1)
-    kept = np.load(tmp_path / "curve/entrants/8 texts, floor/seed-1/probabilities.npy")
+    expected = tfidf.train_baseline([*part.texts], part.labels, 2, seed=1)(reviews["text"])
+    kept = np.load(tmp_path / "curve/entrants/8 texts, baseline/seed-1/probabilities.npy")
     np.testing.assert_allclose(kept, expected, atol=1e-6)
     run = bert_tf.finetune(part, examples, seed=1, head="layer_means", epochs=2, learning_rate=0.01, output_dir=tmp_path / "run",
                            verbose=0, **options)  # fmt: skip
@@ -152,26 +155,32 @@ def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
     assert "from 8 to 24 texts" in found.verdict
 
 
-def test_alone_an_entrant_has_its_memory_to_itself(reviews, tmp_path):
+def test_alone_a_candidate_has_its_memory_to_itself(reviews, tmp_path):
     examples = bert_tf.read_examples(reviews)
     ballast = np.ones(2**26, "uint8")  # the parent's memory is not the child's
-    entrants.run_alone({"name": "words", "kind": "floor", "seeds": [0]}, examples, examples, tmp_path)
+    candidates.run_alone({"name": "words", "kind": "tfidf", "seeds": [0]}, examples, examples, tmp_path)
     record = json.loads((tmp_path / "words/record.json").read_text())
     assert 20e6 < record["memory"] < hardware.peak_process_memory() - ballast.nbytes
-    gone = {"name": "gone", "kind": "finetuned", "seeds": [0], "checkpoint": "/nowhere/at/all", "max_length": None}
+    gone = {
+        "name": "gone",
+        "kind": "existing_classifier",
+        "seeds": [0],
+        "checkpoint": "/nowhere/at/all",
+        "max_length": None,
+    }
     with pytest.raises(RuntimeError, match="no such checkpoint folder"):
-        entrants.run_alone(gone, examples, examples, tmp_path)
-    assert not entrants.finished(gone, tmp_path)
+        candidates.run_alone(gone, examples, examples, tmp_path)
+    assert not candidates.finished(gone, tmp_path)
 
 
 def test_what_fails_is_said_and_the_others_count(reviews, tmp_path, options, monkeypatch, capsys):
     def without_memory(*_):
         raise MemoryError("too much")
 
-    monkeypatch.setitem(entrants.KINDS, "trained", without_memory)
+    monkeypatch.setitem(candidates.KINDS, "trained_per_seed", without_memory)
     out = tmp_path / "ladder"
-    found = bert_tf.ladder(reviews, reviews, rungs=["floor", "all"], output_dir=out, alone=False, **options)
-    assert [row["kind"] for row in found.rows] == ["floor"]
+    found = bert_tf.ladder(reviews, reviews, rungs=["baseline", "all"], output_dir=out, alone=False, **options)
+    assert [row["kind"] for row in found.rows] == ["baseline"]
     assert "failed: too much" in capsys.readouterr().out
 
 
@@ -228,42 +237,66 @@ def test_the_frontier_is_what_nothing_beats(seed):
 def ladder_rows(**accuracies) -> tuple[list[dict], dict]:
     rng = np.random.default_rng(0)
     texts = rng.random(1000)
-    names = {"floor": "words", "frozen": "frozen, layer means", "unfrozen": "top 2 layers"}
+    names = {"baseline": "words", "frozen": "frozen, layer means", "unfrozen": "top 2 layers"}
     right = {names[kind]: np.stack([texts < share] * 3) for kind, share in accuracies.items()}
     rows = [
-        {"rung": names[kind], "kind": kind, "accuracy": paired.accuracy(right[names[kind]]), "seconds": 10.0 if kind != "unfrozen"
-         else 40.0, "best_epoch": 1.0, "epochs": 2.0}
+        {
+            "rung": names[kind],
+            "kind": kind,
+            "accuracy": paired.accuracy(right[names[kind]]),
+            "seconds": 40.0 if kind == "unfrozen" else 10.0,
+            "best_epoch": 1.0,
+            "epochs": 2.0,
+        }
         for kind in accuracies
-    ]  # fmt: skip
+    ]
     return rows, right
 
 
 def test_the_verdict_on_unfreezing_follows_the_numbers():
-    said = " ".join(verdicts.of_ladder(*ladder_rows(floor=0.7, frozen=0.8, unfrozen=0.9)))
-    assert "Unfreezing pays: top 2 layers gains" in said
-    assert "for 4.0 times the time" in said
-    assert "Not surely worse" not in said
-    assert "passes the floor" in said
-    assert "Unfreezing does not pay" in " ".join(verdicts.of_ladder(*ladder_rows(frozen=0.9, unfrozen=0.8)))
-    rows, right = ladder_rows(floor=0.8, frozen=0.8, unfrozen=0.802)
+    verdict = " ".join(ladder.verdict(*ladder_rows(baseline=0.7, frozen=0.8, unfrozen=0.9)))
+    assert 'Unfreezing pays: "top 2 layers" is significantly better than "frozen, layer means", by ' in verdict
+    assert "for 4.0 times the training time" in verdict
+    assert "not significantly worse" not in verdict
+    assert 'The best rung, "top 2 layers", is significantly better than TF-IDF: +' in verdict
+    verdict = " ".join(ladder.verdict(*ladder_rows(frozen=0.9, unfrozen=0.8)))
+    assert "Unfreezing does not pay" in verdict
+    assert 'is significantly worse than "frozen, layer means": -' in verdict
+    rows, right = ladder_rows(baseline=0.8, frozen=0.8, unfrozen=0.802)
     rows[2]["best_epoch"] = 2.0
-    said = " ".join(verdicts.of_ladder(rows, right))
-    assert "Undecided whether unfreezing pays" in said
-    assert "Not surely worse than top 2 layers, and trained 4.0 times as fast: words." in said
-    assert "more epochs, or a larger learning rate" in said
-    assert "does not surely pass the floor" in said
+    verdict = " ".join(ladder.verdict(rows, right))
+    assert "Unfreezing makes no significant difference" in verdict
+    assert '"words" trains 4.0 times faster and is not significantly worse than "top 2 layers".' in verdict
+    assert "more epochs or a larger learning rate" in verdict
+    assert "is not significantly better than TF-IDF" in verdict
 
 
 def test_the_verdict_on_more_data_follows_the_numbers():
     rng = np.random.default_rng(0)
     texts = rng.random(2000)
     right = {size: np.stack([texts < share] * 2) for size, share in ((100, 0.6), (200, 0.7), (400, 0.8))}
-    floor = {size: np.stack([texts < 0.65] * 2) for size in right}
-    said = " ".join(verdicts.of_curve(right, floor))
-    assert "More data would help" in said
-    assert "from 100 to 400 texts" in said
-    assert "passed beyond chance at 200, 400 texts" in said
-    assert "would not surely help" in " ".join(verdicts.of_curve({100: right[400], 200: right[400]}, floor))
+    baseline = {size: np.stack([texts < 0.65] * 2) for size in right}
+    verdict = " ".join(curve.verdict(right, baseline))
+    assert "More data would help" in verdict
+    assert "from 100 to 400 texts" in verdict
+    assert "With 200, 400 training texts the model is significantly better than TF-IDF." in verdict
+    verdict = " ".join(curve.verdict({100: right[400], 200: right[400]}, baseline))
+    assert "More data may not help" in verdict
+    assert "At none" in " ".join(curve.verdict({100: right[100]}, baseline))
+
+
+def test_the_verdict_on_models_follows_the_numbers():
+    def row(name, latency, low):
+        difference = {"value": 0.02, "low": low, "high": 0.04}
+        accuracy = {"value": 0.9, "low": 0.8, "high": 1.0}
+        return {"name": name, "accuracy": accuracy, "latency": latency, "difference": difference, "p_value": 0.01}
+
+    best, close, behind = row("a", 0.04, 0.0), row("b", 0.01, -0.01), row("c", 0.001, 0.01)
+    verdict = " ".join(race.verdict([best, close, behind]))
+    assert 'Best on these texts: "a", accuracy 0.900' in verdict
+    assert 'Not significantly worse: "b".' in verdict
+    assert '"b" is the fastest with a single text: 4.0 times as fast as "a".' in verdict
+    assert "significantly better than every other candidate" in race.verdict([best, behind])[1]
 
 
 # The command line
@@ -282,8 +315,8 @@ def test_the_command_runs_a_ladder_and_names_what_has_no_part(reviews, tmp_path,
     assert "holds another run" in capsys.readouterr().err
     assert main([*common, "--overwrite", "--ladder", "--baselines", "tfidf"]) == 2
     assert "--baselines has no part in a ladder" in capsys.readouterr().err
-    assert main([*common, "--overwrite", "--ladder", "--rungs", "floor,7"]) == 2
-    assert "A rung is floor, first_token, layer_means, 1 to 6, or all. Received: 7" in capsys.readouterr().err
+    assert main([*common, "--overwrite", "--ladder", "--rungs", "baseline,7"]) == 2
+    assert "A rung is baseline, first_token, layer_means, 1 to 6, or all. Received: 7" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*common, "--ladder", "--data-sizes", "10"])
     assert "not allowed with" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """All facts of a run, from its plain results."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ def run(reviews) -> dict:
 
 
 def test_a_run_has_a_page_of_every_section(run):
-    found = facts.of_run(
+    found = facts.run_facts(
         **run, title="Reviews", parameters=[("head", 2, 2)], cost=[("all", 1.0, "seconds")], command="x"
     )
     assert page.render(json.loads(json.dumps(found, allow_nan=False))) == page.render(found)
@@ -45,24 +44,18 @@ def test_a_run_has_a_page_of_every_section(run):
     assert found["data"]["splits"][0]["labels"] == {"negative": 13, "positive": 11}
 
 
-def test_the_floor_and_the_labels_look_at_a_sample_of_many_texts(run, monkeypatch):
-    monkeypatch.setattr(facts, "MOST", 20)
-    features = np.stack([run["train"][1] != (np.arange(24) == 3), np.arange(24) % 2], axis=1).astype(float)
-    found = facts.of_run(**run, features=features, seed=1)
-    assert found["floor"]["texts"] == found["mislabelled"]["texts"] == 20
-    assert [(each["index"], each["text"]) for each in found["mislabelled"]["listed"]] == [(3, run["train"][0][3])]
-
-
-def test_without_scikit_learn_the_rest_is_there_and_a_hint(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.exceptions", None)
-    found = facts.of_run(**run)
-    assert "floor" not in found
-    assert "bert-tf[report]" in page.render(found)
+def test_the_baseline_and_the_labels_look_at_a_sample_of_many_texts(run, monkeypatch):
+    monkeypatch.setattr(facts, "MOST_TEXTS", 20)
+    found = facts.run_facts(**run, seed=1)
+    assert found["baseline"]["texts"] == found["mislabelled"]["texts"] == 20
+    for suspect in found["mislabelled"]["listed"]:
+        assert suspect["text"] == run["train"][0][suspect["index"]]
+    assert found["mislabelled"]["listed"]
 
 
 def test_texts_that_share_no_word_leave_the_rest_and_a_hint(run):
     texts = [f"w{i}" for i in range(1000)]
-    found = facts.of_run(**{**run, "train": (texts, np.arange(1000) % 2), "lengths": None})
-    assert "floor" not in found
-    assert found["hints"][0].startswith("The floor and likely wrong labels are not shown.")
+    found = facts.run_facts(**{**run, "train": (texts, np.arange(1000) % 2), "lengths": None})
+    assert "baseline" not in found
+    assert found["hints"][0].startswith("The baseline and the likely wrong labels are missing.")
     assert found["scores"]["accuracy"]["value"] == 1

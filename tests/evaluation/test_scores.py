@@ -63,9 +63,10 @@ def test_bootstrap_intervals_are_those_of_drawing_texts_again_and_of_the_central
     found = scores.evaluate(labels, probabilities, NAMES)["scores"]
     rng = np.random.default_rng(3)
     drawn = []
-    for _ in range(1000):
-        chosen = rng.integers(400, size=400)
-        drawn.append(metrics.f1_score(labels[chosen], predicted[chosen], average="macro"))
+    for chosen in rng.integers(400, size=(1000, 400)):
+        right = [((labels[chosen] == i) & (predicted[chosen] == i)).sum() for i in range(3)]
+        either = [(labels[chosen] == i).sum() + (predicted[chosen] == i).sum() for i in range(3)]
+        drawn.append(np.mean(2 * np.array(right) / either))
     ends = [found["macro_f1"]["low"], found["macro_f1"]["high"]]
     assert ends == pytest.approx(np.percentile(drawn, [2.5, 97.5]).tolist(), abs=0.006)
     losses = -np.log(probabilities[np.arange(400), labels])
@@ -142,18 +143,18 @@ def test_two_classifiers_are_compared_on_the_same_texts():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 400)
     good, bad = (np.where(rng.random(400) < share, labels, 1 - labels) for share in (0.9, 0.75))
-    found = scores.compare(labels, good, np.eye(2)[bad], ("the model", "the floor"))
+    found = scores.compare(labels, good, np.eye(2)[bad], ("the model", "the baseline"))
     difference = (good == labels).astype(float) - (bad == labels)
     assert found["difference"]["value"] == pytest.approx(difference.mean())
     drawn = [difference[rng.integers(400, size=400)].mean() for _ in range(4000)]
     assert (found["difference"]["low"], found["difference"]["high"]) == pytest.approx(
         np.percentile(drawn, [2.5, 97.5]), abs=0.01
     )
-    assert found["verdict"].startswith("The model is better than the floor by ")
-    turned = scores.compare(labels, bad, good, ("the model", "the floor"))
-    assert turned["verdict"].startswith("The floor is better than the model by ")
+    assert found["verdict"].startswith("The model is significantly better than the baseline, by ")
+    turned = scores.compare(labels, bad, good, ("the model", "the baseline"))
+    assert turned["verdict"].startswith("The baseline is significantly better than the model, by ")
     assert turned["difference"]["value"] == -found["difference"]["value"]
-    assert scores.compare(labels, good, good)["verdict"].startswith("Undecided")
+    assert scores.compare(labels, good, good)["verdict"].startswith("No significant difference")
 
 
 @pytest.mark.parametrize(

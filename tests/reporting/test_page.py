@@ -39,7 +39,7 @@ def facts() -> dict:
         "best_epoch": 2,
         "history": history,
         "overfitting": diagnostics.overfitting(history),
-        "floor": {
+        "baseline": {
             "texts": 80,
             "scores": measured["scores"],
             "comparison": scores.compare(labels, probabilities, 1 - labels, ("this model", ATTACK)),

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shlex
-import sys
 
 import numpy as np
 import pytest
@@ -73,12 +72,12 @@ def test_page_metrics_card_and_terminal_say_the_same_numbers(run):
     for name, key in (("accuracy", "accuracy"), ("macro F1", "macro_f1"), ("log loss (nats)", "log_loss")):
         assert figures[name] == listed[name] == format_value(scores[key], "score")
     assert figures["calibration error"] == format_value(metrics["calibration"]["error"], "score")
-    above = metrics["floor"]["comparison"]["difference"]
+    above = metrics["baseline"]["comparison"]["difference"]
     assert figures["accuracy above baseline (points)"] == format_value(above, "points")
-    for sentence in (metrics["floor"]["comparison"]["verdict"], metrics["overfitting"]["verdict"]):
+    for sentence in (metrics["baseline"]["comparison"]["verdict"], metrics["overfitting"]["verdict"]):
         assert sentence in html.unescape(text)
         assert sentence.replace("<", "&lt;") in card
-    assert metrics["floor"]["comparison"]["verdict"] in printed
+    assert metrics["baseline"]["comparison"]["verdict"] in printed
 
 
 def test_the_numbers_are_those_of_the_saved_model(run):
@@ -161,18 +160,6 @@ def test_a_report_that_fails_loses_nothing(tiny, reviews, tmp_path, monkeypatch,
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == json.loads(json.dumps(done.metrics))
     assert bert_tf.predict(tmp_path / "run/model", ["good"]).labels
     assert (tmp_path / "run/history.csv").exists()
-
-
-def test_without_scikit_learn_report_and_terminal_say_what_is_missing(tiny, reviews, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "sklearn.exceptions", None)
-    options = {"checkpoint": tiny, "max_length": 24, "epochs": 1, "verbose": 2}
-    done = bert_tf.finetune(reviews, output_dir=tmp_path / "run", **options)
-    text = html.unescape((tmp_path / "run/report.html").read_text())
-    assert "pip install 'bert-tf[report]'" in text
-    assert "bert-tf finetune --train FILE" in text
-    assert "pip install 'bert-tf[report]'" in capsys.readouterr().out
-    assert "floor" not in done.metrics
-    assert "scores" in done.metrics
 
 
 def test_a_search_of_many_trials_shows_each_of_them():

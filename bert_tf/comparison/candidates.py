@@ -1,0 +1,310 @@
+"""One candidate of a comparison: trained, judged, measured and recorded; in a process of its own, so that the memory measured
+is its own.
+
+A candidate is a dict of plain values: `name`, `kind` (a key of `KINDS`), `seeds`, and the options of its kind. Its folder holds
+seed-S/run.json and seed-S/probabilities.npy for each seed, and record.json when all is done.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert_tf.data.examples import Examples, Stream
+from bert_tf.evaluation.history import best_epoch
+from bert_tf.files import read_json, write_json
+from bert_tf.hardware import keep_memory, peak_process_memory
+
+RECORD = "record.json"  # a candidate that has one is finished
+RUN = "run.json"  # a seed that has one is finished
+DAMAGED = "Delete it, then resume the comparison."
+TIMED = 96  # validation texts whose prediction is timed
+TIMED_SINGLY = 16  # of these, texts that are timed one by one
+
+Candidate = Mapping[str, Any]
+Classify = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (M, C)
+
+
+# Running
+
+
+def run_alone(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> None:
+    """Runs a candidate in a new process.
+
+    Args:
+        folder: of the comparison's candidates.
+    Raises: RuntimeError with the last line of the process's error output, if it failed.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        task = {"candidate": candidate, "folder": str(folder.absolute()), "label_names": train.label_names}
+        write_json(Path(scratch) / "task.json", task)
+        for name, part in (("train", train), ("validation", validation)):
+            np.save(Path(scratch) / f"{name}.npy", part.labels)
+            with (Path(scratch) / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(text) + "\n" for text in part.texts)
+        code = "import sys; from bert_tf.comparison.candidates import run_task; run_task(sys.argv[1])"
+        done = subprocess.run([sys.executable, "-c", code, scratch], capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        raise RuntimeError(f"stopped by signal {-done.returncode}, possibly out of memory")
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise RuntimeError(lines[-1] if lines else f"exit status {done.returncode}")
+
+
+def run_task(scratch: str) -> None:
+    """Runs the candidate that `run_alone` wrote to a folder; the texts are streamed from there."""
+    keep_memory()
+    task = read_json(Path(scratch) / "task.json")
+
+    def examples(name: str) -> Examples:
+        labels = np.load(Path(scratch) / f"{name}.npy")
+
+        def texts() -> Iterator[str]:
+            with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
+                yield from map(json.loads, file)
+
+        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name)
+
+    run(task["candidate"], examples("train"), examples("validation"), Path(task["folder"]), alone=True)
+
+
+def run(candidate: Candidate, train: Examples, validation: Examples, folder: Path, alone: bool = False) -> None:
+    """Trains a candidate from each of its seeds, measures it, and writes its record.
+
+    Args:
+        alone: bool, whether nothing else has run in this process, so that its peak memory is the candidate's.
+    """
+    folder = folder / candidate["name"]
+    with _quiet_about_new_heads():
+        classify, facts = KINDS[candidate["kind"]](candidate, train, validation, folder)
+    memory = peak_process_memory() if alone else None
+    texts = [*validation.texts][:TIMED]
+    classify(texts)  # compiles
+    started = time.perf_counter()
+    classify(texts)
+    facts |= {"memory": memory, "texts_per_second": len(texts) / (time.perf_counter() - started)}
+    if candidate.get("latency"):
+        facts["latency"] = _latency(classify, texts[:TIMED_SINGLY])
+    write_json(folder / RECORD, {"name": candidate["name"], **facts})
+
+
+def _latency(classify: Classify, texts: Sequence[str]) -> float:
+    """Returns the median seconds for a single text, after one round that compiles."""
+    seconds: list[float] = []
+    for _ in range(2):
+        seconds.clear()
+        for text in texts:
+            started = time.perf_counter()
+            classify([text])
+            seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+@contextmanager
+def _quiet_about_new_heads() -> Iterator[None]:
+    """Silences the warning that a head is newly initialised: here it is, for every seed."""
+    log = logging.getLogger("bert_tf.new_head")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+# Results
+
+
+def finished(candidate: Candidate, folder: Path) -> bool:
+    """Returns whether a candidate has been run to its end."""
+    return (folder / candidate["name"] / RECORD).is_file()
+
+
+def record(candidate: Candidate, folder: Path) -> dict[str, Any]:
+    """Returns what was measured of a finished candidate."""
+    return read_json(folder / candidate["name"] / RECORD, DAMAGED)
+
+
+def runs(candidate: Candidate, folder: Path) -> list[dict[str, Any]]:
+    """Returns the results of a candidate's seeds: their `run.json`, with `probabilities` `(M, C)`."""
+    folders = [folder / candidate["name"] / f"seed-{seed}" for seed in candidate["seeds"]]
+    return [
+        {**read_json(seed / RUN, DAMAGED), "probabilities": np.load(seed / "probabilities.npy")} for seed in folders
+    ]
+
+
+def _unfinished(candidate: Candidate, folder: Path) -> Iterator[tuple[int, Path]]:
+    """Yields the seeds that have not been run, and their folders."""
+    for seed in candidate["seeds"]:
+        seed_folder = folder / f"seed-{seed}"
+        if not (seed_folder / RUN).is_file():
+            seed_folder.mkdir(parents=True, exist_ok=True)
+            yield seed, seed_folder
+
+
+def _write(folder: Path, probabilities: np.ndarray, history: Mapping, started: float) -> None:
+    np.save(folder / "probabilities.npy", np.asarray(probabilities, "float32"))
+    best = best_epoch(history) if history else None
+    seconds = time.monotonic() - started
+    write_json(folder / RUN, {"history": dict(history), "best_epoch": best, "seconds": seconds})
+
+
+# Kinds: each trains what is unfinished, and returns the classifier and facts for the record.
+
+
+def _train_tfidf(candidate: Candidate, train: Examples, validation: Examples, seed: int) -> Any:
+    from bert_tf.evaluation.tfidf import train_baseline
+
+    part = _part(candidate, train, seed)
+    return train_baseline([*part.texts], part.labels, len(part.label_names), seed)
+
+
+def _train_lstm(candidate: Candidate, train: Examples, validation: Examples, seed: int) -> Any:
+    from bert_tf.comparison.baselines import train_lstm
+
+    return train_lstm(train, validation, seed, candidate["epochs"])
+
+
+def _baseline(
+    fit: Callable, candidate: Candidate, train: Examples, validation: Examples, folder: Path
+) -> tuple[Classify, dict[str, Any]]:
+    """Trains a baseline by `fit`."""
+    model: Any = None
+    for seed, seed_folder in _unfinished(candidate, folder):
+        started = time.monotonic()
+        model = fit(candidate, train, validation, seed)
+        _write(seed_folder, model([*validation.texts]), getattr(model, "history", {}), started)
+    if model is None:  # killed between the last seed and the record
+        model = fit(candidate, train, validation, candidate["seeds"][-1])
+    return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
+
+
+def _trained_per_seed(
+    candidate: Candidate, train: Examples, validation: Examples, folder: Path
+) -> tuple[Classify, dict[str, Any]]:
+    """Trains a checkpoint as `bert_tf.finetune` with these seeds would, with the same compiled steps for all of them."""
+    from keras import ops
+
+    from bert_tf.inference.predict import predict
+    from bert_tf.training.recipe import usual_learning_rate
+    from bert_tf.tuning.hypermodel import ClassifierHyperModel
+
+    names = ("checkpoint", "epochs", "early_stopping", "head", "max_length", "precision", "cache_dir", "new_head", "unfreeze")  # fmt: skip
+    options = {name: candidate[name] for name in names}
+    model: Any = None
+    for seed, seed_folder in _unfinished(candidate, folder):
+        if model is None or "texts" in candidate:  # else the same texts, and the same compiled steps
+            part = _part(candidate, train, seed)
+            hypermodel = ClassifierHyperModel(part, validation, seed=seed, verbose=False, **options)
+            job, unfreeze = hypermodel.job, candidate["unfreeze"]
+            values = {
+                "learning_rate": candidate["learning_rate"] or usual_learning_rate(unfreeze, job.model.head),
+                "batch_size": candidate["batch_size"],
+                "dropout": float(job.model.dropout.rate),
+                "weight_decay": 0.0,
+                "warmup": 0.0,
+                "unfreeze": unfreeze,
+            }
+            hypermodel.load_depth(unfreeze)
+        started = time.monotonic()
+        model, history = hypermodel.train(values, seed_folder, seed)
+        probabilities = ops.convert_to_numpy(ops.softmax(hypermodel.validation_logits(unfreeze)))
+        _write(seed_folder, probabilities, history, started)
+        for name in ("last.safetensors", "best.safetensors"):
+            (seed_folder / name).unlink(missing_ok=True)
+    if model is None:  # killed between the last seed and the record
+        (folder / f"seed-{candidate['seeds'][-1]}" / RUN).unlink()
+        return _trained_per_seed(candidate, train, validation, folder)
+
+    def classify(texts: Sequence[str]) -> np.ndarray:
+        return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
+
+    trainable = model.num_parameters(only_trainable=True)
+    return classify, {"parameters": model.num_parameters(), "trainable_parameters": trainable}
+
+
+def _existing_classifier(
+    candidate: Candidate, train: Examples, validation: Examples, folder: Path
+) -> tuple[Classify, dict[str, Any]]:
+    """Measures a classifier that has already been fine-tuned for these labels."""
+    from bert_tf.checkpoints import locate
+    from bert_tf.data.tokenizer import load_tokenizer
+    from bert_tf.inference.predict import predict
+    from bert_tf.models.auto import TFAutoModelForSequenceClassification
+
+    source = locate.resolve(candidate["checkpoint"])
+    model = TFAutoModelForSequenceClassification.from_pretrained(source)
+    tokenizer = load_tokenizer(source)
+    columns = label_columns(model.label_names, validation.label_names, candidate["checkpoint"])
+    max_length = candidate["max_length"]
+
+    def classify(texts: Sequence[str]) -> np.ndarray:
+        return predict(model, texts, tokenizer, max_length=max_length, engine="keras").probabilities[:, columns]
+
+    for _, seed_folder in _unfinished(candidate, folder):
+        _write(seed_folder, classify([*validation.texts]), {}, time.monotonic())
+    size = sum(file.stat().st_size for file in source.iterdir() if file.is_file())
+    return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": size}
+
+
+def _finetuned_and_kept(
+    candidate: Candidate, train: Examples, validation: Examples, folder: Path
+) -> tuple[Classify, dict[str, Any]]:
+    """Fine-tunes a checkpoint by `bert_tf.finetune`, keeps its folder, and measures it like an existing classifier."""
+    from bert_tf.training.finetune import finetune
+
+    (seed,) = candidate["seeds"]
+    output_dir = folder / "finetune"
+    if not (output_dir / "metrics.json").is_file():
+        names = ("checkpoint", "unfreeze", "head", "epochs", "early_stopping", "learning_rate", "batch_size", "max_length", "precision",
+                 "cache_dir", "new_head")  # fmt: skip
+        options = {name: candidate[name] for name in names}
+        finetune(train, validation, output_dir=output_dir, seed=seed, resume=output_dir.exists(), verbose=0, **options)
+    classifier = {**candidate, "checkpoint": str(output_dir / "model")}
+    classify, facts = _existing_classifier(classifier, train, validation, folder)
+    metrics = read_json(output_dir / "metrics.json", DAMAGED)
+    run_file = folder / f"seed-{seed}" / RUN
+    measured = {name: metrics[name] for name in ("best_epoch", "seconds")}
+    write_json(run_file, read_json(run_file, DAMAGED) | measured)
+    return classify, facts | {"trainable_parameters": metrics["trainable_parameters"]}
+
+
+def _part(candidate: Candidate, train: Examples, seed: int) -> Examples:
+    """Returns a candidate's training texts: all, or `texts` of them, the same share of each class."""
+    wanted = candidate.get("texts")
+    if wanted is None or wanted >= len(train):
+        return train
+    return train.split(wanted / len(train), seed)[1]
+
+
+def label_columns(model_labels: Sequence[str], label_names: Sequence[str], source: str) -> list[int]:
+    """Returns the index of a model's column for each label of the data.
+
+    Raises: ValueError if the model is for other labels.
+    """
+    if set(model_labels) == set(label_names):
+        return [model_labels.index(name) for name in label_names]
+    if [*model_labels] == [f"LABEL_{i}" for i in range(len(label_names))]:
+        return [*range(len(label_names))]
+    raise ValueError(
+        f"{source} classifies into {', '.join(model_labels)}; the data has {', '.join(label_names)}. Give a model for these "
+        "labels, or a checkpoint without a head."
+    )
+
+
+KINDS: dict[str, Callable[..., tuple[Classify, dict[str, Any]]]] = {
+    "tfidf": partial(_baseline, _train_tfidf),
+    "lstm": partial(_baseline, _train_lstm),
+    "trained_per_seed": _trained_per_seed,
+    "existing_classifier": _existing_classifier,
+    "finetuned_and_kept": _finetuned_and_kept,
+}

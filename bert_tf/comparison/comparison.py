@@ -1,0 +1,265 @@
+"""What all comparisons share: data and output folder, candidates run one after the other, and the table, figure and page of
+their results."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bert_tf import files
+from bert_tf.comparison import candidates
+from bert_tf.comparison.candidates import Candidate
+from bert_tf.data.examples import Examples, check_classes
+from bert_tf.data.readers import read_examples
+from bert_tf.evaluation import diagnostics, paired
+from bert_tf.evaluation.scores import log_loss
+from bert_tf.formatting import format_value
+from bert_tf.reporting import figures, page, tables
+from bert_tf.training import run_folder
+
+EARLY_STOPPING = 5  # epochs without a lower validation loss, for frozen bases: their epochs cost next to nothing
+INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds (bootstrap of both)."
+ACCURACY = {"label": "accuracy (share of texts)", "kind": "score"}  # an axis
+
+
+def training_options(source, batch_size: int, new_head: bool, max_length, precision: str, cache_dir) -> dict[str, Any]:
+    """Returns the options of candidates that are trained, as JSON values."""
+    return {
+        "checkpoint": str(source),
+        "batch_size": batch_size,
+        "new_head": new_head,
+        "max_length": max_length,
+        "precision": precision,
+        "cache_dir": None if cache_dir is None else str(cache_dir),
+        "learning_rate": None,
+    }
+
+
+def checked_seeds(count: int) -> list[int]:
+    if count < 1:
+        raise ValueError(f"`seeds` must be at least 1. Received: seeds={count}")
+    return [*range(count)]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The results of a comparison.
+
+    Attributes:
+        rows: dicts, the rows of its .csv; a number with an interval is a dict of `value`, `low` and `high`.
+        verdict: str, what they mean.
+        output_dir: Path of the comparison.
+    """
+
+    rows: list[dict[str, Any]]
+    verdict: str
+    output_dir: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """The results of one candidate.  (S = seeds, M = validation texts)
+
+    Attributes:
+        record: what was measured: memory, size, speed, parameters.
+        runs: for each seed `history`, `best_epoch`, `seconds` and `probabilities` `(M, C)`.
+        right: bool `(S, M)`, which texts each seed's model has right.
+        log_loss: float, in nats, the mean over the seeds.
+    """
+
+    record: dict[str, Any]
+    runs: list[dict[str, Any]]
+    right: np.ndarray
+    log_loss: float
+
+
+class Comparison:
+    """The data and folder of a comparison, read and checked. Runs the candidates and writes the results.
+
+    Args:
+        kind: str, "ladder", "race" or "curve": the name of its files.
+        train, validation, text_column, label_column, validation_share, output_dir, overwrite, resume: as for `bert_tf.finetune`.
+        models: folders and hub names that take part.
+        verbose: bool, whether to print the progress.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        train: Any,
+        validation: Any,
+        *,
+        text_column: str | None,
+        label_column: str | None,
+        validation_share: float,
+        output_dir: str | Path,
+        models: Sequence[str | Path],
+        overwrite: bool,
+        resume: bool,
+        verbose: bool,
+    ):
+        self.kind, self.output_dir = kind, Path(output_dir).expanduser()
+        self.overwrite, self.resume, self.verbose = overwrite, resume, verbose
+        self.started = time.monotonic()
+        run_folder.check_folder(self.output_dir, overwrite, resume, sources=(train, validation, *map(str, models)))
+        self.train = read_examples(train, text_column, label_column)
+        check_classes(self.train)
+        if validation is None:
+            self.train, self.validation = self.train.split(validation_share, seed=0)
+        else:
+            self.validation = read_examples(validation, text_column, label_column).relabel(self.train.label_names)
+        self.settings: dict[str, Any] = {}
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / "entrants"
+
+    def say(self, text: str) -> None:
+        if self.verbose:
+            tqdm.write(text, file=sys.stdout)  # above the progress bar
+            sys.stdout.flush()
+
+    def run(self, every: Sequence[Candidate], alone: bool) -> None:
+        """Runs the candidates that are not finished. One that fails is reported and left out.
+
+        Args:
+            alone: bool, whether each runs in a process of its own.
+        Raises: ValueError if two have the same name or all fail.
+        """
+        self._start(every)
+        unfinished = [candidate for candidate in every if not candidates.finished(candidate, self.folder)]
+        if len(unfinished) < len(every):
+            self.say(f"Resumed: {len(every) - len(unfinished)} of {len(every)} candidates are finished.")
+        work, done, started = sum(candidate["work"] for candidate in unfinished), 0.0, time.monotonic()
+        hidden = not (self.verbose and sys.stderr.isatty())
+        with tqdm(total=len(unfinished), desc=self.kind.capitalize(), disable=hidden) as bar:
+            for candidate in unfinished:
+                self.say(f"{candidate['name']} ...")
+                began = time.monotonic()
+                outcome = self._run_one(candidate, alone)
+                done += candidate["work"]
+                now = time.monotonic()
+                remaining = format_value((now - started) / done * (work - done), "seconds")
+                remark = f", about {remaining} left" if candidate is not unfinished[-1] else ""
+                self.say(f"  {outcome}; {format_value(now - began, 'seconds')}{remark}.")
+                bar.update(1)
+        if not any(candidates.finished(candidate, self.folder) for candidate in every):
+            raise ValueError(f"{self.output_dir}: every candidate failed; the reasons are printed above.")
+
+    def _start(self, every: Sequence[Candidate]) -> None:
+        """Writes the settings to the folder, or checks that they are those of the comparison to be resumed."""
+        names = [candidate["name"] for candidate in every]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
+        self.settings = {
+            "job": self.kind,
+            "train": self.train.source,
+            "validation": self.validation.source,
+            "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
+            "candidates": [{key: value for key, value in one.items() if key != "cache_dir"} for one in every],
+        }
+        run_folder.check_resumable(self.output_dir, self.settings, self.resume)
+        run_folder.start(self.output_dir, self.settings, self.overwrite, self.resume)
+
+    def _run_one(self, candidate: Candidate, alone: bool) -> str:
+        """Returns the outcome in words."""
+        try:
+            (candidates.run_alone if alone else candidates.run)(candidate, self.train, self.validation, self.folder)
+        except (RuntimeError, MemoryError) as error:  # too large for this machine, for example: the others still count
+            return f"failed: {error}"
+        return (
+            f"accuracy {format_value(paired.accuracy(self._right(candidates.runs(candidate, self.folder))), 'score')}"
+        )
+
+    def result(self, candidate: Candidate) -> Result | None:
+        """Returns the results of a candidate, None if it failed."""
+        if not candidates.finished(candidate, self.folder):
+            return None
+        runs = candidates.runs(candidate, self.folder)
+        losses = [log_loss(self.validation.labels, run["probabilities"]) for run in runs]
+        return Result(candidates.record(candidate, self.folder), runs, self._right(runs), float(np.mean(losses)))
+
+    def _right(self, runs: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        return np.stack([run["probabilities"].argmax(axis=1) for run in runs]) == self.validation.labels
+
+    def finish(
+        self, rows: list[dict[str, Any]], columns: Mapping[str, str], sentences: Sequence[str], notes: str, plots
+    ) -> Compared:
+        """Writes table, figure and page, then compare.json, and prints the results.
+
+        Args:
+            rows: see `Compared`.
+            columns: name of a column -> its kind (of `format_value`, or "text"), to be shown.
+            sentences: the verdict.
+            notes: str, the caption of the table.
+            plots: see `bert_tf.reporting.figures`.
+        """
+        out, verdict = self.output_dir, " ".join(sentences)
+        flat = [_flat(row) for row in rows]
+        files.write_csv(out / f"{self.kind}.csv", [*dict.fromkeys(name for row in flat for name in row)], flat)
+        title = (
+            f"{self.kind.capitalize()}: {len(self.train):,} training texts, {len(self.validation):,} validation texts"
+        )
+        figures.draw_png(out / f"{self.kind}.png", plots, title)
+        header = [{"name": name.replace("_", " "), "kind": kind} for name, kind in columns.items()]
+        table = {"caption": notes, "columns": header, "rows": [[row[name] for name in columns] for row in rows]}
+        verdicts = [{"verdict": sentence} for sentence in sentences]
+        page.write_report(
+            out / "report.html",
+            {
+                "title": title,
+                "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}",
+                "sections": [
+                    {
+                        "title": self.kind.capitalize(),
+                        "blocks": [*verdicts, {"table": table}, *({"plot": plot} for plot in plots)],
+                    }
+                ],
+                "data": self._data(),
+                "command": shlex.join(["bert-tf", *sys.argv[1:]]) if Path(sys.argv[0]).name == "bert-tf" else None,
+                "versions": {name: version(name) for name in ("bert-tf", "keras", "transformers")},
+            },
+        )
+        seconds = round(time.monotonic() - self.started, 1)
+        summary = {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.settings}
+        files.write_json(out / "compare.json", summary)
+        kinds = {name: "plain" if kind == "text" else kind for name, kind in columns.items()}
+        cells = [[format_value(row[name], kind) for name, kind in kinds.items()] for row in rows]
+        self.say("\n" + tables.table([name.replace("_", " ") for name in columns], cells))
+        self.say(f"\n{verdict}\n{format_value(seconds, 'seconds')}. In {out}/:")
+        self.say("  " + ", ".join(name for name in run_folder.COMPARE_OUTPUTS if (out / name).exists()))
+        return Compared(rows, verdict, out)
+
+    def _data(self) -> dict[str, Any]:
+        """Returns the facts of the data, for the page."""
+        splits = {"training": self.train, "validation": self.validation}
+        labelled = {name: (part.texts, part.labels) for name, part in splits.items()}
+        return {
+            "splits": [{"name": name, "labels": part.counts()} for name, part in splits.items()],
+            "duplicates": diagnostics.duplicates(labelled, self.train.label_names),
+        }
+
+
+def _contents(examples: Examples) -> Iterator[bytes]:
+    """Yields the texts, separated, and the labels, so that the texts need not be in memory at once."""
+    for i, text in enumerate(examples.texts):
+        yield (b"\0" if i else b"") + text.encode("utf-8", "surrogatepass")
+    yield examples.labels.tobytes()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of a .csv: an estimate takes three columns."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= {name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
+        else:
+            flat[name] = value
+    return flat
