@@ -206,7 +206,7 @@ def with_options(command: Command) -> Callable[[Any], Any]:
             return target(*args, **named, settings=command.settings(**kwargs))
 
         kind = inspect.Parameter.KEYWORD_ONLY
-        parameters = [p for name, p in own.parameters.items() if name != "settings"]
+        parameters = [p for name, p in own.parameters.items() if name not in ("settings", "options")]
         parameters += [inspect.Parameter(o.name, kind, default=o.default, annotation=o.kind) for o in options]
         with_settings.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         return with_settings

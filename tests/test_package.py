@@ -63,11 +63,11 @@ def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
 
 def test_readme_commands_are_those_of_the_command_line():
     readme = (ROOT / "README.md").read_text()
-    from bert_tf.cli.main import _parser
+    from bert_tf.cli.main import make_parser
 
     commands = re.findall(r"^bert-tf (.+?)(?<!\\)$", readme, re.MULTILINE | re.DOTALL)
     assert len(commands) >= 3
     import shlex
 
     for command in commands:
-        _parser().parse_args(shlex.split(command.replace("\\\n", " ")))
+        make_parser().parse_args(shlex.split(command.replace("\\\n", " ")))

@@ -195,20 +195,20 @@ def _trained_per_seed(
     from keras import ops
 
     from bert_tf.inference.predict import predict
-    from bert_tf.training.recipe import usual_learning_rate
+    from bert_tf.training.learning_rate import usual_learning_rate
     from bert_tf.tuning.hypermodel import ClassifierHyperModel
 
-    names = ("checkpoint", "epochs", "early_stopping", "head", "max_length", "precision", "cache_dir", "new_head", "unfreeze")  # fmt: skip
-    options = {name: candidate[name] for name in names}
+    options = dict(candidate["options"])
+    learning_rate, batch_size = options.pop("learning_rate"), options.pop("batch_size")
     model: Any = None
     for seed, seed_folder in _unfinished(candidate, folder):
         if model is None or "texts" in candidate:  # else the same texts, and the same compiled steps
             part = _part(candidate, train, seed)
             hypermodel = ClassifierHyperModel(part, validation, seed=seed, verbose=False, **options)
-            job, unfreeze = hypermodel.job, candidate["unfreeze"]
+            job, unfreeze = hypermodel.job, options["unfreeze"]
             values = {
-                "learning_rate": candidate["learning_rate"] or usual_learning_rate(unfreeze, job.model.head),
-                "batch_size": candidate["batch_size"],
+                "learning_rate": learning_rate or usual_learning_rate(unfreeze, job.model.head),
+                "batch_size": batch_size,
                 "dropout": float(job.model.dropout.rate),
                 "weight_decay": 0.0,
                 "warmup": 0.0,
@@ -241,11 +241,12 @@ def _existing_classifier(
     from bert_tf.inference.predict import predict
     from bert_tf.models.auto import TFAutoModelForSequenceClassification
 
-    source = locate.resolve(candidate["checkpoint"])
+    options = candidate["options"]
+    source = locate.resolve(options["checkpoint"])
     model = TFAutoModelForSequenceClassification.from_pretrained(source)
     tokenizer = load_tokenizer(source)
-    columns = label_columns(model.label_names, validation.label_names, candidate["checkpoint"])
-    max_length = candidate["max_length"]
+    columns = label_columns(model.label_names, validation.label_names, options["checkpoint"])
+    max_length = options["max_length"]
 
     def classify(texts: Sequence[str]) -> np.ndarray:
         return predict(model, texts, tokenizer, max_length=max_length, engine="keras").probabilities[:, columns]
@@ -265,11 +266,9 @@ def _finetuned_and_kept(
     (seed,) = candidate["seeds"]
     output_dir = folder / "finetune"
     if not (output_dir / "metrics.json").is_file():
-        names = ("checkpoint", "unfreeze", "head", "epochs", "early_stopping", "learning_rate", "batch_size", "max_length", "precision",
-                 "cache_dir", "new_head")  # fmt: skip
-        options = {name: candidate[name] for name in names}
-        finetune(train, validation, output_dir=output_dir, seed=seed, resume=output_dir.exists(), verbose=0, **options)
-    classifier = {**candidate, "checkpoint": str(output_dir / "model")}
+        how = {"seed": seed, "resume": output_dir.exists(), "verbose": 0, **candidate["options"]}
+        finetune(train, validation, output_dir=output_dir, **how)
+    classifier = {**candidate, "options": {**candidate["options"], "checkpoint": str(output_dir / "model")}}
     classify, facts = _existing_classifier(classifier, train, validation, folder)
     metrics = read_json(output_dir / "metrics.json", DAMAGED)
     run_file = folder / f"seed-{seed}" / RUN

@@ -22,30 +22,22 @@ from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
 from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, page, tables
-from bert_tf.training import run_folder
+from bert_tf.settings import FINETUNE, Settings
+from bert_tf.training.run_folder import RUN, RunFolder
 
 EARLY_STOPPING = 5  # epochs without a lower validation loss, for frozen bases: their epochs cost next to nothing
 INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds (bootstrap of both)."
 ACCURACY = {"label": "accuracy (share of texts)", "kind": "score"}  # an axis
 
 
-def training_options(source, batch_size: int, new_head: bool, max_length, precision: str, cache_dir) -> dict[str, Any]:
+# Options that a candidate shares with `bert_tf.finetune`, if the comparison has them.
+SHARED = ("checkpoint", "batch_size", "new_head", "max_length", "precision", "cache_dir", "learning_rate")
+
+
+def training_options(settings: Settings) -> dict[str, Any]:
     """Returns the options of candidates that are trained, as JSON values."""
-    return {
-        "checkpoint": str(source),
-        "batch_size": batch_size,
-        "new_head": new_head,
-        "max_length": max_length,
-        "precision": precision,
-        "cache_dir": None if cache_dir is None else str(cache_dir),
-        "learning_rate": None,
-    }
-
-
-def checked_seeds(count: int) -> list[int]:
-    if count < 1:
-        raise ValueError(f"`seeds` must be at least 1. Received: seeds={count}")
-    return [*range(count)]
+    values = FINETUNE.values(settings)
+    return {name: str(values[name]) if isinstance(values[name], Path) else values[name] for name in SHARED}
 
 
 @dataclass(frozen=True)
@@ -85,52 +77,39 @@ class Comparison:
 
     Args:
         kind: str, "ladder", "race" or "curve": the name of its files.
-        train, validation, text_column, label_column, validation_share, output_dir, overwrite, resume: as for `bert_tf.finetune`.
+        train, validation: as for `bert_tf.finetune`.
         models: folders and hub names that take part.
-        verbose: bool, whether to print the progress.
+        settings: of the comparison.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        train: Any,
-        validation: Any,
-        *,
-        text_column: str | None,
-        label_column: str | None,
-        validation_share: float,
-        output_dir: str | Path,
-        models: Sequence[str | Path],
-        overwrite: bool,
-        resume: bool,
-        verbose: bool,
-    ):
-        self.kind, self.output_dir = kind, Path(output_dir).expanduser()
-        self.overwrite, self.resume, self.verbose = overwrite, resume, verbose
+    def __init__(self, kind: str, train: Any, validation: Any, models: Sequence[str | Path], settings: Settings):
+        data, output = settings.data, settings.output
+        self.kind, self.alone, self.verbose = kind, settings.repeats.alone, bool(output.verbose)
         self.started = time.monotonic()
-        run_folder.check_folder(self.output_dir, overwrite, resume, sources=(train, validation, *map(str, models)))
-        self.train = read_examples(train, text_column, label_column)
+        names = (f"{kind}.csv", f"{kind}.png", "epochs.csv", "report.html", "entrants", RUN, "compare.json")
+        self.output = RunFolder(output.output_dir or "", names, output.overwrite, output.resume)
+        self.output.check(sources=(train, validation, *map(str, models)))
+        self.train = read_examples(train, data.text_column, data.label_column)
         check_classes(self.train)
         if validation is None:
-            self.train, self.validation = self.train.split(validation_share, seed=0)
+            self.train, self.validation = self.train.split(data.validation_share, seed=0)
         else:
-            self.validation = read_examples(validation, text_column, label_column).relabel(self.train.label_names)
-        self.settings: dict[str, Any] = {}
+            validation = read_examples(validation, data.text_column, data.label_column)
+            self.validation = validation.relabel(self.train.label_names)
+        self.recorded: dict[str, Any] = {}
 
     @property
     def folder(self) -> Path:
-        return self.output_dir / "entrants"
+        return self.output / "entrants"
 
     def say(self, text: str) -> None:
         if self.verbose:
             tqdm.write(text, file=sys.stdout)  # above the progress bar
             sys.stdout.flush()
 
-    def run(self, every: Sequence[Candidate], alone: bool) -> None:
+    def run(self, every: Sequence[Candidate]) -> None:
         """Runs the candidates that are not finished. One that fails is reported and left out.
 
-        Args:
-            alone: bool, whether each runs in a process of its own.
         Raises: ValueError if two have the same name or all fail.
         """
         self._start(every)
@@ -143,7 +122,7 @@ class Comparison:
             for candidate in unfinished:
                 self.say(f"{candidate['name']} ...")
                 began = time.monotonic()
-                outcome = self._run_one(candidate, alone)
+                outcome = self._run_one(candidate)
                 done += candidate["work"]
                 now = time.monotonic()
                 remaining = format_value((now - started) / done * (work - done), "seconds")
@@ -151,27 +130,29 @@ class Comparison:
                 self.say(f"  {outcome}; {format_value(now - began, 'seconds')}{remark}.")
                 bar.update(1)
         if not any(candidates.finished(candidate, self.folder) for candidate in every):
-            raise ValueError(f"{self.output_dir}: every candidate failed; the reasons are printed above.")
+            raise ValueError(f"{self.output.path}: every candidate failed; the reasons are printed above.")
 
     def _start(self, every: Sequence[Candidate]) -> None:
         """Writes the settings to the folder, or checks that they are those of the comparison to be resumed."""
         names = [candidate["name"] for candidate in every]
         if len(set(names)) < len(names):
             raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
-        self.settings = {
+        self.recorded = {
             "job": self.kind,
             "train": self.train.source,
             "validation": self.validation.source,
             "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
-            "candidates": [{key: value for key, value in one.items() if key != "cache_dir"} for one in every],
+            "candidates": [{**one, "options": {**one.get("options", {}), "cache_dir": None}} for one in every],
         }
-        run_folder.check_resumable(self.output_dir, self.settings, self.resume)
-        run_folder.start(self.output_dir, self.settings, self.overwrite, self.resume)
+        self.output.check_resumable(self.recorded)
+        self.output.start(self.recorded)
 
-    def _run_one(self, candidate: Candidate, alone: bool) -> str:
+    def _run_one(self, candidate: Candidate) -> str:
         """Returns the outcome in words."""
         try:
-            (candidates.run_alone if alone else candidates.run)(candidate, self.train, self.validation, self.folder)
+            (candidates.run_alone if self.alone else candidates.run)(
+                candidate, self.train, self.validation, self.folder
+            )
         except (RuntimeError, MemoryError) as error:  # too large for this machine, for example: the others still count
             return f"failed: {error}"
         return (
@@ -201,7 +182,7 @@ class Comparison:
             notes: str, the caption of the table.
             plots: see `bert_tf.reporting.figures`.
         """
-        out, verdict = self.output_dir, " ".join(sentences)
+        out, verdict = self.output, " ".join(sentences)
         flat = [_flat(row) for row in rows]
         files.write_csv(out / f"{self.kind}.csv", [*dict.fromkeys(name for row in flat for name in row)], flat)
         title = (
@@ -228,14 +209,13 @@ class Comparison:
             },
         )
         seconds = round(time.monotonic() - self.started, 1)
-        summary = {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.settings}
+        summary = {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.recorded}
         files.write_json(out / "compare.json", summary)
         kinds = {name: "plain" if kind == "text" else kind for name, kind in columns.items()}
         cells = [[format_value(row[name], kind) for name, kind in kinds.items()] for row in rows]
         self.say("\n" + tables.table([name.replace("_", " ") for name in columns], cells))
-        self.say(f"\n{verdict}\n{format_value(seconds, 'seconds')}. In {out}/:")
-        self.say("  " + ", ".join(name for name in run_folder.COMPARE_OUTPUTS if (out / name).exists()))
-        return Compared(rows, verdict, out)
+        self.say(f"\n{verdict}\n{format_value(seconds, 'seconds')}. {out.contents()}")
+        return Compared(rows, verdict, out.path)
 
     def _data(self) -> dict[str, Any]:
         """Returns the facts of the data, for the page."""

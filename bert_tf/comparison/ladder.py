@@ -18,14 +18,15 @@ from bert_tf.comparison.comparison import (
     Compared,
     Comparison,
     Result,
-    checked_seeds,
     training_options,
 )
 from bert_tf.evaluation import paired
 from bert_tf.evaluation.paired import Row, gain, is_significant, points, times
 from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
+from bert_tf.options import with_options
 from bert_tf.reporting.sections import interval
+from bert_tf.settings import LADDER, Settings
 
 COLUMNS = {
     "rung": "text",
@@ -43,73 +44,41 @@ COLUMNS = {
 }
 
 
-def ladder(
-    train: Any,
-    validation: Any = None,
-    *,
-    checkpoint: str | Path = locate.MINILM,
-    output_dir: str | Path = "runs/ladder",
-    rungs: Sequence[int | str] | None = None,
-    epochs: int = 2,
-    frozen_epochs: int = 20,
-    learning_rate: float | None = None,
-    seeds: int = 3,
-    batch_size: int = 32,
-    new_head: bool = False,
-    max_length: int | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    validation_share: float = 0.2,
-    precision: str = "auto",
-    cache_dir: str | Path | None = None,
-    alone: bool = True,
-    overwrite: bool = False,
-    resume: bool = False,
-    verbose: bool = True,
-) -> Compared:
+@with_options(LADDER)
+def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compared:
     """Trains the same checkpoint with more and more of it unfrozen, and says what that gains and costs.
 
     Leaves ladder.csv (a row per rung), epochs.csv (a row per epoch), ladder.png, report.html, compare.json, entrants/.
 
     Args:
-        train, validation, checkpoint, batch_size, new_head, max_length, text_column, label_column, validation_share, precision,
-            cache_dir: as for `bert_tf.finetune`.
-        output_dir: folder for the results.
-        rungs: some of "baseline" (TF-IDF with logistic regression; also called "floor"), "first_token" and "layer_means" (a
-            frozen base with either head), k (the top k layers trained) and "all"; None = all of these, k up to the last but one.
-        epochs, frozen_epochs: int, of rungs with and without unfrozen layers; the latter stop early.
-        learning_rate: float, of rungs with unfrozen layers; None = that of `bert_tf.finetune`, as always for the frozen ones.
-        seeds: int, the runs of each rung: seeds 0, 1, ...
-        alone: bool, whether each candidate runs in a process of its own: its peak memory is measured, and if it runs out of
-            memory, the others still count.
-        overwrite, resume: bool, what to do if `output_dir` already holds a comparison. `resume` runs what is not finished.
-        verbose: bool, whether to print the progress.
+        train, validation: sources, as for `bert_tf.finetune`.
+        {options}
     Returns: `Compared`. Memory is the peak of a rung's process, TensorFlow and the texts included. Seconds are of one run
         (median of the seeds), not counting the features of frozen layers, which are computed once and cached.
-    Raises: ValueError, FileNotFoundError or FileExistsError that says what was received and what to do.
+    Raises: as `bert_tf.finetune`.
 
     >>> from bert_tf.data.readers import demo_reviews
     >>> compared = ladder(*demo_reviews(), rungs=["baseline", "layer_means", 1], seeds=2)  # doctest: +SKIP
     """
-    comparison = Comparison(
-        "ladder", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, models=[checkpoint], overwrite=overwrite, resume=resume, verbose=verbose,
-    )  # fmt: skip
+    checkpoint, seeds, training = settings.model.checkpoint, settings.repeats.seeds, settings.training
+    comparison = Comparison("ladder", train, validation, [checkpoint], settings)
     layers = encoder_settings(config.read_config(locate.resolve(checkpoint)))["num_hidden_layers"]
-    common = {
-        **training_options(checkpoint, batch_size, new_head, max_length, precision, cache_dir),
-        "seeds": checked_seeds(seeds),
+    options = training_options(settings)
+    frozen = {
+        "unfreeze": 0,
+        "epochs": settings.ladder.frozen_epochs,
+        "early_stopping": EARLY_STOPPING,
+        "learning_rate": None,
     }
-    frozen = {"unfreeze": 0, "epochs": frozen_epochs, "early_stopping": EARLY_STOPPING}
-    unfrozen = {"head": "first_token", "epochs": epochs, "early_stopping": None, "learning_rate": learning_rate}
-    rungs = ["baseline", *HEADS, *range(1, layers), "all"] if rungs is None else rungs
-    every = [_candidate(rung, layers, common, frozen, unfrozen) for rung in rungs]
-    comparison.run(every, alone)
+    unfrozen = {"head": "first_token", "epochs": training.epochs, "early_stopping": None}
+    rungs = ["baseline", *HEADS, *range(1, layers), "all"] if settings.ladder.rungs is None else settings.ladder.rungs
+    every = [_candidate(rung, layers, seeds, {**options, **frozen}, {**options, **unfrozen}) for rung in rungs]
+    comparison.run(every)
     results = {one["name"]: (one, result) for one in every if (result := comparison.result(one)) is not None}
     rows = [_row(candidate, result) for candidate, result in results.values()]
     right = {name: result.right for name, (_, result) in results.items()}
     histories = {name: [run["history"] for run in result.runs] for name, (_, result) in results.items()}
-    _write_epochs(comparison.output_dir / "epochs.csv", histories)
+    _write_epochs(comparison.output / "epochs.csv", histories)
     notes = (
         f"{INTERVALS} Lowest and highest: of the seeds ({seeds}). Gap: validation minus training loss at the best epoch; a larger "
         "gap means more overfitting. Seconds: of one run, not counting the features of frozen layers, which are computed once and "
@@ -118,21 +87,28 @@ def ladder(
     return comparison.finish(rows, COLUMNS, verdict(rows, right), notes, plots(rows, histories))
 
 
-def _candidate(rung: int | str, layers: int, common: Candidate, frozen: Candidate, unfrozen: Candidate) -> Candidate:
+def _candidate(rung: int | str, layers: int, seeds: int, frozen: Candidate, unfrozen: Candidate) -> Candidate:
     if rung in ("baseline", "floor"):
         return {"name": BASELINE, "kind": "tfidf", "seeds": [0], "work": 0.2}
+    trained = {"kind": "trained_per_seed", "seeds": [*range(seeds)]}
     if rung in HEADS:
         name = f"frozen, {str(rung).replace('_', ' ')}"
-        return {"name": name, "kind": "trained_per_seed", **common, **frozen, "head": rung, "work": 1.0}
+        return {"name": name, **trained, "options": {**frozen, "head": rung}, "work": 1.0}
     if rung == "all" or (type(rung) is int and 0 < rung <= layers):
         name = "all layers" if rung == "all" else f"top {rung} layer{'s' if rung != 1 else ''}"
         work = 1.0 + (layers if rung == "all" else int(rung))
-        return {"name": name, "kind": "trained_per_seed", **common, **unfrozen, "unfreeze": rung, "work": work}
+        return {"name": name, **trained, "options": {**unfrozen, "unfreeze": rung}, "work": work}
     raise ValueError(f"A rung is baseline, {', '.join(HEADS)}, 1 to {layers}, or all. Received: {rung!r}")
 
 
 def _row(candidate: Candidate, result: Result) -> dict[str, Any]:
-    kind = "baseline" if candidate["kind"] == "tfidf" else "frozen" if candidate["unfreeze"] == 0 else "unfrozen"
+    kind = (
+        "baseline"
+        if candidate["kind"] == "tfidf"
+        else "frozen"
+        if candidate["options"]["unfreeze"] == 0
+        else "unfrozen"
+    )
     accuracies = result.right.mean(axis=1)
     trained = [run for run in result.runs if run["history"]]
     histories = [run["history"] for run in trained]

@@ -13,7 +13,9 @@ from bert_tf.evaluation import scores
 from bert_tf.evaluation.paired import Row, frontier, is_significant, times
 from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
+from bert_tf.options import with_options
 from bert_tf.reporting.sections import interval
+from bert_tf.settings import RACE, Settings
 
 BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
 COLUMNS = {
@@ -32,29 +34,8 @@ COLUMNS = {
 }
 
 
-def race(
-    models: Sequence[str | Path],
-    train: Any,
-    validation: Any = None,
-    *,
-    output_dir: str | Path = "runs/race",
-    baselines: Sequence[str] = BASELINES,
-    head: str | None = "layer_means",
-    epochs: int = 20,
-    learning_rate: float | None = None,
-    batch_size: int = 32,
-    max_length: int | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    validation_share: float = 0.2,
-    precision: str = "auto",
-    cache_dir: str | Path | None = None,
-    seed: int = 0,
-    alone: bool = True,
-    overwrite: bool = False,
-    resume: bool = False,
-    verbose: bool = True,
-) -> Compared:
+@with_options(RACE)
+def race(models: Sequence[str | Path], train: Any, validation: Any = None, *, settings: Settings) -> Compared:
     """Compares models and baselines on the same texts, and says which is best and which are worth their cost.
 
     Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were fine-tuned).
@@ -62,27 +43,28 @@ def race(
     Args:
         models: folders or hub names. A classifier takes part as it is; a checkpoint without a head is fine-tuned first, its base
             frozen, by `bert_tf.finetune` with `head`, `epochs` (with early stopping), `learning_rate` and `seed`.
-        train, validation: as for `bert_tf.finetune`. All are judged on the validation texts.
-        baselines: some of "tfidf" (with logistic regression) and "lstm" (bidirectional, small, from scratch).
-        output_dir, batch_size, max_length, text_column, label_column, validation_share, precision, cache_dir, seed: as for
-            `bert_tf.finetune`.
-        alone, overwrite, resume, verbose: as for `ladder`.
+        train, validation: sources, as for `bert_tf.finetune`. All are judged on the validation texts.
+        {options}
     Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is the peak of the process, training
         included if it trained.
-    Raises: as `ladder`; ValueError for a classifier of other labels.
+    Raises: as `bert_tf.finetune`; ValueError for a classifier of other labels.
     """
-    comparison = Comparison(
-        "race", train, validation, text_column=text_column, label_column=label_column, validation_share=validation_share,
-        output_dir=output_dir, models=models, overwrite=overwrite, resume=resume, verbose=verbose,
-    )  # fmt: skip
+    baselines = [name for name in settings.race.baselines if name != "none"]
+    comparison = Comparison("race", train, validation, models, settings)
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
-    common = {"seeds": [seed], "latency": True}
-    tuning = {"head": head, "epochs": epochs, "learning_rate": learning_rate}
+    common = {"seeds": [settings.training.seed], "latency": True}
+    tuning = {
+        "unfreeze": 0,
+        "early_stopping": EARLY_STOPPING,
+        "head": settings.model.head,
+        "epochs": settings.training.epochs,
+    }
+    options = {**training_options(settings), **tuning}
     every = []
     for model, name in zip(models, _short_names(models), strict=True):
-        options = training_options(model, batch_size, False, max_length, precision, cache_dir)
-        every.append(_candidate(model, comparison.train.label_names, {**options, **common, "name": name}, tuning))
+        trained = {**common, "name": name, "options": {**options, "checkpoint": str(model)}}
+        every.append(_candidate(model, comparison.train.label_names, trained))
     if "tfidf" in baselines:
         every.append({"name": BASELINE, "kind": "tfidf", **common, "work": 0.3})
     if "lstm" in baselines:
@@ -91,7 +73,7 @@ def race(
         raise ValueError(
             f"A race needs at least two candidates. Received: {', '.join(c['name'] for c in every) or 'none'}"
         )
-    comparison.run(every, alone)
+    comparison.run(every)
     rows = _rows(comparison, every)
     notes = (
         f"On {len(comparison.validation):,} validation texts; in brackets, 95 % intervals. Difference: how many points of accuracy "
@@ -101,12 +83,11 @@ def race(
     return comparison.finish(rows, COLUMNS, verdict(rows), notes, plots(rows))
 
 
-def _candidate(model: str | Path, data_labels: Sequence[str], common: Candidate, tuning: Candidate) -> Candidate:
+def _candidate(model: str | Path, data_labels: Sequence[str], common: Candidate) -> Candidate:
     """Returns a model as a candidate: as it is if it has a head, else to be fine-tuned."""
     folder = locate.resolve(model)
     if not has_head(folder):
-        frozen = {"unfreeze": 0, "early_stopping": EARLY_STOPPING}
-        return {**common, "kind": "finetuned_and_kept", **frozen, **tuning, "work": 3.0}
+        return {**common, "kind": "finetuned_and_kept", "work": 3.0}
     label_columns(label_names(read_config(folder)), data_labels, str(model))  # raises ValueError for other labels
     return {**common, "kind": "existing_classifier", "work": 1.0}
 

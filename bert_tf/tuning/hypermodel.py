@@ -33,6 +33,7 @@ from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
 
 RECORD = "record.json"  # settings and results of a trial, in its folder; written last: the trial is finished
+
 TRAINING_VALUES = ("learning_rate", "batch_size", "weight_decay", "warmup")  # the values of a trial that `Training` has
 
 
@@ -60,7 +61,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     >>> hypermodel = ClassifierHyperModel("reviews.csv", learning_rate=(3e-4, 3e-3), batch_size=[16, 32])
     """
 
-    def __init__(self, train: Any, validation: Any = None, *, settings: Settings):
+    def __init__(self, train: Any, validation: Any = None, *, settings: Any = None, **options: Any):
         super().__init__()
         space = settings.space
         # `unfreeze` first: it decides which learning rates there are

@@ -314,7 +314,7 @@ def test_the_command_runs_a_ladder_and_names_what_has_no_part(reviews, tmp_path,
     assert main([*common, "--ladder", "--rungs", "floor"]) == 2
     assert "holds another run" in capsys.readouterr().err
     assert main([*common, "--overwrite", "--ladder", "--baselines", "tfidf"]) == 2
-    assert "--baselines has no part in a ladder" in capsys.readouterr().err
+    assert "--baselines cannot be used with a ladder" in capsys.readouterr().err
     assert main([*common, "--overwrite", "--ladder", "--rungs", "baseline,7"]) == 2
     assert "A rung is baseline, first_token, layer_means, 1 to 6, or all. Received: 7" in capsys.readouterr().err
     with pytest.raises(SystemExit):
