@@ -25,6 +25,7 @@ def test_every_public_name_is_there_and_documented():
         bert_tf.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -46,6 +47,7 @@ def test_examples_run(name, says, tiny, tmp_path, monkeypatch, capsys):
     assert says in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text()
     snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

@@ -111,6 +111,7 @@ def run(code: str, hub: str, tmp_path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_up_and_down_again(hub, tmp_path):
     run(
         f"""

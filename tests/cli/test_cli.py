@@ -23,6 +23,7 @@ def finetune(train, tiny, out, *more) -> list[str]:
             "--max-length", "24", *more]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_finetune_predict_convert(train, tiny, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(finetune(train, tiny, out, "--unfreeze", "1", "--batch-size", "8", "--seed", "3")) == 0

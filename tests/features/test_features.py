@@ -294,6 +294,7 @@ def test_training_on_features_is_training_without(minilm, reviews, tmp_path, unf
     assert histories[0]["loss"][-1] < histories[0]["loss"][0]
 
 
+@pytest.mark.slow
 def test_micro_batches_make_the_same_steps(tiny, reviews, tmp_path):
     plain = without_dropout(tiny, tmp_path / "plain")
     histories = [
@@ -335,7 +336,7 @@ def test_without_memory_it_goes_on_with_less_at_once(tiny, reviews, tmp_path, ca
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "less", callbacks=[watched], **options)
     assert set(watched.seen) == {8, 4, 2}
     printed = capsys.readouterr().out
-    assert "going on with 4 texts at once" in printed
+    assert "continuing with micro-batches of 4" in printed
     assert "going on with 2 texts at once. A step is still of 8 texts" in printed
     expected = bert_tf.finetune(reviews, output_dir=tmp_path / "enough", **options)
     for name, values in expected.history.items():
@@ -407,6 +408,7 @@ def test_precision_is_that_of_the_hardware_unless_asked_for(monkeypatch):
         hardware.resolve_precision("float8")
 
 
+@pytest.mark.slow
 def test_half_precision_never_touches_what_is_trained(tiny, reviews, tmp_path, capsys):
     train = tmp_path / "train.csv"
     with train.open("w", newline="") as file:
@@ -421,7 +423,7 @@ def test_half_precision_never_touches_what_is_trained(tiny, reviews, tmp_path, c
         verbose=2,
         report=False,
     )
-    assert "Computing in bfloat16, as asked" in capsys.readouterr().out
+    assert "Precision: bfloat16, as requested" in capsys.readouterr().out
     assert {str(weight.dtype) for weight in done.model.weights} == {"float32"}
     assert done.model.encoder.compute_dtype == "bfloat16"
     assert done.metrics["settings"]["precision"] == "bfloat16"

@@ -75,6 +75,7 @@ def test_summary_shows_the_parts(capsys):
         assert part in printed
 
 
+@pytest.mark.slow
 def test_every_way_to_compile_trains_the_same(texts):
     inputs, labels = texts
     losses = []

@@ -172,7 +172,7 @@ def test_bert_keeps_its_pooler_and_does_not_train_it(tmp_path):
 
 
 def test_what_does_not_fit_is_named(tiny, reviews, tmp_path):
-    with pytest.raises(ValueError, match="`head` must be None or one of first_token, layer_means"):
+    with pytest.raises(ValueError, match="`head` must be one of first_token, layer_means"):
         bert_tf.finetune(reviews, **options(tiny, tmp_path / "a", head="mean"))
     bert_tf.finetune(reviews, **options(tiny, tmp_path / "b", epochs=1))
     folder = tmp_path / "b/model"

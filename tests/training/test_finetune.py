@@ -109,6 +109,7 @@ bert_tf.finetune(train, checkpoint=tiny, output_dir=out, epochs=10, batch_size=4
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_as_never_killed(tiny, reviews, tmp_path):
     """SIGKILL in the middle of epoch 5 of 10, with dropout in frozen and in trained layers."""
     train = tmp_path / "train.csv"
