@@ -163,10 +163,10 @@ def _set_x_axis(axes: Any, axis: Mapping[str, Any]) -> None:
         axes.set_xticks(range(len(names)), names, fontsize="small", linespacing=0.9, **turned)
         axes.set_xlim(-0.5, len(names) - 0.5)
     elif axis.get("log"):
-        axes.set_xscale("log")
         low, high = axes.dataLim.intervalx
-        if low == high:  # matplotlib warns of an axis without an extent
+        if low == high:  # matplotlib warns about an axis without an extent
             axes.set_xlim(low / 2, 2 * low)
+        axes.set_xscale("log")
         low, high = axes.get_xlim()
         decades = math.log10(high / low)  # so many digits a decade that their labels have room
         digits = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.5 else (1,)

@@ -337,7 +337,7 @@ def test_without_memory_it_goes_on_with_less_at_once(tiny, reviews, tmp_path, ca
     assert set(watched.seen) == {8, 4, 2}
     printed = capsys.readouterr().out
     assert "continuing with micro-batches of 4" in printed
-    assert "going on with 2 texts at once. A step is still of 8 texts" in printed
+    assert "continuing with micro-batches of 2. The batch size stays 8" in printed
     expected = bert_tf.finetune(reviews, output_dir=tmp_path / "enough", **options)
     for name, values in expected.history.items():
         np.testing.assert_allclose(done.history[name], values, atol=1e-4, err_msg=name)
