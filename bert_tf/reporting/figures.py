@@ -164,7 +164,7 @@ def _set_x_axis(axes: Any, axis: Mapping[str, Any]) -> None:
         axes.set_xlim(-0.5, len(names) - 0.5)
     elif axis.get("log"):
         low, high = axes.dataLim.intervalx
-        if low == high:  # matplotlib warns about an axis without an extent
+        if math.isclose(low, high):  # matplotlib warns about an axis without an extent
             axes.set_xlim(low / 2, 2 * low)
         axes.set_xscale("log")
         low, high = axes.get_xlim()

@@ -340,3 +340,17 @@ def test_a_real_browser_is_content(browser, html, tmp_path, scheme, width):
 
 def rgb(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour[1:]))
+
+
+def test_one_point_on_a_logarithmic_axis_has_room():
+    series = {"name": "trials", "x": [1e-3], "y": [0.5], "as_": "points"}
+    rate, loss = {"label": "learning rate", "log": True}, {"label": "loss", "kind": "score"}
+    plot = {
+        "title": "One",
+        "description": "",
+        "x": rate,
+        "y": loss,
+        "series": [series],
+        "marks": [{"x": 1e-3, "label": "best"}],
+    }
+    assert figures.draw_svg(plot).startswith("<")
