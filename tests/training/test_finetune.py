@@ -14,6 +14,8 @@ import pytest
 import bert_tf
 from bert_tf.checkpoints import weights
 from bert_tf.evaluation import history
+from bert_tf.features import extract
+from bert_tf.training import job
 from bert_tf.training.backup import Backup
 
 
@@ -280,3 +282,27 @@ def test_predict_refuses_batches_of_nothing(tiny, batch_size):
     model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny, num_labels=2)
     with pytest.raises(ValueError, match=f"batch_size={batch_size}"):
         bert_tf.predict(model, ["good"], bert_tf.load_tokenizer(tiny), batch_size=batch_size)
+
+
+def test_features_have_a_progress_bar_under_either_head(tiny, reviews, tmp_path, monkeypatch):
+    asked = []
+
+    def watched(*arguments, progress, **options):
+        asked.append(progress)
+        return extract(*arguments, progress=progress, **options)
+
+    monkeypatch.setattr(job, "extract", watched)
+    options = {"head": "layer_means", "epochs": 1, "report": False}
+    bert_tf.finetune(reviews, **settings(tiny, tmp_path / "shown", verbose=2, **options))
+    assert asked == [True, True]  # what the head standardises by, then the features
+    bert_tf.finetune(reviews, **settings(tiny, tmp_path / "silent", verbose=0, **options))
+    assert asked[2:] == [False, False]
+
+
+def test_a_damaged_run_says_how_to_go_on(tiny, reviews, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text('{"epochs": 3')
+    with pytest.raises(ValueError, match=r"run.json: not valid JSON.*Start anew with overwrite=True \(--overwrite\)"):
+        bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", resume=True))
+    bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", overwrite=True, epochs=1, report=False))
+    assert (tmp_path / "run/metrics.json").is_file()
