@@ -75,10 +75,8 @@ def write(
             title=_title(job),
             subtitle=_subtitle(job, settings["unfreeze"]),
             parameters=parameters,
-            cost=[
-                *((what, value, "seconds") for what, value in seconds.items()),
-                *((f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory_by_device().items()),
-            ],
+            cost=[(what, value, "seconds") for what, value in seconds.items()]
+            + [(f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory_by_device().items()],
             sections=sections(),
             settings=settings,
             versions=results["versions"],
@@ -95,8 +93,8 @@ def write(
         log.warning("The run is complete, but its report could not be written: %s", reason)
         log.debug("Traceback of the report:", exc_info=error)
         return {}
-    calibration = {name: value for name, value in found["calibration"].items() if name != "bins"}
-    return {name: found[name] for name in IN_RESULTS if name in found} | {"calibration": calibration}
+    found["calibration"].pop("bins", None)
+    return {name: found[name] for name in IN_RESULTS if name in found}
 
 
 def _title(job: Job) -> str:
@@ -116,11 +114,7 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
 
 
 def command(job: Job, settings: Settings) -> str:
-    """Returns the `bert-tf finetune` command that trains the same model again; FILE stands for a source that is no file.
-
-    Args:
-        settings: of the run, those of `bert_tf.finetune`.
-    """
+    """Returns the `bert-tf finetune` command that trains the same model again; FILE stands for a source that is no file."""
     sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
     parts = ["bert-tf", "finetune"]
     for name, source in sources.items():
