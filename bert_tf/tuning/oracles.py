@@ -173,13 +173,9 @@ def make_oracle(method: str, objective: str, max_trials: int | None, epochs: int
     """
     if method not in ORACLES:
         raise ValueError(f"`tuner` must be one of {', '.join(ORACLES)}. Received: tuner={method!r}")
-    options: dict[str, Any] = {"objective": objective, "seed": seed + 1}  # KerasTuner takes 0 for "any"
-    if method == "hyperband":
-        options["max_epochs"] = epochs
-    else:
-        options["max_trials"] = max_trials
+    limit: dict[str, Any] = {"max_epochs": epochs} if method == "hyperband" else {"max_trials": max_trials}
     try:
-        oracle = ORACLES[method](**options)
+        oracle = ORACLES[method](objective=objective, seed=seed + 1, **limit)  # KerasTuner takes the seed 0 for "any"
     except ImportError as error:
         raise ImportError(f"tuner={method!r} needs more libraries: pip install 'bert-tf[bayesian]'") from error
     oracle.max_trials = max_trials

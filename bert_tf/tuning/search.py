@@ -1,5 +1,6 @@
 """Hyperparameter search in one call: labelled texts in, the model of the best trial and a record of all trials out."""
 
+import functools
 import math
 import sys
 import time
@@ -46,8 +47,7 @@ class Searched:
     """The outcome of a search.
 
     Attributes:
-        model: the classifier of the best trial, with the weights of its best epoch.
-        tokenizer: the checkpoint's.
+        model, tokenizer: the classifier of the best trial, with the weights of its best epoch, and its tokenizer.
         trials: dicts, the rows of trials.csv, in the order of the trials.
         best: dict, the content of best.json.
         output_dir: Path, the folder of the search.
@@ -92,7 +92,7 @@ def search(train: Any, validation: Any = None, *, settings: Settings) -> Searche
     _check_role(settings.processes)
     max_trials = settings.search.max_trials or (None if tuner == "hyperband" else 30)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
-    say: Any = (lambda text: print(text, flush=True)) if output.verbose else (lambda _: None)
+    say: Any = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
     hypermodel = ClassifierHyperModel(train, validation, **HYPERMODEL.values(settings))
     oracle = oracles.make_oracle(tuner, hypermodel.objective, max_trials, hypermodel.epochs, settings.training.seed)
     extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
@@ -151,8 +151,8 @@ class _Progress:
     def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel):
         self.oracle, self.output_dir, self.verbose = oracle, output_dir, hypermodel.verbose
         self.objective = hypermodel.objective
-        self.searched = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
-        self.searched.append("learning_rate")
+        lists = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
+        self.searched = [*lists, "learning_rate"]
         self.total, self.before = oracle.most_trials(), len(oracle.end_order)
         self.started = time.monotonic()
         hidden = not (self.verbose and sys.stderr.isatty())
@@ -315,14 +315,8 @@ def _measure_saved(folder: Path, job: Job, unfreeze: int | str) -> tuple[dict[st
     # Not `job.inputs`: that computes the training texts too, which a base that was trained has no use for.
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))
     cache = "disk" if unfreeze == 0 else "memory"  # features of a trained base are never needed again
-    features = extract(
-        model.encoder,
-        validation,
-        cache=cache,
-        cache_dir=job.settings.compute.cache_dir,
-        checkpoint=job.checkpoint,
-        progress=False,
-    )
+    kept: dict[str, Any] = {"cache": cache, "cache_dir": job.settings.compute.cache_dir, "checkpoint": job.checkpoint}
+    features = extract(model.encoder, validation, **kept, progress=False)
     logits = model.predict(batches(features, batch_size=4096), verbose=0).logits
     labels = job.validation.labels
     loss = float(keras.ops.convert_to_numpy(model.hf_compute_loss(labels, logits)).mean())
@@ -338,5 +332,6 @@ def _shown_settings(settings: dict[str, Any], values: dict[str, Any]) -> dict[st
             return f"{space['lowest']} to {space['highest']}"
         return ", ".join(map(str, space)) if isinstance(space, (list, tuple)) else space
 
-    space = {f"searched: {name}": described(part) for name, part in settings["space"].items()}
-    return {**{name: value for name, value in settings.items() if name != "space"}, **values, **space}
+    shown = {**settings, **values}
+    space = shown.pop("space")
+    return shown | {f"searched: {name}": described(part) for name, part in space.items()}
