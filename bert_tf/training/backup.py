@@ -7,7 +7,6 @@ training changes: trained weights, optimizer, generators and the history, in one
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import keras
@@ -90,9 +89,6 @@ class Backup(keras.callbacks.Callback):
         """Loads the weights of the best epoch; returns its number, from 1."""
         load(self.folder / BEST, model.trainable_variables)
         return history.best_epoch(self.history, self.monitor)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def state(model) -> list:

@@ -1,6 +1,7 @@
 """The whole job in one call: labelled texts and a checkpoint in, a fine-tuned classifier and its record out."""
 
 import functools
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -173,7 +174,7 @@ def _keep(run: _Run) -> dict[str, Any]:
     trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
     figures.draw_png(folder / "curves.png", sections.curves(history, best), f"{Path(job.checkpoint).name}, {trained}")
     write_json(folder / "metrics.json", metrics)
-    backup.remove()
+    shutil.rmtree(backup.folder, ignore_errors=True)
     run.say(
         f"\nKept epoch {best} of {backup.epochs_done}: validation loss {format_value(metrics['val_loss'], 'score')}, "
         f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."

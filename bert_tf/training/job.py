@@ -202,13 +202,7 @@ class Job:
 
 
 def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say = print) -> Job:
-    """Reads the data and the checkpoint of a run.
-
-    Args:
-        train, validation: sources, as for `bert_tf.finetune`.
-    Returns: `Job`.
-    Raises: ValueError or FileNotFoundError that says what is wrong and what to do.
-    """
+    """Reads the data and the checkpoint of a run; sources and errors are those of `bert_tf.finetune`."""
     precision = hardware.resolve_precision(settings.compute.precision)
     examples, held = _read(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)

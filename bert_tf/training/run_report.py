@@ -62,6 +62,10 @@ def write(
     Returns: the numbers of the report for metrics.json or best.json, those named in `IN_RESULTS`.
     """
     try:
+        unfreeze, source = settings["unfreeze"], job.train.source
+        texts = "the demo reviews" if source == DEMO else Path(source).name
+        usual = {0: "the base frozen", 1: "the top layer trained", "all": "all layers trained"}
+        trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
         found = facts.run_facts(
             label_names=job.train.label_names,
             train=(job.train.texts, job.train.labels),
@@ -72,8 +76,8 @@ def write(
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],
-            title=_title(job),
-            subtitle=_subtitle(job, settings["unfreeze"]),
+            title=f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
+            subtitle=f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}.",
             parameters=parameters,
             cost=[(what, value, "seconds") for what, value in seconds.items()]
             + [(f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory_by_device().items()],
@@ -95,17 +99,6 @@ def write(
         return {}
     found["calibration"].pop("bins", None)
     return {name: found[name] for name in IN_RESULTS if name in found}
-
-
-def _title(job: Job) -> str:
-    texts = "the demo reviews" if job.train.source == DEMO else Path(job.train.source).name
-    return f"{Path(job.checkpoint).name}, fine-tuned on {texts}"
-
-
-def _subtitle(job: Job, unfreeze: int | str) -> str:
-    usual = {0: "the base frozen", 1: "the top layer trained", "all": "all layers trained"}
-    trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
-    return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}."
 
 
 def verdicts(results: Mapping[str, Any]) -> list[str]:

@@ -118,8 +118,6 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         ]
         return [text for text in dict.fromkeys(found) if text]
 
-    # A trial
-
     def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         """Asks a tuner for the values of a trial, fixed ones included; this declares the space to the tuner."""
         defaults = {"unfreeze": self.depths[0], "warmup": 0.0, "weight_decay": 0.0, "batch_size": 32}
@@ -238,7 +236,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             self.load_depth(depth)
 
     def load_depth(self, unfreeze: int | str) -> None:
-        """Computes the features of one freeze depth, or reads them from the cache."""
+        """Does the same for one freeze depth."""
         self._runner(unfreeze)
 
     def _runner(self, unfreeze: int | str) -> TrialRunner:

@@ -10,12 +10,11 @@ from bert_tf.reporting.tables import table
 
 
 def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
-    """Turns the records of trials into rows, in the same order.
+    """Turns the records of trials into rows of plain values, in the same order; a failed trial has no best epoch and no metrics.
 
     Args:
         records: name of a trial -> its record: `values`, `history`, `seconds`, `continues`, and the reason `failed` if it did.
         objective: the metric that decides the best epoch.
-    Returns: rows of plain values. A failed trial has no best epoch and no metrics.
     """
     rows = []
     for name, record in records.items():

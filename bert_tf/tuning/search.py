@@ -210,10 +210,7 @@ def _trials_done(folder: RunFolder) -> float:
 
 
 def _join(folder: RunFolder, recorded: dict) -> None:
-    """Waits for the folder of the chief.
-
-    Raises: FileNotFoundError if it does not appear; ValueError if it holds a search with other settings.
-    """
+    """Waits for the folder of the chief; FileNotFoundError if it does not appear, ValueError if its settings are others."""
     deadline = time.monotonic() + distributed.CHIEF_TIMEOUT
     while not folder.is_run:
         if time.monotonic() > deadline:
@@ -223,9 +220,6 @@ def _join(folder: RunFolder, recorded: dict) -> None:
             )
         time.sleep(0.5)
     RunFolder(folder.path, OUTPUTS, overwrite=False, resume=True).check_resumable(recorded)
-
-
-# Results
 
 
 def _finish(
@@ -279,10 +273,7 @@ def _finish(
 
 
 def _collect(oracle, output_dir: Path, objective: str) -> tuple[list[dict], dict[str, History]]:
-    """Reads the records of all trials and writes trials.csv; returns its rows, and the history of each trial.
-
-    Raises: SearchFailedError if no trial finished.
-    """
+    """Reads the records of all trials and writes trials.csv; returns its rows, and the history of each trial."""
     records = {name: read_json(_trial_dir(output_dir, name) / RECORD) for name in sorted(oracle.end_order)}
     rows = results.trial_rows(records, objective)
     header = ["trial", "status", *VALUES, "best_epoch", "epochs", *METRICS, "seconds", "continues", "failed"]
