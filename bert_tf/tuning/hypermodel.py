@@ -22,7 +22,6 @@ from keras_tuner import errors
 
 from bert_tf import files, hardware
 from bert_tf.evaluation.history import best_epoch
-from bert_tf.files import read_json
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, Settings
 from bert_tf.training.backup import Backup
@@ -169,7 +168,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def _run(self, values, folder: Path, before: Path | None, until: int, callbacks, verbose, model):
         record = {"values": values, "continues": before.name if before else None}
         if (folder / RECORD).is_file():
-            done = read_json(folder / RECORD)
+            done = files.read_json(folder / RECORD)
             if not done.get("failed"):  # killed after this was written: nothing is left to do
                 return keras_history(done["history"])
             for name in (RECORD, "last.safetensors", "best.safetensors"):  # the tuner retries it

@@ -18,7 +18,6 @@ from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.extraction import extract
-from bert_tf.files import read_json
 from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
@@ -171,7 +170,7 @@ class _Progress:
         if not file.is_file():
             reason = (trial.message or "the worker could not run it").strip().splitlines()[-1]
             files.write_json(file, {"values": {}, "history": {}, "seconds": 0.0, "failed": reason})
-        record = read_json(file)
+        record = files.read_json(file)
         results.write_hparams(self.output_dir / "tensorboard", trial.trial_id, record)
         ended = len(self.oracle.end_order)
         left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
@@ -206,7 +205,7 @@ def _delete_weights(oracle, output_dir: Path) -> None:
 def _trials_done(folder: RunFolder) -> float:
     """Returns the number of trials of a finished search; infinity if the folder holds none."""
     file = folder / "best.json"
-    return read_json(file, START_ANEW)["trials"] if file.is_file() else math.inf
+    return files.read_json(file, START_ANEW)["trials"] if file.is_file() else math.inf
 
 
 def _join(folder: RunFolder, recorded: dict) -> None:
@@ -274,7 +273,7 @@ def _finish(
 
 def _collect(oracle, output_dir: Path, objective: str) -> tuple[list[dict], dict[str, History]]:
     """Reads the records of all trials and writes trials.csv; returns its rows, and the history of each trial."""
-    records = {name: read_json(_trial_dir(output_dir, name) / RECORD) for name in sorted(oracle.end_order)}
+    records = {name: files.read_json(_trial_dir(output_dir, name) / RECORD) for name in sorted(oracle.end_order)}
     rows = results.trial_rows(records, objective)
     header = ["trial", "status", *VALUES, "best_epoch", "epochs", *METRICS, "seconds", "continues", "failed"]
     files.write_csv(output_dir / "trials.csv", header, rows)
