@@ -47,11 +47,11 @@ def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
         choices, parse = about.get("choices"), about.get("parse", option.kind)
         metavar = None if choices else about.get("metavar", METAVARS.get(option.kind))
 
-        def read(text: str) -> Any:
+        def parsed(text: str) -> Any:
             return parse(text)
 
-        read.__name__ = metavar or "value"  # argparse says: invalid N value
-        section.add_argument(option.flag, type=read, metavar=metavar, choices=choices, help=_help(variants), **common)
+        parsed.__name__ = metavar or "value"  # argparse says: invalid N value
+        section.add_argument(option.flag, type=parsed, metavar=metavar, choices=choices, help=_help(variants), **common)
 
 
 def _help(variants: Sequence[tuple[Command, Option]]) -> str:

@@ -119,10 +119,7 @@ def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
 
 
 def load(file: Path, variables: list) -> dict[str, str]:
-    """Assigns the values that `save` wrote; returns the metadata.
-
-    Raises: ValueError if the file is damaged or holds other variables.
-    """
+    """Assigns the values that `save` wrote; returns the metadata. ValueError if the file is damaged or holds other variables."""
     from safetensors import SafetensorError, safe_open
 
     try:

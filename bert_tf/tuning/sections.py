@@ -31,8 +31,7 @@ def search_sections(
     Args:
         rows: of `bert_tf.tuning.results.trial_rows`; at least one trial finished.
         histories: name of a trial -> its history.
-        objective: "val_loss" or "val_accuracy", what the search optimised.
-        names: the hyperparameters that were searched.
+        objective, names: "val_loss" or "val_accuracy", and the hyperparameters that were searched.
     """
     failed = [row for row in rows if row["status"] != "finished"]
     trials = _trials(ranked(rows, objective), len(failed), objective, names)
