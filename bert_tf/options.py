@@ -8,10 +8,16 @@ import functools
 import inspect
 import operator
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+
+_LIMITS = {
+    "above": (operator.gt, "greater than"),
+    "least": (operator.ge, "at least"),
+    "below": (operator.lt, "less than"),
+}
 
 
 def option(default: Any, help: str, **more: Any) -> Any:
@@ -21,10 +27,10 @@ def option(default: Any, help: str, **more: Any) -> Any:
         default: its value where nothing is given.
         help: what it is, in a phrase that fits both the command line and a docstring.
         **more: `absent`, what None stands for; `choices`; `above`, `least`, `below`, the limits of a number; `metavar`, what
-            the command line calls its value; `parse`, text -> value, where the type does not say it; `check`, a function
-            that raises ValueError; `off`, the help text of its `--no-...`, for what is on by default; `cli=False`, not on
-            the command line; `recorded=False`, decides no result or is recorded by what comes of it, so that run.json leaves
-            it out; `repeat=False`, not part of the command that repeats a run.
+            the command line calls its value, if not as its type says; `parse`, text -> value, where the type does not say
+            it; `check`, a function that raises ValueError; `off`, the help text of its `--no-...`, for what is on by
+            default; `cli=False`, not on the command line; `recorded=False`, decides no result or is recorded by what comes
+            of it, so that run.json leaves it out; `repeat=False`, not part of the command that repeats a run.
     """
     return field(default=default, metadata={"help": help, **more})
 
@@ -74,15 +80,15 @@ def _checked(item: Field, group: type, value: Any) -> Any:
         raise ValueError(f"`{name}` must be one of {', '.join(about['choices'])}. {received}")
     if "check" in about:
         about["check"](value)
-    elif kind is int:
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise ValueError(f"`{name}` must be a whole number. {received}")
+    elif kind is int and (isinstance(value, bool) or not hasattr(value, "__index__")):
+        raise ValueError(f"`{name}` must be a whole number. {received}")
     elif kind is float and (isinstance(value, (bool, str)) or not hasattr(value, "__float__")):
         raise ValueError(f"`{name}` must be a number. {received}")
     if kind is int and hasattr(value, "__index__"):
         value = operator.index(value)
-    value = float(value) if kind is float else value
-    for limit, allowed, words in (("above", operator.gt, "greater than"), ("least", operator.ge, "at least"), ("below", operator.lt, "less than")):  # fmt: skip
+    elif kind is float:
+        value = float(value)
+    for limit, (allowed, words) in _LIMITS.items():
         if limit in about and not allowed(value, about[limit]):
             raise ValueError(f"`{name}` must be {words} {about[limit]}. {received}")
     return value
@@ -128,7 +134,7 @@ class Command:
     kind: type
     name: str
     groups: tuple[str, ...]
-    without: frozenset[str] = frozenset()
+    without: Container[str] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
 
@@ -138,9 +144,8 @@ class Command:
             for item in fields(classes[group]):
                 if f"{group}.{item.name}" not in self.without and item.name not in self.without:
                     default = self.defaults.get(item.name, item.default)
-                    about = dict(item.metadata)
-                    if item.name in self.absent:
-                        about["absent"] = self.absent[item.name]
+                    absent = {"absent": self.absent[item.name]} if item.name in self.absent else {}
+                    about = {**item.metadata, **absent}
                     yield Option(item.name, group, default, _kinds(classes[group])[item.name], about)
 
     def settings(self, **given: Any) -> Any:
@@ -173,9 +178,8 @@ class Command:
     def arguments(self, settings: Any) -> list[str]:
         """Returns the command-line arguments that give these settings again, those that are not the default."""
         parts: list[str] = []
-        values = self.values(settings)
         for option in self.options():
-            value = values[option.name]
+            value = getattr(getattr(settings, option.group), option.name)
             if value == option.default or not option.about.get("repeat", True):
                 continue
             if value is False:

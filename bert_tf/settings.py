@@ -13,6 +13,10 @@ from typing import Any
 
 from bert_tf.options import Command, Group, depth, listed, number_or_never, option, values_to_search
 
+_unrecorded = functools.partial(option, recorded=False)
+_unrepeated = functools.partial(_unrecorded, repeat=False)
+_FRACTION = {"least": 0, "below": 1}
+
 
 def _check_unfreeze(value: Any) -> None:
     if value != "all" and (isinstance(value, (str, bool)) or operator.index(value) < 0):
@@ -28,20 +32,13 @@ def _check_cache(value: Any) -> None:
 class Data(Group):
     """data"""
 
-    text_column: str | None = option(
-        None, "column with the text", metavar="NAME", absent="the one with a usual name", recorded=False
-    )
-    label_column: str | None = option(
-        None, "column with the label", metavar="NAME", absent="the one with a usual name", recorded=False
-    )
-    validation_share: float = option(
-        0.2,
-        "fraction of the training texts held out when no validation texts are given",
-        metavar="SHARE",
-        recorded=False,
+    text_column: str | None = _unrecorded(None, "column with the text", absent="the one with a usual name")
+    label_column: str | None = _unrecorded(None, "column with the label", absent="the one with a usual name")
+    validation_share: float = _unrecorded(
+        0.2, "fraction of the training texts held out when no validation texts are given", metavar="SHARE"
     )
     max_length: int | None = option(
-        None, "tokens after which a text is cut", metavar="N", absent="256, or fewer if the model has fewer positions"
+        None, "tokens after which a text is cut", absent="256, or fewer if the model has fewer positions"
     )
 
 
@@ -50,9 +47,7 @@ class Model(Group):
     """model"""
 
     checkpoint: str | Path = option(
-        "minilm",
-        "what to start from: a folder, a name on the Hugging Face hub, or minilm, which is installed",
-        metavar="NAME",
+        "minilm", "what to start from: a folder, a name on the Hugging Face hub, or minilm, which is installed"
     )
     head: str | None = option(
         None,
@@ -61,7 +56,7 @@ class Model(Group):
         choices=("first_token", "layer_means"),
         absent="the checkpoint's, or first_token for a new one",
     )
-    new_head: bool = option(False, "replace the classification head that the checkpoint has", recorded=False)
+    new_head: bool = _unrecorded(False, "replace the classification head that the checkpoint has")
     unfreeze: int | str = option(
         0,
         "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all",
@@ -70,12 +65,7 @@ class Model(Group):
         check=_check_unfreeze,
     )
     dropout: float | None = option(
-        None,
-        "dropout rate of the head",
-        metavar="RATE",
-        least=0,
-        below=1,
-        absent="the checkpoint's, or 0.5 for a new head over layer_means",
+        None, "dropout rate of the head", absent="the checkpoint's, or 0.5 for a new head over layer_means", **_FRACTION
     )
 
 
@@ -83,21 +73,15 @@ class Model(Group):
 class Training(Group):
     """training"""
 
-    epochs: int | None = option(3, "passes over the training texts, at most", metavar="N", above=0)
+    epochs: int | None = option(3, "passes over the training texts, at most", above=0)
     learning_rate: float | None = option(
-        None,
-        "step size, at its highest",
-        metavar="RATE",
-        above=0,
-        absent="1e-3 for a frozen base (3e-4 under layer_means), else 5e-5",
+        None, "step size, at its highest", above=0, absent="1e-3 for a frozen base (3e-4 under layer_means), else 5e-5"
     )
-    batch_size: int = option(32, "texts in a step", metavar="N", above=0)
-    optimizer: str = option("adam", "a Keras optimizer", metavar="NAME")
-    weight_decay: float = option(
-        0.0, "decoupled weight decay; biases and layer norms are spared", metavar="RATE", least=0
-    )
+    batch_size: int = option(32, "texts in a step", above=0)
+    optimizer: str = option("adam", "a Keras optimizer")
+    weight_decay: float = option(0.0, "decoupled weight decay; biases and layer norms are spared", least=0)
     warmup: float = option(
-        0.0, "fraction of all steps in which the learning rate rises from 0", metavar="SHARE", least=0, below=1
+        0.0, "fraction of all steps in which the learning rate rises from 0", metavar="SHARE", **_FRACTION
     )
     schedule: str = option(
         "constant", "the learning rate after the warm-up: constant, or linear down to 0", choices=("constant", "linear")
@@ -105,20 +89,17 @@ class Training(Group):
     early_stopping: int | None = option(
         None,
         "stop after N epochs without improvement; never = do not stop early",
-        metavar="N",
         above=0,
         parse=number_or_never,
         absent="never",
     )
-    micro_batch_size: int | None = option(
+    micro_batch_size: int | None = _unrecorded(
         None,
         "texts whose gradients are computed at once; batch_size of them still make one step",
-        metavar="N",
         above=0,
         absent="batch_size, halved when memory runs out",
-        recorded=False,
     )
-    seed: int = option(0, "seed of everything random: split, new head, order of the texts, dropout", metavar="N")
+    seed: int = option(0, "seed of everything random: split, new head, order of the texts, dropout")
 
 
 @dataclass(frozen=True)
@@ -130,16 +111,15 @@ class Compute(Group):
         "precision of the computation; auto = bfloat16 where the hardware has it; trained weights are always float32",
         choices=("auto", "float32", "bfloat16"),
     )
-    cache: bool | str = option(
+    cache: bool | str = _unrecorded(
         True,
         'whether to keep the output of the frozen layers: True = on disk, "memory" = for this run, False = compute it anew '
         "in every epoch, with dropout, as Keras' fit does",
         off="compute the frozen layers anew in every epoch, with dropout, as Keras' fit does",
         check=_check_cache,
-        recorded=False,
     )
-    cache_dir: str | Path | None = option(
-        None, "folder of the cache", metavar="DIR", absent="the user's cache folder", recorded=False, repeat=False
+    cache_dir: str | Path | None = _unrepeated(
+        None, "folder of the cache", metavar="DIR", absent="the user's cache folder"
     )
 
 
@@ -147,22 +127,18 @@ class Compute(Group):
 class Output(Group):
     """output"""
 
-    output_dir: str | Path | None = option(None, "folder for the results", metavar="DIR", recorded=False, repeat=False)
-    overwrite: bool = option(False, "replace the run in the output folder", recorded=False, repeat=False)
-    resume: bool = option(False, "resume the run in the output folder where it stopped", recorded=False, repeat=False)
-    report: bool = option(
+    output_dir: str | Path | None = _unrepeated(None, "folder for the results", metavar="DIR")
+    overwrite: bool = _unrepeated(False, "replace the run in the output folder")
+    resume: bool = _unrepeated(False, "resume the run in the output folder where it stopped")
+    report: bool = _unrepeated(
         True,
         "whether to write report.html and the model card, which takes some seconds",
         off="do not write report.html and the model card",
-        recorded=False,
-        repeat=False,
     )
-    verbose: bool | str | int = option(
+    verbose: bool | str | int = _unrepeated(
         "auto",
         'as in Keras\' fit; "auto" = a progress bar on a terminal, else a line an epoch; 0 or False = silent',
         cli=False,
-        recorded=False,
-        repeat=False,
     )
 
 
@@ -196,35 +172,23 @@ class Search(Group):
     """search"""
 
     tuner: str = option("random", "how values are chosen", choices=("random", "bayesian", "grid", "hyperband"))
-    max_trials: int | None = option(
-        None, "trials, at most", metavar="N", least=1, absent="30, or as many as hyperband takes", recorded=False
-    )
+    max_trials: int | None = _unrecorded(None, "trials, at most", least=1, absent="30, or as many as hyperband takes")
 
 
 @dataclass(frozen=True)
 class Processes(Group):
     """several processes, each started with the same options"""
 
-    chief: bool = option(False, "hand out trials to workers and run none", recorded=False)
-    worker: str | None = option(
-        None,
-        "run trials of the chief; each worker has its own name",
-        metavar="NAME",
-        absent="no worker",
-        recorded=False,
-    )
-    address: str = option(
+    chief: bool = _unrecorded(False, "hand out trials to workers and run none")
+    worker: str | None = _unrecorded(None, "run trials of the chief; each worker has its own name", absent="no worker")
+    address: str = _unrecorded(
         "127.0.0.1:7077",
         "where the chief listens. The connection is neither encrypted nor authenticated: use another address only on a "
         "network you trust",
         metavar="HOST:PORT",
-        recorded=False,
     )
-    lease: float = option(
-        60.0,
-        "seconds without a sign of life after which a worker's trial goes to another",
-        metavar="SECONDS",
-        recorded=False,
+    lease: float = _unrecorded(
+        60.0, "seconds without a sign of life after which a worker's trial goes to another", metavar="SECONDS"
     )
 
 
@@ -232,11 +196,9 @@ class Processes(Group):
 class Repeats(Group):
     """repeats"""
 
-    seeds: int = option(
-        3, "runs of each, with seeds 0, 1, ...; their spread enters the intervals", metavar="N", least=1
-    )
-    alone: bool = option(
-        True, "whether each candidate runs in its own process, which measures its memory", cli=False, recorded=False
+    seeds: int = option(3, "runs of each, with seeds 0, 1, ...; their spread enters the intervals", least=1)
+    alone: bool = _unrecorded(
+        True, "whether each candidate runs in its own process, which measures its memory", cli=False
     )
 
 
@@ -251,7 +213,7 @@ class Ladder(Group):
         parse=listed,
         absent="all of these",
     )
-    frozen_epochs: int = option(20, "epochs of the rungs with a frozen base, which stop early", metavar="N", above=0)
+    frozen_epochs: int = option(20, "epochs of the rungs with a frozen base, which stop early", above=0)
 
 
 @dataclass(frozen=True)
@@ -298,57 +260,39 @@ class Settings:
 
 
 command = functools.partial(Command, Settings)
-FINETUNE = command(
-    "finetune", ("data", "model", "training", "compute", "output"), defaults={"output_dir": "runs/finetune"}
-)
-PLAN = command("plan", ("data", "model", "training", "compute"))
-_SEARCHED = frozenset(
-    {"model.unfreeze", "model.dropout", "training.learning_rate", "training.batch_size", "training.weight_decay",
-     "training.warmup", "cache"}
-)  # fmt: skip
-_TRIAL_GROUPS = ("data", "model", "training", "space", "trials", "compute")
+_BASE = ("data", "model", "training", "compute")
+FINETUNE = command("finetune", (*_BASE, "output"), defaults={"output_dir": "runs/finetune"})
+PLAN = command("plan", _BASE)
+_SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)} | {"cache"}
+_TRIAL = ("data", "model", "training", "space", "trials", "compute")
+_TRIAL_DEFAULTS = {"epochs": 10, "early_stopping": 5, "verbose": True}
 HYPERMODEL = command(
     "ClassifierHyperModel",
-    (*_TRIAL_GROUPS, "output"),
+    (*_TRIAL, "output"),
     _SEARCHED | {"output_dir", "overwrite", "resume", "report"},
-    {"epochs": 10, "early_stopping": 5, "verbose": True},
+    _TRIAL_DEFAULTS,
 )
 SEARCH = command(
-    "search",
-    (*_TRIAL_GROUPS, "search", "processes", "output"),
-    _SEARCHED,
-    {**HYPERMODEL.defaults, "output_dir": "runs/search"},
+    "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
-_COMPARED = frozenset(
-    {
-        "dropout",
-        "optimizer",
-        "weight_decay",
-        "warmup",
-        "schedule",
-        "early_stopping",
-        "micro_batch_size",
-        "cache",
-        "report",
-    }
-)
-_COMPARISON_GROUPS = ("data", "model", "training", "compute")
+_FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
+_FIXED |= {"dropout", "cache", "report"}
 LADDER = command(
     "ladder",
-    (*_COMPARISON_GROUPS, "ladder", "repeats", "output"),
-    _COMPARED | {"unfreeze", "head", "seed"},
+    (*_BASE, "ladder", "repeats", "output"),
+    _FIXED | {"unfreeze", "head", "seed"},
     {"epochs": 2, "output_dir": "runs/ladder", "verbose": True},
 )
 RACE = command(
     "race",
-    (*_COMPARISON_GROUPS, "race", "repeats", "output"),
-    _COMPARED | {"checkpoint", "unfreeze", "new_head", "seeds"},
+    (*_BASE, "race", "repeats", "output"),
+    _FIXED | {"checkpoint", "unfreeze", "new_head", "seeds"},
     {"epochs": 20, "head": "layer_means", "output_dir": "runs/race", "verbose": True},
 )
 CURVE = command(
     "curve",
-    (*_COMPARISON_GROUPS, "curve", "repeats", "output"),
-    _COMPARED | {"seed"},
+    (*_BASE, "curve", "repeats", "output"),
+    _FIXED | {"seed"},
     {"epochs": None, "output_dir": "runs/curve", "verbose": True},
     {
         "epochs": "20 for a frozen base, stopped early, else 2",

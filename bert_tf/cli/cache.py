@@ -15,8 +15,8 @@ def add_cache(commands) -> None:
     shown = actions.add_parser("list", help="show what is kept, the one used last first")
     shown.set_defaults(run=_cache_list)
     pruned = actions.add_parser("prune", help="remove what was longest unused")
-    pruned.add_argument("--max-size", type=_size, default=0, metavar="SIZE", help="what may stay, such as 500MB or 5GB "
-                        "(default: 0, remove all)")  # fmt: skip
+    stays = "what may stay, such as 500MB or 5GB (default: 0, remove all)"
+    pruned.add_argument("--max-size", type=_size, default=0, metavar="SIZE", help=stays)
     pruned.set_defaults(run=_cache_prune)
     for action in (shown, pruned):
         action.add_argument("--cache-dir", metavar="DIR", help="folder of the cache; if left out, the user's")
@@ -36,17 +36,14 @@ def _cache_list(options) -> None:
     from bert_tf.reporting import tables
 
     found = cache.spaces(options.cache_dir)
-    rows = [
-        (
-            formatting.megabytes(space.size),
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used)),
-            str(space.description.get("checkpoint", "?")),
-            f"{space.description.get('layers', '?')}, {space.description.get('pooling', '?')}",
-            str(space.description.get("kept", "?")),
-            space.folder.name,
+    rows = []
+    for space in found:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used))
+        checkpoint, layers, pooling, kept = (
+            str(space.description.get(name, "?")) for name in ("checkpoint", "layers", "pooling", "kept")
         )
-        for space in found
-    ]
+        size = formatting.megabytes(space.size)
+        rows.append((size, used, checkpoint, f"{layers}, {pooling}", kept, space.folder.name))
     print(tables.table(("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows))
     print(f"\n{formatting.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}")
 
@@ -56,6 +53,5 @@ def _cache_prune(options) -> None:
     from bert_tf.features import cache
 
     removed = cache.prune(options.cache_dir, options.max_size)
-    print(
-        f"Removed: {len(removed)} of the cache's folders, {formatting.megabytes(sum(space.size for space in removed))}."
-    )
+    size = formatting.megabytes(sum(space.size for space in removed))
+    print(f"Removed: {len(removed)} of the cache's folders, {size}.")

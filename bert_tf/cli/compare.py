@@ -18,12 +18,8 @@ def add_compare(commands) -> None:
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument("models", nargs="*", default=[], metavar="MODEL", help="race: folders, or names on the hub")
     what.add_argument("--ladder", action="store_true", help="how many layers to unfreeze")
-    what.add_argument(
-        "--data-sizes",
-        type=listed,
-        metavar="SIZES",
-        help="learning curve: numbers of training texts, as 100,300,1000,all",
-    )
+    sizes = "learning curve: numbers of training texts, as 100,300,1000,all"
+    what.add_argument("--data-sizes", type=listed, metavar="SIZES", help=sizes)
     add_options(command, LADDER, RACE, CURVE)
     command.set_defaults(run=_compare)
 

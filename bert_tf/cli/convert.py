@@ -14,14 +14,11 @@ def add_convert(commands) -> None:
     )
     command.add_argument("source", metavar="SRC", help="folder or hub name")
     command.add_argument("destination", metavar="DST", help="folder to write")
-    command.add_argument("--to", choices=["distilbert"], help="fold a BERT into a DistilBERT: the same numbers for single "
-                         "texts, without token types and pooler")  # fmt: skip
+    fold = "fold a BERT into a DistilBERT: the same numbers for single texts, without token types and pooler"
+    command.add_argument("--to", choices=["distilbert"], help=fold)
     command.add_argument("--overwrite", action="store_true", help="replace the checkpoint that DST holds")
-    command.add_argument(
-        "--allow-pickle",
-        action="store_true",
-        help="read pytorch_model.bin where there is nothing else: its tensors alone, which needs PyTorch",
-    )
+    pickled = "read pytorch_model.bin where there is nothing else: its tensors alone, which needs PyTorch"
+    command.add_argument("--allow-pickle", action="store_true", help=pickled)
     command.set_defaults(run=_convert)
 
 

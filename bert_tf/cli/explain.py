@@ -3,9 +3,8 @@
 import json
 import os
 import sys
-from pathlib import Path
 
-from bert_tf.cli.options import load_tensorflow
+from bert_tf.cli.options import load_tensorflow, output_file
 
 
 def add_explain(commands) -> None:
@@ -17,23 +16,17 @@ def add_explain(commands) -> None:
         epilog='Example: bert-tf explain runs/reviews/model --text "Broke after a day." --html why.html',
     )
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
-    command.add_argument(
-        "--text", action="append", required=True, metavar="TEXT", help="a text; may be given several times"
-    )
+    text = "a text; may be given several times"
+    command.add_argument("--text", action="append", required=True, metavar="TEXT", help=text)
     command.add_argument("--target", metavar="CLASS", help="the class to explain; if left out, the one predicted")
     command.add_argument("--html", metavar="FILE", help="write an interactive page that needs no network")
-    command.add_argument(
-        "--json", action="store_true", help="print JSON: the words, where they are, their attributions"
-    )
+    text = "print JSON: the words, where they are, their attributions"
+    command.add_argument("--json", action="store_true", help=text)
     command.set_defaults(run=_explain)
 
 
 def _explain(options) -> None:
-    page = Path(options.html) if options.html else None
-    if page and page.suffix not in (".html", ".htm"):
-        raise ValueError(f"--html: expected a file that ends in .html. Received: {page}")
-    if page and not page.absolute().parent.is_dir():
-        raise FileNotFoundError(f"--html: there is no folder {page.parent}.")
+    page = output_file("--html", options.html, ".html", ".htm")
     load_tensorflow()
     from bert_tf.explanation.explain import explain
     from bert_tf.inference.predict import load_classifier

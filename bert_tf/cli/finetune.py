@@ -1,6 +1,6 @@
 """`bert-tf finetune`."""
 
-from bert_tf.cli.options import add_options, given, load_tensorflow, read_sources
+from bert_tf.cli.options import add_options, read
 from bert_tf.settings import FINETUNE
 
 
@@ -17,9 +17,7 @@ def add_finetune(commands) -> None:
 
 
 def _finetune(options) -> None:
-    settings = given(options, FINETUNE)
-    train, validation = read_sources(options)
-    load_tensorflow()
+    train, validation, settings = read(options, FINETUNE)
     from bert_tf.training.finetune import finetune
 
     finetune(train, validation, **settings)

@@ -47,12 +47,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_finetune(commands)
-    add_search(commands)
-    add_compare(commands)
-    add_predict(commands)
-    add_explain(commands)
-    add_convert(commands)
-    add_plan(commands)
-    add_cache(commands)
+    for add in (add_finetune, add_search, add_compare, add_predict, add_explain, add_convert, add_plan, add_cache):
+        add(commands)
     return parser

@@ -3,13 +3,15 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bert_tf.options import Command, Option
 from bert_tf.settings import Settings
 
 NOT_OPTIONS = ("command", "run", "train", "validation")
+METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
 
 
 def add_options(parser: argparse.ArgumentParser, *commands: Command) -> None:
@@ -23,26 +25,14 @@ def add_options(parser: argparse.ArgumentParser, *commands: Command) -> None:
             if option.about.get("cli", True):
                 found.setdefault(option.group, {}).setdefault(option.name, []).append((command, option))
     for group, options in found.items():
-        title = (getattr(Settings, group).__doc__ or group).strip()
-        section = parser.add_argument_group(title)
+        section = parser.add_argument_group(getattr(Settings, group).__doc__)
         if group == "data":
-            _add_sources(section)
+            what = "labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; demo = the reviews that come with bert-tf"
+            section.add_argument("--train", metavar="FILE", required=True, help=what)
+            what = "texts to choose the best epoch by; if omitted, some training texts are held out"
+            section.add_argument("--validation", metavar="FILE", help=what)
         for variants in options.values():
             _add(section, variants)
-
-
-def _add_sources(section) -> None:
-    section.add_argument(
-        "--train",
-        metavar="FILE",
-        required=True,
-        help="labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; demo = the reviews that come with bert-tf",
-    )
-    section.add_argument(
-        "--validation",
-        metavar="FILE",
-        help="texts to choose the best epoch by; if omitted, some training texts are held out",
-    )
 
 
 def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
@@ -54,28 +44,22 @@ def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
     elif option.kind is bool:
         section.add_argument(option.flag, action="store_true", help=about["help"], **common)
     else:
-        parse = about.get("parse") or (str if option.kind in (str, Any) else option.kind)
-        common |= {"metavar": about.get("metavar"), "choices": about.get("choices")}
-        section.add_argument(option.flag, type=_readable(parse, about), help=_help(variants), **common)
+        choices, parse = about.get("choices"), about.get("parse", option.kind)
+        metavar = None if choices else about.get("metavar", METAVARS.get(option.kind))
 
+        def parsed(text: str) -> Any:
+            return parse(text)
 
-def _readable(parse: Any, about: Mapping[str, Any]) -> Any:
-    """Gives a parser the name that argparse shows in `invalid N value`."""
-
-    def read(text: str) -> Any:
-        return parse(text)
-
-    read.__name__ = about.get("metavar") or "value"
-    return read
+        parsed.__name__ = metavar or "value"  # argparse says: invalid N value
+        section.add_argument(option.flag, type=parsed, metavar=metavar, choices=choices, help=_help(variants), **common)
 
 
 def _help(variants: Sequence[tuple[Command, Option]]) -> str:
     """Returns help text with the default, by command where they differ."""
     defaults = {command.name: _default(option) for command, option in variants}
+    said = defaults[variants[0][0].name]
     if len(set(defaults.values())) > 1:
         said = ", ".join(f"{name}: {text}" for name, text in defaults.items())
-    else:
-        said = next(iter(defaults.values()))
     return f"{variants[0][1].about['help']} (default: {said})".replace("%", "%%")
 
 
@@ -83,6 +67,14 @@ def _default(option: Option) -> str:
     if option.default is None:
         return option.about.get("absent", "by the kind of run")
     return ",".join(map(str, option.default)) if isinstance(option.default, tuple) else str(option.default)
+
+
+def read(options: argparse.Namespace, command: Command) -> tuple[Any, Any, dict[str, Any]]:
+    """Returns training texts, validation texts and the options that were given; then TensorFlow has loaded."""
+    settings = given(options, command)
+    sources = read_sources(options)
+    load_tensorflow()
+    return *sources, settings
 
 
 def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
@@ -93,10 +85,7 @@ def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
 
 
 def read_sources(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Reads the training and validation texts.
-
-    Here, so that a wrong file is reported before TensorFlow has loaded, which takes seconds.
-    """
+    """Reads both sources, so that a wrong file is reported before TensorFlow has loaded, which takes seconds."""
     from bert_tf.data.readers import DEMO, demo_reviews, read_examples
 
     train, validation = options.train, options.validation
@@ -107,6 +96,16 @@ def read_sources(options: argparse.Namespace) -> tuple[Any, Any]:
         validation = demo_reviews()[1]
     train = read_examples(train, *columns)
     return train, validation if validation is None else read_examples(validation, *columns)
+
+
+def output_file(flag: str, name: str | None, *endings: str) -> Path | None:
+    """Returns the file that was given for a flag; raises ValueError or FileNotFoundError if it cannot be written."""
+    file = Path(name) if name else None
+    if file and file.suffix not in endings:
+        raise ValueError(f"{flag}: expected a file that ends in {' or '.join(endings)}. Received: {file}")
+    if file and not file.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{flag}: there is no folder {file.parent}.")
+    return file
 
 
 def load_tensorflow() -> None:

@@ -1,6 +1,6 @@
 """`bert-tf plan`."""
 
-from bert_tf.cli.options import add_options, given, load_tensorflow, read_sources
+from bert_tf.cli.options import add_options, read
 from bert_tf.settings import PLAN
 
 
@@ -16,9 +16,7 @@ def add_plan(commands) -> None:
 
 
 def _plan(options) -> None:
-    settings = given(options, PLAN)
-    train, validation = read_sources(options)
-    load_tensorflow()
+    train, validation, settings = read(options, PLAN)
     from bert_tf import hardware
     from bert_tf.formatting import duration, megabytes
     from bert_tf.reporting.tables import table

@@ -1,10 +1,9 @@
 """`bert-tf predict`."""
 
 import json
-from pathlib import Path
 
-from bert_tf.cli.options import load_tensorflow
-from bert_tf.formatting import printable
+from bert_tf.cli.options import load_tensorflow, output_file
+from bert_tf.formatting import format_value, printable
 
 
 def add_predict(commands) -> None:
@@ -19,12 +18,10 @@ def add_predict(commands) -> None:
     source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
     source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .jsonl or .parquet")
     command.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
-    command.add_argument(
-        "--batch-size", type=int, metavar="N", help="the most texts at once; if left out, by their length"
-    )
-    command.add_argument(
-        "--json", action="store_true", help="print JSON: text, label, score, and the score of each class"
-    )
+    most = "the most texts at once; if left out, by their length"
+    command.add_argument("--batch-size", type=int, metavar="N", help=most)
+    as_json = "print JSON: text, label, score, and the score of each class"
+    command.add_argument("--json", action="store_true", help=as_json)
     command.add_argument("--output", metavar="FILE", help="write to this .csv or .json file and not to the terminal")
     command.set_defaults(run=_predict)
 
@@ -32,35 +29,25 @@ def add_predict(commands) -> None:
 def _predict(options) -> None:
     from bert_tf.data.readers import read_examples
 
-    if options.output and Path(options.output).suffix not in (".csv", ".json"):
-        raise ValueError(f"--output: expected a file that ends in .csv or .json. Received: {options.output}")
-    if options.output and not Path(options.output).absolute().parent.is_dir():
-        raise FileNotFoundError(f"--output: there is no folder {Path(options.output).parent}.")
+    output = output_file("--output", options.output, ".csv", ".json")
     texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
     load_tensorflow()
-    from bert_tf import files, formatting
+    from bert_tf import files
     from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
 
     found = predict(options.model, texts, batch_size=options.batch_size)
-    rows = [
-        {
-            "text": text,
-            "label": label,
-            "score": round(score, 6),
-            "scores": dict(zip(found.label_names, map(float, p), strict=True)),
-        }
-        for text, label, score, p in zip(texts, found.labels, found.scores, found.probabilities, strict=True)
-    ]
-    if options.output and options.output.endswith(".csv"):
-        files.write_csv(Path(options.output), ["text", "label", "score"], rows)
-    elif options.output or options.json:
-        text = json.dumps(rows, indent=2, ensure_ascii=False)
-        files.write_text(Path(options.output), text + "\n") if options.output else print(text)
+    rows: list[dict] = []
+    for text, label, score, each in zip(texts, found.labels, found.scores, found.probabilities, strict=True):
+        scores = dict(zip(found.label_names, map(float, each), strict=True))
+        rows.append({"text": text, "label": label, "score": round(score, 6), "scores": scores})
+    if output and output.suffix == ".csv":
+        files.write_csv(output, ["text", "label", "score"], rows)
+    elif output or options.json:
+        content = json.dumps(rows, indent=2, ensure_ascii=False)
+        files.write_text(output, content + "\n") if output else print(content)
     else:
-        cells = [
-            (row["label"], formatting.format_value(row["score"], "score"), _shortened(row["text"])) for row in rows
-        ]
+        cells = [(row["label"], format_value(row["score"], "score"), _shortened(row["text"])) for row in rows]
         print(tables.table(("label", "score", "text"), cells))
 
 

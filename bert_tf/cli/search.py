@@ -1,6 +1,6 @@
 """`bert-tf search`."""
 
-from bert_tf.cli.options import add_options, given, load_tensorflow, read_sources
+from bert_tf.cli.options import add_options, read
 from bert_tf.settings import SEARCH
 
 
@@ -17,9 +17,7 @@ def add_search(commands) -> None:
 
 
 def _search(options) -> None:
-    settings = given(options, SEARCH)
-    train, validation = read_sources(options)
-    load_tensorflow()
+    train, validation, settings = read(options, SEARCH)
     from bert_tf.tuning.search import search
 
     search(train, validation, **settings)

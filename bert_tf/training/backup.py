@@ -7,7 +7,6 @@ training changes: trained weights, optimizer, generators and the history, in one
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import keras
@@ -15,6 +14,9 @@ import numpy as np
 from keras import ops
 
 from bert_tf.evaluation import history
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+START_AGAIN = "Start the run again with overwrite (--overwrite)."
 
 
 class Backup(keras.callbacks.Callback):
@@ -30,9 +32,7 @@ class Backup(keras.callbacks.Callback):
 
     def __init__(self, folder: Path, monitor: str = "val_loss", early_stopping: int | None = None):
         super().__init__()
-        self.folder = folder
-        self.monitor = monitor
-        self.early_stopping = early_stopping
+        self.folder, self.monitor, self.early_stopping = folder, monitor, early_stopping
         self.history: dict[str, list[float]] = {}
 
     @property
@@ -46,15 +46,13 @@ class Backup(keras.callbacks.Callback):
             return False
         if not np.isfinite(self.history[self.monitor]).any():  # all NaN: no later epoch will be better
             return True
-        return (
-            self.early_stopping is not None
-            and self.epochs_done - history.best_epoch(self.history, self.monitor) >= self.early_stopping
-        )
+        patience = np.inf if self.early_stopping is None else self.early_stopping
+        return self.epochs_done - history.best_epoch(self.history, self.monitor) >= patience
 
     def restore(self, model) -> int:
         """Restores a compiled model to its state after the last finished epoch; returns the number of finished epochs."""
-        if (self.folder / "last.safetensors").is_file():
-            metadata = load(self.folder / "last.safetensors", state(model))
+        if (file := self.folder / LAST).is_file():
+            metadata = load(file, state(model))
             self.history = json.loads(metadata["history"])
             steps = model.optimizer.variables[0]  # the optimizer counts micro-batches
             steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
@@ -62,12 +60,12 @@ class Backup(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if not self.epochs_done:  # an interrupted epoch starts again from here
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._save_state()
 
     def _save_state(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         metadata = {"history": json.dumps(self.history), "micro_batches": str(_micro_batches(self.model))}
-        save(self.folder / "last.safetensors", state(self.model), metadata)
+        save(self.folder / LAST, state(self.model), metadata)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
@@ -77,23 +75,20 @@ class Backup(keras.callbacks.Callback):
             raise ValueError(
                 f"The best epoch is chosen by {self.monitor!r}, which is not among the metrics: {sorted(logs)}"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        diverged = not np.isfinite(float(logs[self.monitor]))
         # The best first: killed between the two, the run repeats this epoch and writes the same best again.
-        if not diverged and history.best_epoch(self.history, self.monitor) == self.epochs_done:
-            save(self.folder / "best.safetensors", self.model.trainable_variables, {})
+        if (
+            np.isfinite(float(logs[self.monitor]))
+            and history.best_epoch(self.history, self.monitor) == self.epochs_done
+        ):
+            save(self.folder / BEST, self.model.trainable_variables, {})
         self._save_state()
         if self.should_stop:
             self.model.stop_training = True
 
     def restore_best(self, model) -> int:
         """Loads the weights of the best epoch; returns its number, from 1."""
-        best = history.best_epoch(self.history, self.monitor)
-        load(self.folder / "best.safetensors", model.trainable_variables)
-        return best
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        load(self.folder / BEST, model.trainable_variables)
+        return history.best_epoch(self.history, self.monitor)
 
 
 def state(model) -> list:
@@ -124,10 +119,7 @@ def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
 
 
 def load(file: Path, variables: list) -> dict[str, str]:
-    """Assigns the values that `save` wrote; returns the metadata.
-
-    Raises: ValueError if the file is damaged or holds other variables.
-    """
+    """Assigns the values that `save` wrote; returns the metadata. ValueError if the file is damaged or holds other variables."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -135,9 +127,9 @@ def load(file: Path, variables: list) -> dict[str, str]:
             arrays = [opened.get_tensor(name) for name in sorted(opened.keys())]
             metadata = opened.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{file}: damaged ({error}). Start the run again with overwrite (--overwrite).") from error
+        raise ValueError(f"{file}: damaged ({error}). {START_AGAIN}") from error
     if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
-        raise ValueError(f"{file}: holds the state of another model. Start the run again with overwrite (--overwrite).")
+        raise ValueError(f"{file}: holds the state of another model. {START_AGAIN}")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return metadata

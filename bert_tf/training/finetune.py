@@ -1,5 +1,7 @@
 """The whole job in one call: labelled texts and a checkpoint in, a fine-tuned classifier and its record out."""
 
+import functools
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -30,8 +32,7 @@ class Finetuned:
     """The result of `finetune`.
 
     Attributes:
-        model: the classifier, with the weights of its best epoch.
-        tokenizer: the checkpoint's.
+        model, tokenizer: the classifier, with the weights of its best epoch, and the checkpoint's tokenizer.
         history: dict, metric -> value of each epoch.
         metrics: dict, the content of metrics.json.
         output_dir: Path of the run.
@@ -97,8 +98,8 @@ def finetune(
 def _read(train: Any, validation: Any, settings: Settings) -> _Run:
     """Reads and checks everything; writes nothing."""
     started = time.monotonic()
-    say: Say = _say if settings.output.verbose else (lambda _: None)
     output = settings.output
+    say: Say = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
     folder.check(sources=(str(settings.model.checkpoint), train, validation))
     job = prepare(train, validation, settings=settings, say=say)
@@ -128,31 +129,21 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     inputs = job.inputs(model, progress, run.say)
     run.seconds["features of the frozen layers"] = time.monotonic() - began
     run.folder.start(run.recorded)
-    validation_data = job.validation_batches(inputs, training.batch_size)
-
-    def fit(first_epoch: int, micro_batches: int) -> None:
-        model.fit(
-            job.training_batches(
-                inputs,
-                batch_size=training.batch_size,
-                micro_batches=micro_batches,
-                seed=training.seed,
-                first_epoch=first_epoch,
-            ),
-            validation_data=validation_data,
-            epochs=training.epochs,
-            initial_epoch=first_epoch,
-            callbacks=[
-                *callbacks,
-                run.backup,
-                _HistoryFile(run.backup, run.folder / "history.csv"),
-                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-            ],
-            verbose=(1 if sys.stdout.isatty() else 2) if output.verbose == "auto" else output.verbose,
-        )
+    verbose = (1 if sys.stdout.isatty() else 2) if output.verbose == "auto" else output.verbose
 
     def compile(micro_batches: int) -> None:
         compile_model(model, training, len(job.train), micro_batches)
+
+    def write(epoch: int, logs: Any) -> None:
+        write_history(run.folder / "history.csv", run.backup.history)
+
+    def fit(first_epoch: int, micro_batches: int) -> None:
+        files = keras.callbacks.LambdaCallback(
+            on_epoch_end=write
+        )  # after the backup, which has the epochs before a restart
+        board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
+        fitted = {"epochs": training.epochs, "callbacks": [*callbacks, run.backup, files, board], "verbose": verbose}
+        job.fit(model, inputs, training.batch_size, training.seed, first_epoch, micro_batches, **fitted)
 
     began = time.monotonic()
     train_model(model, training, compile, fit, run.backup, run.say)
@@ -183,7 +174,7 @@ def _keep(run: _Run) -> dict[str, Any]:
     trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
     figures.draw_png(folder / "curves.png", sections.curves(history, best), f"{Path(job.checkpoint).name}, {trained}")
     write_json(folder / "metrics.json", metrics)
-    backup.remove()
+    shutil.rmtree(backup.folder, ignore_errors=True)
     run.say(
         f"\nKept epoch {best} of {backup.epochs_done}: validation loss {format_value(metrics['val_loss'], 'score')}, "
         f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
@@ -207,18 +198,3 @@ def _report(run: _Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
     )
     write_json(run.folder / "metrics.json", metrics | numbers)
     return numbers
-
-
-class _HistoryFile(keras.callbacks.Callback):
-    """Writes history.csv after each epoch, with the epochs before a restart."""
-
-    def __init__(self, backup: Backup, file: Path):
-        super().__init__()
-        self.backup, self.file = backup, file
-
-    def on_epoch_end(self, epoch, logs=None):
-        write_history(self.file, self.backup.history)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

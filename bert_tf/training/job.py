@@ -35,6 +35,7 @@ from bert_tf.reporting import tables
 from bert_tf.settings import Data, Model, Settings
 
 Say = Callable[[str], None]
+NEW_HEAD = "For a new head pass new_head=True (--new-head)."
 
 # Of a new head over the means of every layer. Validation loss at the best epoch, against a dropout of 0.2: 0.224 and 0.232
 # on 2,000 product reviews, 0.302 and 0.301 on as many app reviews.
@@ -47,8 +48,7 @@ class Job:
 
     Attributes:
         train, validation: `Examples`, their labels in the order of the model's.
-        tokenizer: the checkpoint's.
-        model: the classifier as training starts, frozen as the settings say.
+        tokenizer, model: the checkpoint's, and the classifier as training starts, frozen as the settings say.
         settings: `Settings`, with the `max_length` that is used.
         precision: str, "float32" or "bfloat16".
         held_out: bool, whether the validation texts were held out of the training texts.
@@ -72,10 +72,7 @@ class Job:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Tokens of the training texts, then of the validation texts.
-
-        Raises: ValueError if the tokenizer is not the model's.
-        """
+        """Tokens of the training texts, then of the validation texts; ValueError if the tokenizer is not the model's."""
         parts = [tokenize(part.texts, self.tokenizer, self.max_length) for part in (self.train, self.validation)]
         tokens, vocab_size = join(*parts), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
@@ -91,19 +88,14 @@ class Job:
         return feature_dtype(model.encoder, compute.precision) if compute.cache and model.encoder.cacheable else None
 
     def adapt(self, progress: bool = True, say: Say = print) -> None:
-        """Measures mean and variance of the training texts for a head that standardises its inputs, unless it has them.
-
-        Args: as of `inputs`.
-        """
+        """Measures mean and variance of the training texts for a head that standardises its inputs, unless it has them."""
         if self.model.head == "first_token" or self.model.standardization.adapted:
             return
-        unfreeze = self.settings.model.unfreeze
         self.model.freeze(0)  # the means of every layer as training starts
-        cache = self.settings.compute.cache or "memory"
-        job = replace(self, settings=self.settings.replace(cache=cache))
+        job = replace(self, settings=self.settings.replace(cache=self.settings.compute.cache or "memory"))
         features = job.inputs(self.model, progress, say)
         self.model.adapt(features.take(np.arange(len(self.train))))
-        self.model.freeze(unfreeze)
+        self.model.freeze(self.settings.model.unfreeze)
 
     def inputs(self, model, progress: bool = True, say: Say = print) -> Tokens | Features:
         """Returns what the trained part of a model takes: the features of its frozen layers, or tokens.
@@ -118,10 +110,13 @@ class Job:
             return self.tokens
         compute = self.settings.compute
         kind = "memory" if compute.cache == "memory" else "disk"
-        features = extract(
-            model.encoder, self.tokens, cache=kind, cache_dir=compute.cache_dir, keep=dtype, checkpoint=self.checkpoint,
-            progress=progress,
-        )  # fmt: skip
+        kept: dict[str, Any] = {
+            "cache": kind,
+            "cache_dir": compute.cache_dir,
+            "keep": dtype,
+            "checkpoint": self.checkpoint,
+        }
+        features = extract(model.encoder, self.tokens, **kept, progress=progress)
         where = "in memory" if kind == "memory" else f"in {compute.cache_dir or default_dir()}"
         say(
             f"Features of the frozen layers: {features.computed:,} texts computed, {len(features) - features.computed:,} "
@@ -137,11 +132,25 @@ class Job:
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
-        return batches(*self.splits(inputs)[0], shuffle=True, pad_token_id=self._pad, **options)
+        return batches(*self.splits(inputs)[0], shuffle=True, pad_token_id=self.tokenizer.pad_token_id or 0, **options)
 
     def validation_batches(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
-        return batches(*self.splits(inputs)[1], batch_size=batch_size, pad_token_id=self._pad)
+        pad = self.tokenizer.pad_token_id or 0
+        return batches(*self.splits(inputs)[1], batch_size=batch_size, pad_token_id=pad)
+
+    def fit(
+        self, model, inputs: Tokens | Features, batch_size: int, seed: int, first_epoch: int, micro_batches: int, **more
+    ) -> None:
+        """Trains a compiled model from an epoch on; `more` are arguments of `keras.Model.fit`."""
+        model.fit(
+            self.training_batches(
+                inputs, batch_size=batch_size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
+            ),
+            validation_data=self.validation_batches(inputs, batch_size),
+            initial_epoch=first_epoch,
+            **more,
+        )
 
     def logits(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
         """Returns a model's logits of the validation texts in their order, float32 `(M, C)`, from the batches that it is
@@ -164,23 +173,18 @@ class Job:
     def _short_to_long(self) -> np.ndarray:
         return by_length(self.tokens.take(np.arange(len(self.train), len(self.tokens))))
 
-    @property
-    def _pad(self) -> int:
-        return self.tokenizer.pad_token_id or 0
-
     def recorded(self) -> dict[str, Any]:
         """Returns what decides a result beside the options, as JSON values: names to read, fingerprints to compare."""
-        tokens = self.tokens
+        tokens, train = self.tokens, self.train
+        labels = (train.labels, self.validation.labels, train.label_names)
         return {
-            "train": self.train.source,
+            "train": train.source,
             "validation": self.validation.source,
             "checkpoint": self.checkpoint,
             "max_length": self.max_length,
             "precision": self.precision,
             "head": self.model.head,
-            "data_fingerprint": fingerprint(
-                tokens.ids, tokens.ends, self.train.labels, self.validation.labels, self.train.label_names
-            ),
+            "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
             "checkpoint_fingerprint": fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
         }
 
@@ -198,24 +202,16 @@ class Job:
 
 
 def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say = print) -> Job:
-    """Reads the data and the checkpoint of a run.
-
-    Args:
-        train, validation: sources, as for `bert_tf.finetune`.
-    Returns: `Job`.
-    Raises: ValueError or FileNotFoundError that says what is wrong and what to do.
-    """
+    """Reads the data and the checkpoint of a run; sources and errors are those of `bert_tf.finetune`."""
     precision = hardware.resolve_precision(settings.compute.precision)
-    seed = settings.training.seed
-    examples, validation_examples = _read(train, validation, settings.data, seed, say)
-    keras.utils.set_random_seed(seed)
+    examples, held = _read(train, validation, settings.data, settings.training.seed, say)
+    keras.utils.set_random_seed(settings.training.seed)
     tokenizer = load_tokenizer(settings.model.checkpoint)
     model, examples = _classifier(settings.model, examples, hardware.policy(precision))
-    validation_examples = validation_examples.relabel(examples.label_names)
+    held = held.relabel(examples.label_names)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint))
     model.freeze(settings.model.unfreeze)
-    settings = settings.replace(max_length=max_length)
-    return Job(examples, validation_examples, tokenizer, model, settings, precision, validation is None)
+    return Job(examples, held, tokenizer, model, settings.replace(max_length=max_length), precision, validation is None)
 
 
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
@@ -240,10 +236,7 @@ def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Ex
     config = read_config(path)
     keep_head = folder.has_head(path) and not options.new_head
     if keep_head and head not in (None, head_of(config)):
-        raise ValueError(
-            f"{source} has a head over {head_of(config)}, but head={head!r} was given. For a new head pass "
-            "new_head=True (--new-head)."
-        )
+        raise ValueError(f"{source} has a head over {head_of(config)}, but head={head!r} was given. {NEW_HEAD}")
     if keep_head:
         examples = _with_labels_of(config, examples, source)
     config = read_config(
@@ -277,6 +270,6 @@ def _with_labels_of(config, examples: Examples, source: str) -> Examples:
     if len(names) != len(examples.label_names) or not unnamed:
         raise ValueError(
             f"{source} has a head for {len(names)} labels ({', '.join(names)}), the data has {len(examples.label_names)} "
-            f"({', '.join(examples.label_names)}). For a new head pass new_head=True (--new-head)."
+            f"({', '.join(examples.label_names)}). {NEW_HEAD}"
         )
     return examples

@@ -58,12 +58,8 @@ def compile_model(model, training: Training, texts: int, micro_batches: int = 1)
     compile_with(model, training.optimizer, learning_rate, training.weight_decay or None, micro_batches)
 
 
-def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: int = 1, **options) -> None:
-    """Compiles a model with a Keras optimizer; learning rate and weight decay may be variables.
-
-    Args:
-        **options: more for `keras.Model.compile`.
-    """
+def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: int = 1) -> None:
+    """Compiles a model with a Keras optimizer; learning rate and weight decay may be variables."""
     config = {"learning_rate": learning_rate}
     if micro_batches > 1:
         config["gradient_accumulation_steps"] = micro_batches
@@ -71,7 +67,7 @@ def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: i
     if weight_decay is not None:
         set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a variable
         spare_from_decay(optimizer)
-    model.compile(optimizer, metrics=["accuracy"], jit_compile=hardware.jit_compile(), **options)
+    model.compile(optimizer, metrics=["accuracy"], jit_compile=hardware.jit_compile())
 
 
 def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:

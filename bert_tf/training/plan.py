@@ -73,7 +73,8 @@ def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
     total, longest = int(tokens.lengths.sum()), int(tokens.lengths.max())
     dtype = job.feature_dtype(model)
 
-    typical = _typical(tokens, training.batch_size)
+    nearest = np.argsort(np.abs(tokens.lengths - tokens.lengths.mean()), kind="stable")
+    typical = tokens.take(nearest[: training.batch_size])
     inputs: Tokens | Features = extract(encoder, typical, cache="memory", engine="keras") if dtype else typical
     step = next(iter(batches(inputs, np.zeros(len(typical), "int32"), batch_size=training.batch_size)))
     model.compile(keras.optimizers.Adam(1e-6), jit_compile=hardware.jit_compile())
@@ -99,12 +100,6 @@ def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
         epoch_seconds=epoch_seconds,
         seconds=features_seconds + (training.epochs or 0) * epoch_seconds,
     )
-
-
-def _typical(tokens: Tokens, batch_size: int) -> Tokens:
-    """Returns `batch_size` texts of about mean length."""
-    middle = np.argsort(np.abs(tokens.lengths - tokens.lengths.mean()), kind="stable")
-    return tokens.take(middle[:batch_size])
 
 
 def _features_seconds_per_token(encoder, tokens: Tokens) -> float:

@@ -14,6 +14,7 @@ from bert_tf.checkpoints.folder import replacing_files
 from bert_tf.files import read_json, write_json
 
 RUN = "run.json"  # the settings of a run; written first: a folder that has it is a run
+ANOTHER = "Choose another output_dir."
 START_ANEW = "Start anew with overwrite=True (--overwrite)."
 
 
@@ -46,20 +47,18 @@ class RunFolder:
         if self.overwrite and self.resume:
             raise ValueError("`overwrite` and `resume` exclude each other.")
         if self.path.exists() and not self.path.is_dir():
-            raise FileExistsError(f"{self.path}: is a file. Choose another output_dir.")
+            raise FileExistsError(f"{self.path}: is a file. {ANOTHER}")
         names = [source if isinstance(source, (str, Path)) else getattr(source, "source", "") for source in sources]
         for name in filter(None, names) if self.overwrite else ():
             if self.path.resolve() in Path(name).resolve().parents:
-                raise ValueError(
-                    f"{name}: is inside the output folder that overwrite would delete. Choose another output_dir."
-                )
+                raise ValueError(f"{name}: is inside the output folder that overwrite would delete. {ANOTHER}")
         if self.is_run and not (self.overwrite or self.resume):
             raise FileExistsError(
                 f"{self.path}: holds another run. Start anew with overwrite=True (--overwrite), resume it with resume=True "
                 "(--resume), or choose another output_dir."
             )
         if not self.is_run and self.path.is_dir() and any(self.path.iterdir()):
-            raise FileExistsError(f"{self.path}: holds files that are not a run of bert_tf. Choose another output_dir.")
+            raise FileExistsError(f"{self.path}: holds files that are not a run of bert_tf. {ANOTHER}")
         if self.resume and (self / self.outputs[-1]).is_file():
             raise FileExistsError(f"{self.path}: this run is finished. Choose another output_dir, or: {START_ANEW}")
 
@@ -109,9 +108,5 @@ class RunFolder:
 def versions(*packages: str) -> dict[str, str]:
     """Returns the versions of packages, of Python and of Keras' backend."""
     backend = keras.backend.backend()
-    installed = {name: version(name) for name in packages}
-    return {
-        "python": platform.python_version(),
-        **installed,
-        backend: getattr(sys.modules.get(backend), "__version__", "?"),
-    }
+    installed = {"python": platform.python_version()} | {name: version(name) for name in packages}
+    return installed | {backend: getattr(sys.modules.get(backend), "__version__", "?")}

@@ -62,6 +62,10 @@ def write(
     Returns: the numbers of the report for metrics.json or best.json, those named in `IN_RESULTS`.
     """
     try:
+        unfreeze, source = settings["unfreeze"], job.train.source
+        texts = "the demo reviews" if source == DEMO else Path(source).name
+        usual = {0: "the base frozen", 1: "the top layer trained", "all": "all layers trained"}
+        trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
         found = facts.run_facts(
             label_names=job.train.label_names,
             train=(job.train.texts, job.train.labels),
@@ -72,13 +76,11 @@ def write(
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],
-            title=_title(job),
-            subtitle=_subtitle(job, settings["unfreeze"]),
+            title=f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
+            subtitle=f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}.",
             parameters=parameters,
-            cost=[
-                *((what, value, "seconds") for what, value in seconds.items()),
-                *((f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory_by_device().items()),
-            ],
+            cost=[(what, value, "seconds") for what, value in seconds.items()]
+            + [(f"{where}, at most", size, "bytes") for where, size in hardware.peak_memory_by_device().items()],
             sections=sections(),
             settings=settings,
             versions=results["versions"],
@@ -95,19 +97,8 @@ def write(
         log.warning("The run is complete, but its report could not be written: %s", reason)
         log.debug("Traceback of the report:", exc_info=error)
         return {}
-    calibration = {name: value for name, value in found["calibration"].items() if name != "bins"}
-    return {name: found[name] for name in IN_RESULTS if name in found} | {"calibration": calibration}
-
-
-def _title(job: Job) -> str:
-    texts = "the demo reviews" if job.train.source == DEMO else Path(job.train.source).name
-    return f"{Path(job.checkpoint).name}, fine-tuned on {texts}"
-
-
-def _subtitle(job: Job, unfreeze: int | str) -> str:
-    usual = {0: "the base frozen", 1: "the top layer trained", "all": "all layers trained"}
-    trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
-    return f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}."
+    found["calibration"].pop("bins", None)
+    return {name: found[name] for name in IN_RESULTS if name in found}
 
 
 def verdicts(results: Mapping[str, Any]) -> list[str]:
@@ -116,11 +107,7 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
 
 
 def command(job: Job, settings: Settings) -> str:
-    """Returns the `bert-tf finetune` command that trains the same model again; FILE stands for a source that is no file.
-
-    Args:
-        settings: of the run, those of `bert_tf.finetune`.
-    """
+    """Returns the `bert-tf finetune` command that trains the same model again; FILE stands for a source that is no file."""
     sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
     parts = ["bert-tf", "finetune"]
     for name, source in sources.items():

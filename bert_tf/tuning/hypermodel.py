@@ -18,10 +18,10 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+from keras_tuner import errors
 
 from bert_tf import files, hardware
 from bert_tf.evaluation.history import best_epoch
-from bert_tf.files import read_json
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, Settings
 from bert_tf.training.backup import Backup
@@ -29,12 +29,10 @@ from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.learning_rate import usual_learning_rate, warning
 from bert_tf.training.optimizer import compile_with
 from bert_tf.tuning import oracles
-from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights
+from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights, training_of
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
 
 RECORD = "record.json"  # settings and results of a trial, in its folder; written last: the trial is finished
-
-TRAINING_VALUES = ("learning_rate", "batch_size", "weight_decay", "warmup")  # the values of a trial that `Training` has
 
 
 @with_options(HYPERMODEL)
@@ -64,15 +62,10 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def __init__(self, train: Any, validation: Any = None, *, settings: Any = None, **options: Any):
         super().__init__()
         space = settings.space
-        # `unfreeze` first: it decides which learning rates there are
-        names = ("unfreeze", "warmup", "weight_decay", "dropout", "batch_size")
-        self.space = {
-            name: checked_space(name, SPACE[name] if getattr(space, name) is None else getattr(space, name))
-            for name in names
-        }
-        self.learning_rate = (
-            None if space.learning_rate is None else checked_space("learning_rate", space.learning_rate)
-        )
+        chosen = {name: getattr(space, name) for name in SPACE}
+        self.space = {name: checked_space(name, SPACE[name] if v is None else v) for name, v in chosen.items()}
+        rate = space.learning_rate
+        self.learning_rate = None if rate is None else checked_space("learning_rate", rate)
         self.training = settings.training
         self.epochs: int = settings.training.epochs or 0
         self.objective = settings.trials.objective
@@ -100,36 +93,29 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def recorded(self) -> dict[str, Any]:
         """Returns what decides the trials, as JSON values."""
         rates = learning_rate_ranges(self.learning_rate, self.depths)
-        options = {
-            n: v for n, v in HYPERMODEL.recorded(self._settings).items() if n not in (*self.space, "learning_rate")
-        }
-        return {
-            **options,
-            **self.job.recorded(),
-            "space": {
-                name: dict(zip(("lowest", "highest"), values, strict=True)) if isinstance(values, tuple) else values
-                for name, values in [*self.space.items(), *((name, values) for name, values, _ in rates)]
-            },
-        }
+        space = self.space | {name: values for name, values, _ in rates}
+        for name, values in space.items():
+            if isinstance(values, tuple):
+                space[name] = dict(zip(("lowest", "highest"), values, strict=True))
+        options = HYPERMODEL.recorded(self._settings)
+        for name in (*SPACE, "learning_rate"):
+            options.pop(name, None)
+        return {**options, **self.job.recorded(), "space": space}
 
     def settings_of(self, values: Mapping[str, Any]) -> Settings:
         """Returns the settings of `bert_tf.finetune` that train what a trial with these values trains."""
-        training = replace(self.training, **{name: values[name] for name in TRAINING_VALUES})
         model = replace(self._settings.model, unfreeze=values["unfreeze"], dropout=values["dropout"])
-        return replace(self.job.settings, training=training, model=model)
+        return replace(self.job.settings, training=training_of(self.training, values), model=model)
 
     def warnings(self) -> list[str]:
         """Returns why learning rates at the ends of the space may not work."""
-        rates = [
-            (rate, depth)
+        found = [
+            warning(rate, self.training.optimizer, depth)
             for _, values, depths in learning_rate_ranges(self.learning_rate, self.depths)
             for rate in trial_values(values)
             for depth in depths
         ]
-        found = [warning(rate, self.training.optimizer, depth) for rate, depth in rates]
         return [text for text in dict.fromkeys(found) if text]
-
-    # A trial
 
     def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         """Asks a tuner for the values of a trial, fixed ones included; this declares the space to the tuner."""
@@ -150,10 +136,11 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> Any:
         """Returns the classifier that a trial starts from, compiled."""
         values = self.values(hp)
-        self._adapt()
+        self.job.adapt(
+            self.verbose, self.say
+        )  # first: all models are copies of one, with what its head standardises by
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
-        decay = values["weight_decay"] or None
-        compile_with(model, self.training.optimizer, values["learning_rate"], decay)
+        compile_with(model, self.training.optimizer, values["learning_rate"], values["weight_decay"] or None)
         oracles.read_weights_with(model, lambda folder: load_trial_weights(model, folder))
         return model
 
@@ -166,25 +153,22 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         Raises: keras_tuner.errors.FailedTrialError if it diverged or ran out of memory.
         """
         if args or any(kwargs.get(name) is not None for name in ("x", "y", "validation_data")):
-            raise keras_tuner.errors.FatalValueError(
-                "ClassifierHyperModel has its own data: call search() without any."
-            )
+            raise errors.FatalValueError("ClassifierHyperModel has its own data: call search() without any.")
         until = min(kwargs.get("epochs") or self.epochs, hp.values.get("tuner/epochs", np.inf))
         if hp.values.get("tuner/epochs", 0) > self.epochs or until > self.epochs:
-            raise keras_tuner.errors.FatalValueError(
+            raise errors.FatalValueError(
                 f"The tuner asks for {hp.values.get('tuner/epochs', until)} epochs, ClassifierHyperModel trains "
                 f"{self.epochs}. Give both the same: epochs={self.epochs}, max_epochs={self.epochs}."
             )
         callbacks = oracles.without_checkpoints(kwargs.get("callbacks") or ())
-        if folders := oracles.trial_folders(callbacks, hp.values.get("tuner/trial_id")):
-            return self._run(self.values(hp), *folders, until, callbacks, kwargs.get("verbose", 0), model)
         with tempfile.TemporaryDirectory() as scratch:
-            return self._run(self.values(hp), Path(scratch), None, until, callbacks, kwargs.get("verbose", 0), model)
+            folders = oracles.trial_folders(callbacks, hp.values.get("tuner/trial_id")) or (Path(scratch), None)
+            return self._run(self.values(hp), *folders, until, callbacks, kwargs.get("verbose", 0), model)
 
     def _run(self, values, folder: Path, before: Path | None, until: int, callbacks, verbose, model):
         record = {"values": values, "continues": before.name if before else None}
         if (folder / RECORD).is_file():
-            done = read_json(folder / RECORD)
+            done = files.read_json(folder / RECORD)
             if not done.get("failed"):  # killed after this was written: nothing is left to do
                 return keras_history(done["history"])
             for name in (RECORD, "last.safetensors", "best.safetensors"):  # the tuner retries it
@@ -198,9 +182,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         try:
             at_once = runner.run(values, backup, until, callbacks, verbose)
             if not backup.history:
-                raise keras_tuner.errors.FailedTrialError("No epoch was run.")
+                raise errors.FailedTrialError("No epoch was run.")
         except Exception as error:
-            if isinstance(error, keras_tuner.errors.FailedTrialError):
+            if isinstance(error, errors.FailedTrialError):
                 reason = str(error)
             elif hardware.is_out_of_memory(error):
                 reason = "out of memory, even with one text at a time"
@@ -208,7 +192,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
                 reason = f"{type(error).__name__}: {error}".split("\n")[0]
             self._write(folder, record | {"failed": reason, "history": backup.history}, started)
             if hardware.is_out_of_memory(error):
-                raise keras_tuner.errors.FailedTrialError(reason) from error
+                raise errors.FailedTrialError(reason) from error
             raise
         record["best_epoch"] = best_epoch(backup.history, self.objective)
         self._write(folder, record | {"at_once": at_once, "history": backup.history}, started)
@@ -251,16 +235,12 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             self.load_depth(depth)
 
     def load_depth(self, unfreeze: int | str) -> None:
-        """Computes the features of one freeze depth, or reads them from the cache."""
+        """Does the same for one freeze depth."""
         self._runner(unfreeze)
-
-    def _adapt(self) -> None:
-        """Before the first model: all are copies of one, including what its head standardises by."""
-        self.job.adapt(self.verbose, self.say)
 
     def _runner(self, unfreeze: int | str) -> TrialRunner:
         if unfreeze not in self._runners:
-            self._adapt()
+            self.job.adapt(self.verbose, self.say)
             self._runners[unfreeze] = TrialRunner(
                 self.job, self.training, unfreeze, progress=self.verbose, say=self.say
             )

@@ -47,8 +47,6 @@ class FaultTolerant:
         self._max_collisions = 1000  # draws of values already tried before the space counts as exhausted
         self._last_heard: dict[str, float] = {}
 
-    # Proposals
-
     def populate_space(self, trial_id):
         proposal = super().populate_space(trial_id)
         if not self.trials and proposal.get("values"):
@@ -83,8 +81,6 @@ class FaultTolerant:
         """Returns the ended trials that a later trial may continue."""
         return set()
 
-    # Workers
-
     def heartbeat(self, trial_id: str) -> None:
         """Records that the worker which runs a trial is alive."""
         self._last_heard[trial_id] = time.monotonic()
@@ -101,8 +97,6 @@ class FaultTolerant:
     def finished(self) -> bool:
         """Returns whether no worker is left."""
         return not self.ongoing_trials and not self.tuner_ids
-
-    # Files
 
     def save(self):
         files.write_json(Path(self._get_oracle_fname()), self.get_state())
@@ -167,26 +161,16 @@ ORACLES: dict[str, Any] = {
 
 
 def make_oracle(method: str, objective: str, max_trials: int | None, epochs: int, seed: int) -> Any:
-    """Makes the oracle of a search method.
-
-    Raises: ValueError for an unknown method; ImportError if Bayesian optimization's libraries are missing.
-    """
+    """Makes the oracle of a method; ValueError if it is unknown, ImportError if Bayesian optimization's libraries are missing."""
     if method not in ORACLES:
         raise ValueError(f"`tuner` must be one of {', '.join(ORACLES)}. Received: tuner={method!r}")
-    options: dict[str, Any] = {"objective": objective, "seed": seed + 1}  # KerasTuner takes 0 for "any"
-    if method == "hyperband":
-        options["max_epochs"] = epochs
-    else:
-        options["max_trials"] = max_trials
+    limit: dict[str, Any] = {"max_epochs": epochs} if method == "hyperband" else {"max_trials": max_trials}
     try:
-        oracle = ORACLES[method](**options)
+        oracle = ORACLES[method](objective=objective, seed=seed + 1, **limit)  # KerasTuner takes the seed 0 for "any"
     except ImportError as error:
         raise ImportError(f"tuner={method!r} needs more libraries: pip install 'bert-tf[bayesian]'") from error
     oracle.max_trials = max_trials
     return oracle
-
-
-# What a tuner hands to `HyperModel.fit`, and where it looks for weights
 
 
 def without_checkpoints(callbacks: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
@@ -197,12 +181,9 @@ def without_checkpoints(callbacks: Iterable[keras.callbacks.Callback]) -> list[k
 def trial_folders(
     callbacks: Iterable[keras.callbacks.Callback], continues: str | None
 ) -> tuple[Path, Path | None] | None:
-    """Returns the folder of the trial that a tuner runs, and that of the trial which it continues.
+    """Returns the folders of the trial that a tuner runs and of the one that it `continues`; None if no tuner called.
 
-    Args:
-        callbacks: those that the tuner gave to `HyperModel.fit`; one of them knows tuner and trial.
-        continues: id of the trial that is continued, if any.
-    Returns: None if no tuner called.
+    One of the callbacks that a tuner gives to `HyperModel.fit` knows tuner and trial.
     """
     handle = next((callback for callback in callbacks if isinstance(callback, TunerCallback)), None)
     if handle is None:
@@ -214,8 +195,7 @@ def trial_folders(
 def read_weights_with(model: keras.Model, read: Callable[[Path], bool]) -> None:
     """Makes a model read what a trial saved where a tuner tells it to read the checkpoint that KerasTuner would have saved.
 
-    Args:
-        read: takes the folder of a trial and loads its weights into the model; returns False if the trial saved none.
+    `read` takes the folder of a trial and loads its weights into the model; it returns False if the trial saved none.
     """
     load_weights = model.load_weights
 

@@ -10,30 +10,20 @@ from bert_tf.reporting.tables import table
 
 
 def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
-    """Turns the records of trials into rows, in the same order.
+    """Turns the records of trials into rows of plain values, in the same order; a failed trial has no best epoch and no metrics.
 
     Args:
         records: name of a trial -> its record: `values`, `history`, `seconds`, `continues`, and the reason `failed` if it did.
         objective: the metric that decides the best epoch.
-    Returns: rows of plain values. A failed trial has no best epoch and no metrics.
     """
     rows = []
     for name, record in records.items():
         history, failed = record["history"], record.get("failed")
         best = None if failed else best_epoch(history, objective)
-        rows.append(
-            {
-                "trial": name,
-                "status": "failed" if failed else "finished",
-                **record["values"],
-                "best_epoch": best,
-                "epochs": len(history.get("loss", ())),
-                **{metric: values[best - 1] for metric, values in history.items() if best},
-                "seconds": record["seconds"],
-                "continues": record.get("continues"),
-                "failed": failed,
-            }
-        )
+        row = {"trial": name, "status": "failed" if failed else "finished", **record["values"]}
+        row |= {"best_epoch": best, "epochs": len(history.get("loss", ()))}
+        row |= {metric: values[best - 1] for metric, values in history.items() if best}
+        rows.append(row | {"seconds": record["seconds"], "continues": record.get("continues"), "failed": failed})
     return rows
 
 
@@ -47,16 +37,13 @@ def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
     """Formats trials as a table for the terminal: the values of `names` that differ between them, and the results."""
     varied = [name for name in names if len({str(row[name]) for row in rows}) > 1]
     header = ["trial", *varied, "best epoch", "val_loss", "val_accuracy", "seconds"]
-    cells = [
-        [
-            row["trial"],
-            *(short(row[name]) for name in varied),
-            f"{row['best_epoch']} of {row['epochs']}",
-            *(format_value(row[metric], "score") for metric in ("val_loss", "val_accuracy")),
-            f"{row['seconds']:.1f}",
-        ]
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        values = [short(row[name]) for name in varied]
+        scores = [format_value(row[metric], "score") for metric in ("val_loss", "val_accuracy")]
+        cells.append(
+            [row["trial"], *values, f"{row['best_epoch']} of {row['epochs']}", *scores, f"{row['seconds']:.1f}"]
+        )
     return table(header, cells)
 
 

@@ -17,6 +17,8 @@ from bert_tf.training.job import Job
 from bert_tf.training.loop import train
 from bert_tf.training.optimizer import Schedule, compile_with, total_steps
 
+TRAINING_VALUES = ("learning_rate", "batch_size", "weight_decay", "warmup")  # the values of a trial that `Training` has
+
 
 class TrialRunner:
     """A classifier that runs the trials of one freeze depth, one after the other, without compiling again.
@@ -30,8 +32,7 @@ class TrialRunner:
     """
 
     def __init__(self, job: Job, training: Training, unfreeze: int | str, **inputs: Any):
-        self.job, self.training, self.seed = job, training, training.seed
-        self.unfreeze = unfreeze
+        self.job, self.training, self.seed, self.unfreeze = job, training, training.seed, unfreeze
         self.model = self.job.model.fork(unfreeze)
         self.inputs = job.inputs(self.model, **inputs)
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
@@ -50,30 +51,16 @@ class TrialRunner:
 
     def run(self, values: Mapping[str, Any], backup: Backup, until: int, callbacks, verbose) -> int:
         """Runs a trial up to epoch `until`; returns how many texts were computed at once."""
-        training = replace(
-            self.training,
-            learning_rate=values["learning_rate"],
-            batch_size=values["batch_size"],
-            weight_decay=values["weight_decay"],
-            warmup=values["warmup"],
-            micro_batch_size=self.at_once or self.training.micro_batch_size,
-        )
+        at_once = self.at_once or self.training.micro_batch_size
+        training = replace(training_of(self.training, values), micro_batch_size=at_once)
         size, seed, callbacks = training.batch_size, self.seed, [*callbacks, backup, _StopAtNaN()]
 
         def fit(first_epoch: int, micro_batches: int) -> None:
             if self.epochs and micro_batches == 1:
                 self.epochs.fit(size, seed, until, first_epoch, callbacks)
                 return
-            self.model.fit(
-                self.job.training_batches(
-                    self.inputs, batch_size=size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
-                ),
-                validation_data=self.job.validation_batches(self.inputs, size),
-                epochs=until,
-                initial_epoch=first_epoch,
-                callbacks=callbacks,
-                verbose=verbose,
-            )
+            fitted = {"epochs": until, "callbacks": callbacks, "verbose": verbose}
+            self.job.fit(self.model, self.inputs, size, seed, first_epoch, micro_batches, **fitted)
 
         def reset(micro_batches: int) -> None:
             self._reset(training, values["dropout"], micro_batches)
@@ -105,6 +92,11 @@ class TrialRunner:
                 self.epochs.compiled()
             else:
                 self.epochs = Epochs(self.model, *self.job.splits(self.inputs))
+
+
+def training_of(training: Training, values: Mapping[str, Any]) -> Training:
+    """Returns the options of training with the values of a trial."""
+    return replace(training, **{name: values[name] for name in TRAINING_VALUES})
 
 
 def load_trial_weights(model, folder: Path) -> bool:

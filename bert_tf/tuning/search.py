@@ -1,5 +1,6 @@
 """Hyperparameter search in one call: labelled texts in, the model of the best trial and a record of all trials out."""
 
+import functools
 import math
 import sys
 import time
@@ -17,7 +18,6 @@ from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.extraction import extract
-from bert_tf.files import read_json
 from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
@@ -46,8 +46,7 @@ class Searched:
     """The outcome of a search.
 
     Attributes:
-        model: the classifier of the best trial, with the weights of its best epoch.
-        tokenizer: the checkpoint's.
+        model, tokenizer: the classifier of the best trial, with the weights of its best epoch, and its tokenizer.
         trials: dicts, the rows of trials.csv, in the order of the trials.
         best: dict, the content of best.json.
         output_dir: Path, the folder of the search.
@@ -92,7 +91,7 @@ def search(train: Any, validation: Any = None, *, settings: Settings) -> Searche
     _check_role(settings.processes)
     max_trials = settings.search.max_trials or (None if tuner == "hyperband" else 30)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
-    say: Any = (lambda text: print(text, flush=True)) if output.verbose else (lambda _: None)
+    say: Any = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
     hypermodel = ClassifierHyperModel(train, validation, **HYPERMODEL.values(settings))
     oracle = oracles.make_oracle(tuner, hypermodel.objective, max_trials, hypermodel.epochs, settings.training.seed)
     extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
@@ -151,8 +150,8 @@ class _Progress:
     def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel):
         self.oracle, self.output_dir, self.verbose = oracle, output_dir, hypermodel.verbose
         self.objective = hypermodel.objective
-        self.searched = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
-        self.searched.append("learning_rate")
+        lists = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
+        self.searched = [*lists, "learning_rate"]
         self.total, self.before = oracle.most_trials(), len(oracle.end_order)
         self.started = time.monotonic()
         hidden = not (self.verbose and sys.stderr.isatty())
@@ -171,7 +170,7 @@ class _Progress:
         if not file.is_file():
             reason = (trial.message or "the worker could not run it").strip().splitlines()[-1]
             files.write_json(file, {"values": {}, "history": {}, "seconds": 0.0, "failed": reason})
-        record = read_json(file)
+        record = files.read_json(file)
         results.write_hparams(self.output_dir / "tensorboard", trial.trial_id, record)
         ended = len(self.oracle.end_order)
         left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
@@ -206,14 +205,11 @@ def _delete_weights(oracle, output_dir: Path) -> None:
 def _trials_done(folder: RunFolder) -> float:
     """Returns the number of trials of a finished search; infinity if the folder holds none."""
     file = folder / "best.json"
-    return read_json(file, START_ANEW)["trials"] if file.is_file() else math.inf
+    return files.read_json(file, START_ANEW)["trials"] if file.is_file() else math.inf
 
 
 def _join(folder: RunFolder, recorded: dict) -> None:
-    """Waits for the folder of the chief.
-
-    Raises: FileNotFoundError if it does not appear; ValueError if it holds a search with other settings.
-    """
+    """Waits for the folder of the chief; FileNotFoundError if it does not appear, ValueError if its settings are others."""
     deadline = time.monotonic() + distributed.CHIEF_TIMEOUT
     while not folder.is_run:
         if time.monotonic() > deadline:
@@ -223,9 +219,6 @@ def _join(folder: RunFolder, recorded: dict) -> None:
             )
         time.sleep(0.5)
     RunFolder(folder.path, OUTPUTS, overwrite=False, resume=True).check_resumable(recorded)
-
-
-# Results
 
 
 def _finish(
@@ -279,11 +272,8 @@ def _finish(
 
 
 def _collect(oracle, output_dir: Path, objective: str) -> tuple[list[dict], dict[str, History]]:
-    """Reads the records of all trials and writes trials.csv; returns its rows, and the history of each trial.
-
-    Raises: SearchFailedError if no trial finished.
-    """
-    records = {name: read_json(_trial_dir(output_dir, name) / RECORD) for name in sorted(oracle.end_order)}
+    """Reads the records of all trials and writes trials.csv; returns its rows, and the history of each trial."""
+    records = {name: files.read_json(_trial_dir(output_dir, name) / RECORD) for name in sorted(oracle.end_order)}
     rows = results.trial_rows(records, objective)
     header = ["trial", "status", *VALUES, "best_epoch", "epochs", *METRICS, "seconds", "continues", "failed"]
     files.write_csv(output_dir / "trials.csv", header, rows)
@@ -315,14 +305,8 @@ def _measure_saved(folder: Path, job: Job, unfreeze: int | str) -> tuple[dict[st
     # Not `job.inputs`: that computes the training texts too, which a base that was trained has no use for.
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))
     cache = "disk" if unfreeze == 0 else "memory"  # features of a trained base are never needed again
-    features = extract(
-        model.encoder,
-        validation,
-        cache=cache,
-        cache_dir=job.settings.compute.cache_dir,
-        checkpoint=job.checkpoint,
-        progress=False,
-    )
+    kept: dict[str, Any] = {"cache": cache, "cache_dir": job.settings.compute.cache_dir, "checkpoint": job.checkpoint}
+    features = extract(model.encoder, validation, **kept, progress=False)
     logits = model.predict(batches(features, batch_size=4096), verbose=0).logits
     labels = job.validation.labels
     loss = float(keras.ops.convert_to_numpy(model.hf_compute_loss(labels, logits)).mean())
@@ -338,5 +322,6 @@ def _shown_settings(settings: dict[str, Any], values: dict[str, Any]) -> dict[st
             return f"{space['lowest']} to {space['highest']}"
         return ", ".join(map(str, space)) if isinstance(space, (list, tuple)) else space
 
-    space = {f"searched: {name}": described(part) for name, part in settings["space"].items()}
-    return {**{name: value for name, value in settings.items() if name != "space"}, **values, **space}
+    shown = {**settings, **values}
+    space = shown.pop("space")
+    return shown | {f"searched: {name}": described(part) for name, part in space.items()}

@@ -16,13 +16,9 @@ CURVES = 5  # trials whose validation curves are drawn
 
 OBJECTIVES = {"val_loss": "validation loss (nats)", "val_accuracy": "validation accuracy (share of texts)"}
 # Columns of the table of trials beside the values that were searched.
-MEASURED = {
-    "best_epoch": "plain",
-    "epochs": "plain",
-    "val_loss": "score",
-    "val_accuracy": "score",
-    "seconds": "seconds",
-}
+MEASURED = (
+    dict.fromkeys(("best_epoch", "epochs"), "plain") | dict.fromkeys(OBJECTIVES, "score") | {"seconds": "seconds"}
+)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -35,8 +31,7 @@ def search_sections(
     Args:
         rows: of `bert_tf.tuning.results.trial_rows`; at least one trial finished.
         histories: name of a trial -> its history.
-        objective: "val_loss" or "val_accuracy", what the search optimised.
-        names: the hyperparameters that were searched.
+        objective, names: "val_loss" or "val_accuracy", and the hyperparameters that were searched.
     """
     failed = [row for row in rows if row["status"] != "finished"]
     trials = _trials(ranked(rows, objective), len(failed), objective, names)
@@ -46,7 +41,7 @@ def search_sections(
 
 def plot_search(file: Path, rows: Rows, histories: Mapping[str, History], objective: str) -> None:
     """Draws the plots of a search into a .png; arguments as of `search_sections`."""
-    finished = sum(row["status"] == "finished" for row in rows)
+    finished = len(ranked(rows, objective))
     failed = len(rows) - finished
     title = f"{finished:,} trials" + (f", {failed:,} more failed" if failed else "")
     draw_png(file, search_plots(rows, histories, objective), title)
@@ -71,7 +66,6 @@ def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -
         "Every trial is measured at its best epoch, on the same validation texts. The best of many trials looks better than it "
         "is, and differences in the third digit are noise."
     )
-    listed = finished[:MOST_ROWS]
     caption = f"The {MOST_ROWS} best trials" if len(finished) > MOST_ROWS else "Trials, best first"
     columns = [
         {"name": "trial", "kind": "text"},
@@ -81,7 +75,7 @@ def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -
     table = {
         "caption": caption + (f"; {failed:,} more failed" if failed else ""),
         "columns": columns,
-        "rows": [[row[name] for name in ("trial", *varied, *MEASURED)] for row in listed],
+        "rows": [[row[name] for name in ("trial", *varied, *MEASURED)] for row in finished[:MOST_ROWS]],
     }
     return {"title": "Trials", "blocks": [{"verdict": verdict}, {"text": text}, {"table": table}]}
 
@@ -92,12 +86,9 @@ def _by_value(finished: Rows, name: str, objective: str) -> dict[str, Any]:
     series = []
     for depth in dict.fromkeys(str(row["unfreeze"]) for row in finished):
         points = [row for row in finished if str(row["unfreeze"]) == depth]
-        series.append({
-            "name": {"0": "base frozen", "all": "all layers trained"}.get(depth, f"top {depth} trained"),
-            "x": [row[name] for row in points],
-            "y": [row[objective] for row in points],
-            "as_": "points",
-        })  # fmt: skip
+        label = {"0": "base frozen", "all": "all layers trained"}.get(depth, f"top {depth} trained")
+        x, y = [row[name] for row in points], [row[objective] for row in points]
+        series.append({"name": label, "x": x, "y": y, "as_": "points"})
     return {
         "title": f"{_short(objective).capitalize()} by {words}",
         "description": f"One point per trial, at its best epoch. Best: trial {best['trial']}, {words} {format_value(best[name])}.",
@@ -123,19 +114,13 @@ def _curves(best: Rows, histories: Mapping[str, History], objective: str) -> dic
 
 
 def _failed(failed: Rows, names: Sequence[str]) -> Section:
-    rows = [
-        [
-            row["trial"],
-            ", ".join(f"{_words(name)} {format_value(row[name])}" for name in names if row.get(name) is not None),
-            row["failed"],
-        ]
-        for row in failed[:MOST_ROWS]
-    ]
+    rows = []
+    for row in failed[:MOST_ROWS]:
+        values = (f"{_words(name)} {format_value(row[name])}" for name in names if row.get(name) is not None)
+        rows.append([row["trial"], ", ".join(values), row["failed"]])
     columns = [{"name": name, "kind": "text"} for name in ("trial", "values", "reason")]
-    return {
-        "title": "Failed trials",
-        "blocks": [{"table": {"caption": "Why trials failed", "columns": columns, "rows": rows}}],
-    }
+    table = {"caption": "Why trials failed", "columns": columns, "rows": rows}
+    return {"title": "Failed trials", "blocks": [{"table": table}]}
 
 
 def _words(name: str) -> str:

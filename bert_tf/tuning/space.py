@@ -7,7 +7,7 @@ import keras_tuner
 from bert_tf.settings import Model, Training
 from bert_tf.training.learning_rate import RANGES
 
-# The usual space; of learning rates `bert_tf.training.learning_rate.RANGES`.
+# The usual space; of learning rates `bert_tf.training.learning_rate.RANGES`. `unfreeze` first: it decides which there are.
 SPACE: dict[str, Any] = {
     "unfreeze": 0,
     "warmup": [0.0, 0.1],
@@ -52,11 +52,8 @@ def learning_rate_ranges(chosen: Any, depths: list) -> list[tuple[str, Any, list
     if chosen is not None:
         return [("learning_rate", chosen, depths)]
     parts = {"frozen": [d for d in depths if d == 0], "unfrozen": [d for d in depths if d != 0]}
-    parts = {name: part for name, part in parts.items() if part}
-    return [
-        ("learning_rate" if len(parts) == 1 else f"learning_rate_{name}", RANGES[name == "frozen"], part)
-        for name, part in parts.items()
-    ]
+    name = "learning_rate_{}" if all(parts.values()) else "learning_rate"
+    return [(name.format(kind), RANGES[kind == "frozen"], part) for kind, part in parts.items() if part]
 
 
 def ask(hp: keras_tuner.HyperParameters, name: str, values: Any, default: Any) -> Any:
