@@ -4,6 +4,7 @@
 in two: `features` runs the frozen layers, and a call with `features=` runs the rest, through the same layer objects.
 """
 
+import inspect
 import logging
 
 import keras
@@ -12,7 +13,7 @@ from keras import ops
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.models.calls import CallForms
 from bert_tf.models.keras_internals import set_untracked
-from bert_tf.models.layers import Embeddings, EncoderLayer, arguments
+from bert_tf.models.layers import Embeddings, EncoderLayer, Part, arguments
 from bert_tf.models.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
 
 log = logging.getLogger("bert_tf")
@@ -36,11 +37,10 @@ class Blocks(keras.layers.Layer):
         for layer in self.layer:
             if not layer.built:
                 layer.build()
-        self.built = True
 
 
 @keras.saving.register_keras_serializable("bert_tf")
-class Encoder(CallForms, keras.layers.Layer):
+class Encoder(CallForms, Part):
     """A BERT-like encoder (Devlin et al. 2019; Sanh et al. 2019 with no token types and no pooler).
 
     Args:  (B = batch, T = tokens, D = hidden_size, H = heads)
@@ -93,46 +93,16 @@ class Encoder(CallForms, keras.layers.Layer):
         self._settings = arguments(locals(), leave_out=("shares", "shared_layers"))
         self.hidden_size = hidden_size
         self.pooling = pooling
+        sizes = (vocab_size, hidden_size, max_position_embeddings, type_vocab_size)
+        others = (layer_norm_eps, hidden_dropout, initializer_range)
         self.embeddings: Embeddings = (
-            shares.embeddings
-            if shares
-            else Embeddings(
-                vocab_size,
-                hidden_size,
-                max_position_embeddings,
-                type_vocab_size,
-                layer_norm_eps,
-                hidden_dropout,
-                initializer_range,
-                dtype=self.dtype_policy,
-                name="embeddings",
-            )
+            shares.embeddings if shares else self._own(Embeddings, "embeddings", *sizes, *others)
         )
-        self.blocks: Blocks = Blocks(
-            num_hidden_layers,
-            below=shares.blocks.layer[:shared_layers] if shares else (),
-            hidden_size=hidden_size,
-            intermediate_size=intermediate_size,
-            num_attention_heads=num_attention_heads,
-            hidden_act=hidden_act,
-            hidden_dropout=hidden_dropout,
-            attention_dropout=attention_dropout,
-            attention_output_dropout=attention_output_dropout,
-            layer_norm_eps=layer_norm_eps,
-            initializer_range=initializer_range,
-            dtype=self.dtype_policy,
-        )
-        self.pooler = (
-            keras.layers.Dense(
-                hidden_size,
-                activation="tanh",
-                kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
-                dtype=self.dtype_policy,
-                name="pooler",
-            )
-            if pooler
-            else None
-        )
+        below = shares.blocks.layer[:shared_layers] if shares else ()
+        of_layers = inspect.signature(EncoderLayer.__init__).parameters
+        settings = {name: value for name, value in self._settings.items() if name in of_layers}
+        self.blocks: Blocks = self._own(Blocks, "blocks", num_hidden_layers, below, **settings)
+        self.pooler = self._dense("pooler", hidden_size, activation="tanh") if pooler else None
 
     @property
     def transformer(self) -> Blocks:
@@ -148,14 +118,6 @@ class Encoder(CallForms, keras.layers.Layer):
         """Changes the size of the vocabulary; see `Embeddings.resize`."""
         self.embeddings.resize(vocab_size)
         self._settings["vocab_size"] = vocab_size
-
-    def build(self, input_shape=None):
-        if not self.embeddings.built:
-            self.embeddings.build()
-        self.blocks.build()
-        if self.pooler is not None:
-            self.pooler.build((None, self.hidden_size))
-        self.built = True
 
     @property
     def boundary(self) -> int:
@@ -175,6 +137,11 @@ class Encoder(CallForms, keras.layers.Layer):
         return self.boundary == len(self.blocks.layer)
 
     @property
+    def _means(self) -> bool:
+        """Whether `features` are the means of every layer."""
+        return self.all_frozen and HEADS[self.pooling].every_layer
+
+    @property
     def cacheable(self) -> bool:
         """Whether training can start from `features`: some layers are frozen; all, if the head needs every layer."""
         return self.all_frozen if HEADS[self.pooling].every_layer else self.boundary > 0
@@ -182,8 +149,7 @@ class Encoder(CallForms, keras.layers.Layer):
     @property
     def feature_size(self) -> int:
         """Length of a row of `features`."""
-        every_layer = self.all_frozen and HEADS[self.pooling].every_layer
-        return self.hidden_size * (len(self.blocks.layer) + 1 if every_layer else 1)
+        return self.hidden_size * (len(self.blocks.layer) + 1 if self._means else 1)
 
     def features(self, input_ids, attention_mask):
         """Runs the layers below the freeze boundary, without dropout.
@@ -193,14 +159,13 @@ class Encoder(CallForms, keras.layers.Layer):
         Returns: the hidden states that enter the first trained layer, float `(B * T, D)`; if all layers are frozen, what
             the head sees, `(B, feature_size)`.
         """
-        every_layer = self.all_frozen and HEADS[self.pooling].every_layer
         flat = self.embeddings(input_ids, training=False)
         hidden_states = [flat]
         for layer in self.blocks.layer[: self.boundary]:
-            only_first = layer is self.blocks.layer[-1] and not every_layer
+            only_first = layer is self.blocks.layer[-1] and not self._means
             flat, _ = layer(flat, attention_mask, first_token=only_first, training=False)
             hidden_states.append(flat)
-        return layer_means(hidden_states, attention_mask) if every_layer else flat
+        return layer_means(hidden_states, attention_mask) if self._means else flat
 
     def call(
         self,
@@ -247,9 +212,6 @@ class Encoder(CallForms, keras.layers.Layer):
         if self.pooler is None:
             return TFBaseModelOutput(**outputs)
         return TFBaseModelOutputWithPooling(**outputs, pooler_output=self.pooler(last_hidden_state[:, 0]))
-
-    def get_config(self):
-        return {**super().get_config(), **self._settings}
 
 
 def layer_means(hidden_states, attention_mask):

@@ -10,6 +10,11 @@ def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(model._flatten_layers(include_self=False))
 
 
+def own_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns the layers directly inside a layer."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
 def set_untracked(owner: Any, name: str, value: Any) -> None:
     """Sets an attribute past Keras' `__setattr__`, which would count layers and variables in it as the owner's own."""
     object.__setattr__(owner, name, value)
