@@ -68,6 +68,8 @@ class Encoder(CallForms, Part):
     TensorShape([3, 7, 8])
     """
 
+    _warned = False  # that token types are ignored
+
     def __init__(
         self,
         vocab_size: int,
@@ -104,15 +106,8 @@ class Encoder(CallForms, Part):
         self.blocks: Blocks = self._own(Blocks, "blocks", num_hidden_layers, below, **settings)
         self.pooler = self._dense("pooler", hidden_size, activation="tanh") if pooler else None
 
-    @property
-    def transformer(self) -> Blocks:
-        """The stack of layers, by DistilBERT's name: `model.distilbert.transformer.layer[i]`."""
-        return self.blocks
-
-    @property
-    def encoder(self) -> Blocks:
-        """The stack of layers, by BERT's name: `model.bert.encoder.layer[i]`."""
-        return self.blocks
+    # The stack by the families' own names: `model.distilbert.transformer.layer[i]`, `model.bert.encoder.layer[i]`.
+    transformer = encoder = property(lambda self: self.blocks)
 
     def resize(self, vocab_size: int) -> None:
         """Changes the size of the vocabulary; see `Embeddings.resize`."""
@@ -179,8 +174,9 @@ class Encoder(CallForms, Part):
         first_token=False,
         training=None,
     ):
-        if token_type_ids is not None and self.embeddings.token_type_embeddings is None:
-            _warn_once(self, "token_type_ids are ignored: this model has no token types.")
+        if token_type_ids is not None and self.embeddings.token_type_embeddings is None and not self._warned:
+            set_untracked(self, "_warned", True)
+            log.warning("token_type_ids are ignored: this model has no token types.")
         if features is not None:
             above = self.blocks.layer[self.boundary :]
             features = ops.cast(features, self.compute_dtype)
@@ -234,9 +230,3 @@ def layer_means(hidden_states, attention_mask):
         return ops.sum(ops.cast(states, "float32") * weights[:, :, None], axis=1)
 
     return ops.concatenate([mean(states) for states in hidden_states], axis=-1)
-
-
-def _warn_once(layer, message: str) -> None:
-    if not getattr(layer, "_warned", False):
-        set_untracked(layer, "_warned", True)
-        log.warning(message)

@@ -1,6 +1,8 @@
 """The parts of a BERT-like encoder: numbers in, tensors out, no configuration object.
 
-Letters in the shape comments: B = batch, T = tokens, D = hidden_size, H = attention heads, S = D / H.
+Letters in the shape comments: B = batch, T = tokens, D = hidden_size, H = attention heads, S = D / H. Arguments that all
+share: a dropout is a float in [0, 1) and acts only with `training=True`; `initializer_range` is a float, the standard
+deviation of initial weights; `layer_norm_eps` is a float.
 
 Hidden states travel flat, as `(B * T, D)`: TensorFlow's graph optimizer fuses a 2-D product with its bias and
 GELU into one oneDNN call, and does not on 3-D input (about three times on the feed-forward part, in bfloat16).
@@ -15,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bert_tf.models.keras_internals import own_layers, resize_embedding
+from bert_tf.models.keras_internals import all_layers, resize_embedding
 
 ACTIVATIONS = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
@@ -47,7 +49,7 @@ class Part(keras.layers.Layer):
         return self._own(keras.layers.Dense, name, units, kernel_initializer=initializer, **options)
 
     def build(self, input_shape=None):
-        for layer in own_layers(self):
+        for layer in all_layers(self, recursive=False):
             if not layer.built:
                 layer.build((None, self._settings["hidden_size"]))
 
@@ -145,9 +147,7 @@ class Embeddings(Part):
     Args:  (D = hidden_size)
         vocab_size, hidden_size, max_position_embeddings: int, sizes.
         type_vocab_size: int, number of token types; 0 = the model has none.
-        layer_norm_eps: float.
-        dropout: float in [0, 1), on the normalised sum, only with `training=True`.
-        initializer_range: float, standard deviation of initial weights.
+        dropout: on the normalised sum.
     Call arguments:
         input_ids: int `(B, T)`, or None where `inputs_embeds` is given.
         token_type_ids: int `(B, T)`; None = all 0. Ignored where the model has no token types.
@@ -219,8 +219,7 @@ class SelfAttention(Part):
 
     Args:  (B = batch, T = tokens, D = hidden_size)
         hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
-        dropout: float in [0, 1), on the attention probabilities, only with `training=True`.
-        initializer_range: float, standard deviation of initial weights.
+        dropout: on the attention probabilities.
     Call arguments:
         hidden_states: float `(B * T, D)`, compute dtype, to attend to.
         attention_mask: int or bool `(B, T)`, 1 = real token.
@@ -284,8 +283,7 @@ class FeedForward(Part):
     Args:
         hidden_size, intermediate_size: int, D and the width between.
         hidden_act: str, a key of `ACTIVATIONS`.
-        dropout: float in [0, 1), on the result, only with `training=True`.
-        initializer_range: float, standard deviation of initial weights.
+        dropout: on the result.
     Call arguments:
         hidden_states: float `(B * T, D)`.
     Returns: float `(B * T, D)`.
@@ -325,12 +323,8 @@ class EncoderLayer(Part):
     Post-normalised as in Vaswani et al. 2017, fig. 1, BERT and DistilBERT. BERT has dropout
     after the attention's last dense layer (`attention_output_dropout`), DistilBERT has none.
 
-    Args:
-        hidden_size, intermediate_size, num_attention_heads: int, sizes.
-        hidden_act: str, a key of `ACTIVATIONS`.
-        hidden_dropout, attention_dropout, attention_output_dropout: floats in [0, 1), after the
-            feed-forward part, on the attention probabilities, after the attention.
-        layer_norm_eps, initializer_range: floats.
+    Args: those of `SelfAttention` and `FeedForward`; `hidden_dropout`, `attention_dropout`, `attention_output_dropout` are
+        after the feed-forward part, on the attention probabilities, after the attention.
     Call arguments:
         hidden_states: float `(B * T, D)`.
         attention_mask: int or bool `(B, T)`, 1 = real token.

@@ -3,6 +3,11 @@
 from typing import NamedTuple
 
 
+def same(*names: str) -> dict[str, str]:
+    """Returns entries of a mapping whose two sides agree."""
+    return {name: name for name in names}
+
+
 class Family(NamedTuple):
     """One `model_type`, as data. Each mapping is read in both directions: loading and saving use the same row.
 
