@@ -16,7 +16,7 @@ import numpy as np
 from bert_tf.checkpoints.config import read_values
 from bert_tf.checkpoints.families.family import Family
 from bert_tf.checkpoints.families.table import encoder_settings, family_of
-from bert_tf.checkpoints.heads import in_head, parts_of
+from bert_tf.checkpoints.heads import HEADS, in_head
 from bert_tf.checkpoints.weights import PYTORCH_NAMES, read_tensors, remove_weights, tensor_names, write_tensors
 
 log = logging.getLogger("bert_tf")
@@ -62,7 +62,8 @@ def _variables(model) -> dict[str, tuple]:
     family = family_of(model.config.model_type)
     layers = encoder_settings(model.config)["num_hidden_layers"]
     variables = {}
-    for path, part_name in family.part_names(layers, parts_of(model.config) if model.head else None).items():
+    head = (HEADS[model.head].parts or family.head) if model.head else None
+    for path, part_name in family.part_names(layers, head).items():
         part = model
         for step in path.split("."):
             part = part[int(step)] if step.isdigit() else getattr(part, step)

@@ -39,11 +39,6 @@ def head_of(config) -> str:
     return kind
 
 
-def parts_of(config) -> dict[str, str]:
-    """Returns the parts of the head that a config asks for, attribute -> name in the weight files."""
-    return HEADS[head_of(config)].parts or family_of(config.model_type).head
-
-
 def in_head(name: str, family: Family) -> bool:
     """Returns whether a tensor belongs to a head of any kind, by its name in a weight file."""
     parts = {part for head in HEADS.values() for part in (head.parts or family.head).values()}

@@ -122,9 +122,8 @@ class Encoder(CallForms, Part):
         """
         if self.embeddings.trainable_variables:
             return 0
-        return next(
-            (i for i, layer in enumerate(self.blocks.layer) if layer.trainable_variables), len(self.blocks.layer)
-        )
+        layers = self.blocks.layer
+        return next((i for i, layer in enumerate(layers) if layer.trainable_variables), len(layers))
 
     @property
     def all_frozen(self) -> bool:
@@ -200,14 +199,11 @@ class Encoder(CallForms, Part):
             hidden_states.append(flat)
             attentions.append(probabilities)
         last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
-        outputs = {
-            "last_hidden_state": last_hidden_state,
-            "hidden_states": tuple(map(unflat, hidden_states)) if output_hidden_states else None,
-            "attentions": tuple(attentions) if output_attentions else None,
-        }
+        states = tuple(map(unflat, hidden_states)) if output_hidden_states else None
+        every = (states, tuple(attentions) if output_attentions else None)
         if self.pooler is None:
-            return TFBaseModelOutput(**outputs)
-        return TFBaseModelOutputWithPooling(**outputs, pooler_output=self.pooler(last_hidden_state[:, 0]))
+            return TFBaseModelOutput(last_hidden_state, *every)
+        return TFBaseModelOutputWithPooling(last_hidden_state, self.pooler(last_hidden_state[:, 0]), *every)
 
 
 def layer_means(hidden_states, attention_mask):

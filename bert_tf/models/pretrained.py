@@ -20,16 +20,8 @@ from bert_tf.models.keras_internals import all_layers
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 
 # Arguments of `from_pretrained` in transformers 4 that no longer have a meaning.
-OBSOLETE = (
-    "from_pt",
-    "from_tf",
-    "trust_remote_code",
-    "resume_download",
-    "proxies",
-    "mirror",
-    "torch_dtype",
-    "use_auth_token",
-)
+OBSOLETE: tuple[str, ...] = ("from_pt", "from_tf", "torch_dtype", "use_auth_token", "trust_remote_code")
+OBSOLETE += ("resume_download", "proxies", "mirror")
 
 
 def number_of_weights(layer: keras.layers.Layer, only_trainable: bool = False) -> int:

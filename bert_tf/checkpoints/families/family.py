@@ -56,7 +56,7 @@ class Family(NamedTuple):
         Attribute paths start at the model: `distilbert.blocks.layer.0.attention.query`.
 
         Args:
-            head: the parts of the head, see `bert_tf.checkpoints.heads.parts_of`; None = the base alone.
+            head: the parts of the head, as in `head`; None = the base alone.
         """
         names: dict[str, str] = {}
         for attribute, file_name in self.base.items():
