@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.callbacks import Callback, CallbackList
 
 from bert_tf.data import bucketing
 
@@ -57,16 +58,11 @@ class Epochs:
         return run
 
     def fit(
-        self,
-        batch_size: int,
-        seed: int,
-        epochs: int,
-        initial_epoch: int = 0,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        self, batch_size: int, seed: int, epochs: int, initial_epoch: int = 0, callbacks: Sequence[Callback] = ()
     ) -> None:
         """Trains as `fit` of the model on `pipeline.batches`; callbacks are called for epochs only, not for steps."""
         model = self.model
-        callback_list = keras.callbacks.CallbackList([*callbacks], model=model, epochs=epochs, verbose=0)
+        callback_list = CallbackList([*callbacks], model=model, epochs=epochs, verbose=0)
         model.stop_training = False
         logs: dict[str, float] = {}
         size = len(self.validation[1])

@@ -16,25 +16,11 @@ import numpy as np
 from bert_tf.checkpoints.config import read_values
 from bert_tf.checkpoints.families.family import Family
 from bert_tf.checkpoints.families.table import encoder_settings, family_of
-from bert_tf.checkpoints.heads import in_head, parts_of
-from bert_tf.checkpoints.weights import read_tensors, remove_weights, tensor_names, write_tensors
+from bert_tf.checkpoints.heads import HEADS, in_head
+from bert_tf.checkpoints.weights import PYTORCH_NAMES, read_tensors, remove_weights, tensor_names, write_tensors
 
 log = logging.getLogger("bert_tf")
 new_head_log = logging.getLogger("bert_tf.new_head")  # of its own, so that it can be silenced
-
-# The tensors of a Keras layer, attribute -> suffix in the file, and whether the file stores it transposed.
-TENSORS: dict[str, dict[str, tuple[str, bool]]] = {
-    "Dense": {"kernel": ("weight", True), "bias": ("bias", False)},
-    "Embedding": {"embeddings": ("weight", False)},
-    "LayerNormalization": {"gamma": ("weight", False), "beta": ("bias", False)},
-    "Standardization": {
-        "mean": ("running_mean", False),
-        "variance": ("running_var", False),
-    },  # as PyTorch's BatchNorm1d
-}
-
-
-# Names
 
 
 def has_head(folder: Path, **options) -> bool:
@@ -57,8 +43,9 @@ def standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict
         if name.startswith(family.other_heads):
             of_other_tasks.append(name)
             continue
-        if name.endswith((".gamma", ".beta")):
-            name = name.removesuffix("gamma").removesuffix("beta") + ("weight" if name.endswith("gamma") else "bias")
+        stem, _, last = name.rpartition(".")
+        if last in ("gamma", "beta"):
+            name = f"{stem}.{PYTORCH_NAMES[last]}"
         if base_only and not in_head(name, family):
             name = prefix + name
         standard[name] = value
@@ -75,17 +62,15 @@ def _variables(model) -> dict[str, tuple]:
     family = family_of(model.config.model_type)
     layers = encoder_settings(model.config)["num_hidden_layers"]
     variables = {}
-    for path, part_name in family.part_names(layers, parts_of(model.config) if model.has_head else None).items():
+    head = (HEADS[model.head].parts or family.head) if model.head else None
+    for path, part_name in family.part_names(layers, head).items():
         part = model
         for step in path.split("."):
             part = part[int(step)] if step.isdigit() else getattr(part, step)
-        kind = next(kind.__name__ for kind in type(part).__mro__ if kind.__name__ in TENSORS)
-        for attribute, (suffix, transposed) in TENSORS[kind].items():
-            variables[f"{part_name}.{suffix}"] = (getattr(part, attribute), transposed)
+        for attribute, suffix in PYTORCH_NAMES.items():
+            if hasattr(part, attribute):
+                variables[f"{part_name}.{suffix}"] = (getattr(part, attribute), attribute == "kernel")
     return variables
-
-
-# Reading
 
 
 def load_weights(
@@ -120,7 +105,7 @@ def load_weights(
         may_miss = head_names | {name for name in variables if name.startswith(optional)}
     missing = sorted(set(variables) - set(tensors) - may_miss)
     unexpected = sorted(set(tensors) - set(variables))
-    if not model.has_head:  # a base read from a file with a head
+    if not model.head:  # a base read from a file with a head
         unread += [name for name in unexpected if in_head(name, family)]
         unexpected = [name for name in unexpected if name not in unread]
     misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
@@ -142,20 +127,13 @@ def load_weights(
 
 
 def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, head_names) -> str:
+    named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
+    wrong = {"Missing": ", ".join(missing), "Unexpected": ", ".join(unexpected), "Wrong shape": "; ".join(named)}
     lines = [f"{folder}: the weights do not fit the model that config.json describes."]
-    if missing:
-        lines.append(f"Missing: {', '.join(missing)}.")
-    if unexpected:
-        lines.append(f"Unexpected: {', '.join(unexpected)}.")
-    if misshapen:
-        named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
-        lines.append(f"Wrong shape: {'; '.join(named)}.")
+    lines += [f"{kind}: {names}." for kind, names in wrong.items() if names]
     if misshapen and set(misshapen) <= head_names:
         lines.append("For a new head pass ignore_mismatched_sizes=True (bert-tf finetune: --new-head).")
     return " ".join(lines)
-
-
-# Writing
 
 
 @contextmanager
@@ -168,7 +146,7 @@ def replacing_files(folder: Path, stale: Iterable[str] = ()) -> Iterator[Path]:
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))  # inside: moves never cross file systems
-    mode = 0o666 & ~_umask()
+    os.umask(mask := os.umask(0))
     try:
         yield scratch
         files = sorted(scratch.iterdir(), key=lambda file: file.name == "config.json")
@@ -176,7 +154,7 @@ def replacing_files(folder: Path, stale: Iterable[str] = ()) -> Iterator[Path]:
         if "config.json" in names:
             (folder / "config.json").unlink(missing_ok=True)
         for file in files:
-            file.chmod(mode)
+            file.chmod(0o666 & ~mask)
             os.replace(file, folder / file.name)
         if "config.json" in names:
             remove_weights(folder, keep=names)
@@ -188,31 +166,20 @@ def replacing_files(folder: Path, stale: Iterable[str] = ()) -> Iterator[Path]:
             folder.rmdir()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def model_tensors(model) -> dict[str, np.ndarray]:
-    """Returns a model's weights by their names in a Hugging Face file; the base alone has no prefix."""
-    from keras import ops
-
-    prefix = "" if model.has_head else family_of(model.config.model_type).prefix + "."
-    arrays = {}
-    for name, (variable, transposed) in _variables(model).items():
-        value = ops.convert_to_numpy(variable).astype("float32")
-        arrays[name.removeprefix(prefix)] = value.T if transposed else value
-    return arrays
-
-
 def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") -> None:
     """Writes a model's config.json and weights to a folder that transformers reads. See `save_pretrained`."""
+    from keras import ops
+
     folder = Path(folder)
     if folder.is_file():
         raise FileExistsError(f"{folder}: is a file. A checkpoint is saved to a folder; choose another name.")
     config = type(model.config).from_dict(model.config.to_dict() | {"dtype": "float32"})
     config.architectures = [type(model).__name__.removeprefix("TF")]
+    prefix = "" if model.head else family_of(model.config.model_type).prefix + "."  # the base alone has none
+    tensors = {}
+    for name, (variable, transposed) in _variables(model).items():
+        value = ops.convert_to_numpy(variable).astype("float32")
+        tensors[name.removeprefix(prefix)] = value.T if transposed else value
     with replacing_files(folder) as scratch:
-        write_tensors(scratch, model_tensors(model), max_shard_size)
+        write_tensors(scratch, tensors, max_shard_size)
         config.save_pretrained(scratch)

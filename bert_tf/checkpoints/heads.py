@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bert_tf.checkpoints.families.family import Family
+from bert_tf.checkpoints.families.family import Family, same
 from bert_tf.checkpoints.families.table import family_of
 
 
@@ -23,13 +23,8 @@ class Head(NamedTuple):
 
 
 HEADS = {
-    "first_token": Head("", None, every_layer=False, sees="the first token"),
-    "layer_means": Head(
-        "LayerMeans",
-        {"standardization": "standardization", "classifier": "classifier"},
-        every_layer=True,
-        sees="the means of every layer",
-    ),
+    "first_token": Head("", None, False, sees="the first token"),
+    "layer_means": Head("LayerMeans", same("standardization", "classifier"), True, sees="the means of every layer"),
 }
 
 
@@ -44,11 +39,6 @@ def head_of(config) -> str:
     return kind
 
 
-def parts_of(config) -> dict[str, str]:
-    """Returns the parts of the head that a config asks for, attribute -> name in the weight files."""
-    return HEADS[head_of(config)].parts or family_of(config.model_type).head
-
-
 def in_head(name: str, family: Family) -> bool:
     """Returns whether a tensor belongs to a head of any kind, by its name in a weight file."""
     parts = {part for head in HEADS.values() for part in (head.parts or family.head).values()}
@@ -57,10 +47,10 @@ def in_head(name: str, family: Family) -> bool:
 
 def class_names(family: Family) -> dict[str | None, str]:
     """Returns the names of a family's classes by their kind of head; None = the model without a head."""
-    names: dict[str | None, str] = {None: f"TF{family.name}Model"}
-    for kind, head in HEADS.items():
-        names[kind] = f"TF{family.name}{head.class_part}ForSequenceClassification"
-    return names
+    headed: dict[str | None, str] = {
+        kind: f"TF{family.name}{head.class_part}ForSequenceClassification" for kind, head in HEADS.items()
+    }
+    return {None: f"TF{family.name}Model", **headed}
 
 
 def class_name(config, headed: bool) -> str:

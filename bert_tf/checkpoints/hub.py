@@ -1,22 +1,6 @@
 """Uploads to the Hugging Face hub. Downloads are in `locate.py`."""
 
 import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-
-
-def push(
-    save: Callable[[Path], None],
-    repo_id: str,
-    commit_message: str,
-    private: bool | None = None,
-    token: str | bool | None = None,
-) -> str:
-    """Uploads the files that `save` writes to a folder; returns the URL of the commit."""
-    with tempfile.TemporaryDirectory() as scratch:
-        save(Path(scratch))
-        return upload(scratch, repo_id, commit_message, private, token)
 
 
 def upload(

@@ -1,6 +1,5 @@
 """Checkpoints rewritten in the standard form, and BERTs folded into DistilBERTs."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,15 +10,9 @@ from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings, famil
 from bert_tf.checkpoints.folder import log, part_list, replacing_files, standard_names
 from bert_tf.checkpoints.heads import class_name, in_head
 from bert_tf.checkpoints.weights import read_tensors, write_tensors
-from bert_tf.files import read_json
+from bert_tf.files import read_json, write_json
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
 
 
 def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle: bool = False) -> tuple[int, int]:
@@ -42,14 +35,16 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
         tensors = {name.removeprefix(f"{family.prefix}."): value for name, value in tensors.items()}
     if left_out:
         log.info("%s: left out: %s.", folder, part_list(left_out))
-    with replacing_files(destination, stale=TOKENIZER_FILES) as scratch:
+    with replacing_files(destination, stale=TOKENIZER) as scratch:
         write_tensors(scratch, {name: value.astype("float32") for name, value in tensors.items()})
         config.save_pretrained(scratch)
-        for name in TOKENIZER_FILES:
+        for name in TOKENIZER:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, scratch / name)
-        if fold:
-            _without_token_types(scratch / "tokenizer_config.json")
+        if fold and (tokenizer_config := scratch / "tokenizer_config.json").is_file():
+            # No token_type_ids, which DistilBERT's PyTorch class refuses.
+            no_types = {"tokenizer_class": "DistilBertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}
+            write_json(tokenizer_config, read_json(tokenizer_config) | no_types)
     return len(read), len(tensors)
 
 
@@ -63,26 +58,17 @@ def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:
         )
     bert, distilbert = FAMILIES["bert"], FAMILIES["distilbert"]
     layers = config.num_hidden_layers
-    new_names = {f"bert.{path.partition('.')[2]}": name for path, name in distilbert.part_names(layers).items()}
-    folded, used = {}, {"bert.embeddings.token_type_embeddings.weight"}
-    for path, name in bert.part_names(layers).items():
-        if path in new_names:
-            for suffix in ("weight", "bias"):
-                if f"{name}.{suffix}" in tensors:
-                    folded[f"{new_names[path]}.{suffix}"] = tensors[f"{name}.{suffix}"]
-                    used.add(f"{name}.{suffix}")
+    old_names = bert.part_names(layers)
+    new_names = {
+        f"{old_names[path.replace('distilbert', 'bert', 1)]}.{suffix}": f"{name}.{suffix}"
+        for path, name in distilbert.part_names(layers).items()
+        for suffix in ("weight", "bias")
+    }
+    folded = {new: tensors[old] for old, new in new_names.items() if old in tensors}
     positions = "distilbert.embeddings.position_embeddings.weight"
-    token_type_0 = tensors["bert.embeddings.token_type_embeddings.weight"][0]
-    folded[positions] = folded[positions].astype("float32") + token_type_0.astype("float32")
+    token_types = "bert.embeddings.token_type_embeddings.weight"
+    folded[positions] = folded[positions].astype("float32") + tensors[token_types][0].astype("float32")
     settings = encoder_settings(config)
     values = {key: settings[argument] for argument, key in distilbert.config.items()}
     new_config = DistilBertConfig(**values, pad_token_id=config.pad_token_id)
-    return new_config, folded, sorted(set(tensors) - used)
-
-
-def _without_token_types(tokenizer_config: Path) -> None:
-    """Stops a tokenizer from giving token_type_ids, which DistilBERT's PyTorch class refuses."""
-    if tokenizer_config.is_file():
-        values = read_json(tokenizer_config)
-        values |= {"tokenizer_class": "DistilBertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}
-        tokenizer_config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return new_config, folded, sorted(set(tensors) - {*new_names, token_types})

@@ -4,30 +4,25 @@ Reads safetensors, single or sharded, and what transformers 4 wrote for TensorFl
 TensorFlow's names. Writes safetensors. A pickle can run code when it is opened and is refused.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import starmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bert_tf.checkpoints.config import REMEDY
-from bert_tf.files import error_reason, read_json
+from bert_tf.files import error_reason, read_json, write_json
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 H5, H5_INDEX = "tf_model.h5", "tf_model.h5.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
-# TensorFlow's name of a tensor -> PyTorch's, and whether PyTorch stores it transposed.
-TENSORFLOW_NAMES = {
-    "kernel": ("weight", True),
-    "bias": ("bias", False),
-    "gamma": ("weight", False),
-    "beta": ("bias", False),
-    "embeddings": ("weight", False),
-    "weight": ("weight", False),
-}
+# Keras' name of a tensor -> PyTorch's, which also stores a kernel transposed. Mean and variance as in BatchNorm1d.
+PYTORCH_NAMES = dict.fromkeys(("kernel", "gamma", "embeddings"), "weight") | dict.fromkeys(("bias", "beta"), "bias")
+PYTORCH_NAMES |= {"mean": "running_mean", "variance": "running_var"}
 
 
 def weight_files(folder: Path, use_safetensors: bool | None = None, allow_pickle: bool = False) -> list[Path]:
@@ -69,28 +64,20 @@ def read_tensors(folder: Path, **options) -> dict[str, np.ndarray]:
     Returns: dict, PyTorch's name -> array in PyTorch's orientation.
     Raises: ValueError, naming the file, if one is truncated or not of the format its name says.
     """
-    tensors: dict[str, np.ndarray] = {}
-    for file in weight_files(folder, **options):
-        with _opened(file) as readers:
-            tensors |= {name: read() for name, read in readers.items()}
-    return tensors
+    return dict(_each_tensor(folder, True, **options))
 
 
 def tensor_names(folder: Path, **options) -> set[str]:
     """Returns the names of the tensors that `read_tensors` returns, without reading them."""
-    names: set[str] = set()
+    return {name for name, _ in _each_tensor(folder, False, **options)}
+
+
+def _each_tensor(folder: Path, values: bool, **options) -> Iterator[tuple[str, Any]]:
+    """Yields the standard name of each tensor with its value, or with None unless `values`."""
     for file in weight_files(folder, **options):
-        with _opened(file) as readers:
-            names |= set(readers)
-    return names
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
-    """Yields a reader for each tensor of a file, by its standard name."""
-    opener = {".safetensors": _safetensors, ".h5": _h5, ".bin": _pickle}[file.suffix]
-    with opener(file) as raw:
-        yield dict(_standard(name, read) for name, read in raw.items())
+        with {".safetensors": _safetensors, ".h5": _h5, ".bin": _pickle}[file.suffix](file) as raw:
+            for name, read in starmap(_standard, raw.items()):
+                yield name, read() if values else None  # inside `with`, which explains a failure
 
 
 def _standard(name: str, read: Callable) -> tuple[str, Callable]:
@@ -99,11 +86,10 @@ def _standard(name: str, read: Callable) -> tuple[str, Callable]:
         return name, read
     *parts, last = name.removesuffix(":0").split("/")
     if parts and parts[0].startswith("tf_"):  # the model's own name
-        parts = parts[1:]
+        del parts[0]
     parts = [re.sub(r"^.*___", "", part).replace("_._", ".") for part in parts]
-    suffix, transposed = TENSORFLOW_NAMES.get(last, (last, False))
-    standard = ".".join([*parts, suffix])
-    return standard, (lambda: np.ascontiguousarray(read().T)) if transposed else read
+    standard = ".".join([*parts, PYTORCH_NAMES.get(last, last)])
+    return standard, (lambda: np.ascontiguousarray(read().T)) if last == "kernel" else read
 
 
 @contextmanager
@@ -160,9 +146,6 @@ def _damaged(file: Path, error: Exception) -> ValueError:
     return ValueError(f"{file}: damaged, or not a {file.suffix} file ({error_reason(error)}). {REMEDY}")
 
 
-# Writing
-
-
 def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: int | str = "5GB") -> None:
     """Writes model.safetensors, or shards and their index if it would exceed `max_shard_size`."""
     from huggingface_hub import split_state_dict_into_shards_factory
@@ -178,9 +161,8 @@ def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: 
         shard = {name: np.ascontiguousarray(tensors[name]) for name in names}
         save_file(shard, folder / file, metadata={"format": "pt"})
     if plan.is_sharded:
-        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
-        text = json.dumps(index, indent=2, sort_keys=True) + "\n"
-        (folder / SAFETENSORS_INDEX).write_text(text, encoding="utf-8")
+        index = {"metadata": plan.metadata, "weight_map": dict(sorted(plan.tensor_to_filename.items()))}
+        write_json(folder / SAFETENSORS_INDEX, index)
 
 
 def remove_weights(folder: Path, keep: Iterable[str]) -> None:

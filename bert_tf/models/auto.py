@@ -1,11 +1,4 @@
-"""The class of a model, found by its config.
-
-model = TFAutoModelForSequenceClassification.from_pretrained("distilbert-base-uncased", num_labels=2)
-model.encoder.trainable = False
-model.compile("adam", metrics=["accuracy"])
-model.fit(train, validation_data=validation, epochs=3)
-model.save_pretrained("my-model")
-"""
+"""The class of a model, found by its config."""
 
 import copy
 import os
@@ -29,8 +22,7 @@ def model_class(config, headed: bool = True) -> Any:
 
     Raises: ValueError for an unknown `model_type` or `classifier_pooling`.
     """
-    family = family_of(config.model_type, "config")
-    return CLASSES[family.model_type, head_of(config) if headed else None]
+    return CLASSES[family_of(config.model_type, "config").model_type, head_of(config) if headed else None]
 
 
 class _Auto:

@@ -5,7 +5,6 @@ import operator
 from typing import Any
 
 import keras
-from keras import ops
 
 from bert_tf.checkpoints.config import label_names
 from bert_tf.checkpoints.families.table import FAMILIES
@@ -13,7 +12,7 @@ from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
 from bert_tf.models.keras_internals import all_layers
 from bert_tf.models.layers import Dropout
 from bert_tf.models.outputs import TFSequenceClassifierOutput
-from bert_tf.models.pretrained import Pretrained
+from bert_tf.models.pretrained import Pretrained, number_of_weights
 
 MODELS_LOSS = ("auto", "auto_with_warning", "passthrough")  # transformers 4's names for a model's own loss
 
@@ -70,24 +69,11 @@ class SequenceClassification(Pretrained):
         return_dict=None,
         training=None,
     ):
-        base = self._encode(
-            output_attentions,
-            output_hidden_states,
-            first_token=True,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            inputs_embeds=inputs_embeds,
-            features=features,
-            training=training,
-        )
+        inputs = (input_ids, attention_mask, token_type_ids, inputs_embeds, features)
+        base = self._encode(inputs, output_attentions, output_hidden_states, training, first_token=True)
         logits = self._head(base, training)
-        output = TFSequenceClassifierOutput(
-            loss=None if labels is None else self.hf_compute_loss(labels, logits),
-            logits=logits,
-            hidden_states=base.hidden_states,
-            attentions=base.attentions,
-        )
+        loss = None if labels is None else self.hf_compute_loss(labels, logits)
+        output = TFSequenceClassifierOutput(loss, logits, base.hidden_states, base.attentions)
         return output if self._or_config(return_dict, "return_dict") else output.to_tuple()
 
     def hf_compute_loss(self, labels, logits):
@@ -100,8 +86,6 @@ class SequenceClassification(Pretrained):
         if self.problem_type == "multi_label_classification":
             return keras.losses.BinaryCrossentropy(from_logits=True, **options)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
-
-    # Training
 
     def freeze(self, unfreeze: int | str = 0) -> None:
         """Sets which layers of the base are trained; the head always is.
@@ -159,10 +143,7 @@ class SequenceClassification(Pretrained):
         if encoder.pooler is not None:
             parts.append(("pooler", encoder.pooler))
 
-        def size(variables) -> int:
-            return sum(int(ops.size(v)) for v in variables)
-
-        rows = [(name, size(part.weights), size(part.trainable_weights)) for name, part in parts]
+        rows = [(name, number_of_weights(part), number_of_weights(part, only_trainable=True)) for name, part in parts]
         total = self.num_parameters() - sum(row[1] for row in rows)
         trainable = self.num_parameters(only_trainable=True) - sum(row[2] for row in rows)
         return [*rows, ("head", total, trainable)]
@@ -193,19 +174,14 @@ class SequenceClassification(Pretrained):
 
         Arrays are shuffled unless `shuffle=False`; a dataset decides its order itself.
         """
-        if kwargs.get("class_weight") and isinstance(x, keras.utils.PyDataset) and isinstance(x[0], (dict, tuple)):
-            batch = x[0] if isinstance(x[0], tuple) else (x[0],)
-            if len(batch) == 1:
-                raise ValueError(
-                    "`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs only."
-                )
+        if kwargs.get("class_weight") and isinstance(x, keras.utils.PyDataset) and _inputs_only(x[0]):
+            raise ValueError("`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs only.")
         x, y = labels_to_y(x, y)
         if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
             kwargs.setdefault("shuffle", False)
         if (validation := kwargs.get("validation_data")) is not None:
-            val_x, val_y, *weights = (
-                (*validation, None)[:3] if isinstance(validation, (tuple, list)) else (validation, None)
-            )
+            parts = validation if isinstance(validation, (tuple, list)) else (validation,)
+            val_x, val_y, *weights = (*parts, None)[:3]
             val_x, val_y = labels_to_y(val_x, val_y)
             weights = [weight for weight in weights if weight is not None]
             kwargs["validation_data"] = val_x if val_y is None else (val_x, val_y, *weights)
@@ -234,6 +210,10 @@ def _variables(model) -> list:
     layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Metric)]
     generators = [layer.seed_generator.state for layer in layers if hasattr(layer, "seed_generator")]
     return [*model.weights, *generators]
+
+
+def _inputs_only(batch) -> bool:
+    return isinstance(batch, dict) or (isinstance(batch, tuple) and len(batch) == 1)
 
 
 def _logits(outputs):

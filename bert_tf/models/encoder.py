@@ -4,6 +4,7 @@
 in two: `features` runs the frozen layers, and a call with `features=` runs the rest, through the same layer objects.
 """
 
+import inspect
 import logging
 
 import keras
@@ -12,7 +13,7 @@ from keras import ops
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.models.calls import CallForms
 from bert_tf.models.keras_internals import set_untracked
-from bert_tf.models.layers import Embeddings, EncoderLayer, arguments
+from bert_tf.models.layers import Embeddings, EncoderLayer, Part, arguments
 from bert_tf.models.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
 
 log = logging.getLogger("bert_tf")
@@ -36,11 +37,10 @@ class Blocks(keras.layers.Layer):
         for layer in self.layer:
             if not layer.built:
                 layer.build()
-        self.built = True
 
 
 @keras.saving.register_keras_serializable("bert_tf")
-class Encoder(CallForms, keras.layers.Layer):
+class Encoder(CallForms, Part):
     """A BERT-like encoder (Devlin et al. 2019; Sanh et al. 2019 with no token types and no pooler).
 
     Args:  (B = batch, T = tokens, D = hidden_size, H = heads)
@@ -68,6 +68,8 @@ class Encoder(CallForms, keras.layers.Layer):
     TensorShape([3, 7, 8])
     """
 
+    _warned = False  # that token types are ignored
+
     def __init__(
         self,
         vocab_size: int,
@@ -93,69 +95,24 @@ class Encoder(CallForms, keras.layers.Layer):
         self._settings = arguments(locals(), leave_out=("shares", "shared_layers"))
         self.hidden_size = hidden_size
         self.pooling = pooling
+        sizes = (vocab_size, hidden_size, max_position_embeddings, type_vocab_size)
+        others = (layer_norm_eps, hidden_dropout, initializer_range)
         self.embeddings: Embeddings = (
-            shares.embeddings
-            if shares
-            else Embeddings(
-                vocab_size,
-                hidden_size,
-                max_position_embeddings,
-                type_vocab_size,
-                layer_norm_eps,
-                hidden_dropout,
-                initializer_range,
-                dtype=self.dtype_policy,
-                name="embeddings",
-            )
+            shares.embeddings if shares else self._own(Embeddings, "embeddings", *sizes, *others)
         )
-        self.blocks: Blocks = Blocks(
-            num_hidden_layers,
-            below=shares.blocks.layer[:shared_layers] if shares else (),
-            hidden_size=hidden_size,
-            intermediate_size=intermediate_size,
-            num_attention_heads=num_attention_heads,
-            hidden_act=hidden_act,
-            hidden_dropout=hidden_dropout,
-            attention_dropout=attention_dropout,
-            attention_output_dropout=attention_output_dropout,
-            layer_norm_eps=layer_norm_eps,
-            initializer_range=initializer_range,
-            dtype=self.dtype_policy,
-        )
-        self.pooler = (
-            keras.layers.Dense(
-                hidden_size,
-                activation="tanh",
-                kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
-                dtype=self.dtype_policy,
-                name="pooler",
-            )
-            if pooler
-            else None
-        )
+        below = shares.blocks.layer[:shared_layers] if shares else ()
+        of_layers = inspect.signature(EncoderLayer.__init__).parameters
+        settings = {name: value for name, value in self._settings.items() if name in of_layers}
+        self.blocks: Blocks = self._own(Blocks, "blocks", num_hidden_layers, below, **settings)
+        self.pooler = self._dense("pooler", hidden_size, activation="tanh") if pooler else None
 
-    @property
-    def transformer(self) -> Blocks:
-        """The stack of layers, by DistilBERT's name: `model.distilbert.transformer.layer[i]`."""
-        return self.blocks
-
-    @property
-    def encoder(self) -> Blocks:
-        """The stack of layers, by BERT's name: `model.bert.encoder.layer[i]`."""
-        return self.blocks
+    # The stack by the families' own names: `model.distilbert.transformer.layer[i]`, `model.bert.encoder.layer[i]`.
+    transformer = encoder = property(lambda self: self.blocks)
 
     def resize(self, vocab_size: int) -> None:
         """Changes the size of the vocabulary; see `Embeddings.resize`."""
         self.embeddings.resize(vocab_size)
         self._settings["vocab_size"] = vocab_size
-
-    def build(self, input_shape=None):
-        if not self.embeddings.built:
-            self.embeddings.build()
-        self.blocks.build()
-        if self.pooler is not None:
-            self.pooler.build((None, self.hidden_size))
-        self.built = True
 
     @property
     def boundary(self) -> int:
@@ -165,14 +122,18 @@ class Encoder(CallForms, keras.layers.Layer):
         """
         if self.embeddings.trainable_variables:
             return 0
-        return next(
-            (i for i, layer in enumerate(self.blocks.layer) if layer.trainable_variables), len(self.blocks.layer)
-        )
+        layers = self.blocks.layer
+        return next((i for i, layer in enumerate(layers) if layer.trainable_variables), len(layers))
 
     @property
     def all_frozen(self) -> bool:
         """Whether every layer lies below the freeze boundary."""
         return self.boundary == len(self.blocks.layer)
+
+    @property
+    def _means(self) -> bool:
+        """Whether `features` are the means of every layer."""
+        return self.all_frozen and HEADS[self.pooling].every_layer
 
     @property
     def cacheable(self) -> bool:
@@ -182,8 +143,7 @@ class Encoder(CallForms, keras.layers.Layer):
     @property
     def feature_size(self) -> int:
         """Length of a row of `features`."""
-        every_layer = self.all_frozen and HEADS[self.pooling].every_layer
-        return self.hidden_size * (len(self.blocks.layer) + 1 if every_layer else 1)
+        return self.hidden_size * (len(self.blocks.layer) + 1 if self._means else 1)
 
     def features(self, input_ids, attention_mask):
         """Runs the layers below the freeze boundary, without dropout.
@@ -193,14 +153,13 @@ class Encoder(CallForms, keras.layers.Layer):
         Returns: the hidden states that enter the first trained layer, float `(B * T, D)`; if all layers are frozen, what
             the head sees, `(B, feature_size)`.
         """
-        every_layer = self.all_frozen and HEADS[self.pooling].every_layer
         flat = self.embeddings(input_ids, training=False)
         hidden_states = [flat]
         for layer in self.blocks.layer[: self.boundary]:
-            only_first = layer is self.blocks.layer[-1] and not every_layer
+            only_first = layer is self.blocks.layer[-1] and not self._means
             flat, _ = layer(flat, attention_mask, first_token=only_first, training=False)
             hidden_states.append(flat)
-        return layer_means(hidden_states, attention_mask) if every_layer else flat
+        return layer_means(hidden_states, attention_mask) if self._means else flat
 
     def call(
         self,
@@ -214,8 +173,9 @@ class Encoder(CallForms, keras.layers.Layer):
         first_token=False,
         training=None,
     ):
-        if token_type_ids is not None and self.embeddings.token_type_embeddings is None:
-            _warn_once(self, "token_type_ids are ignored: this model has no token types.")
+        if token_type_ids is not None and self.embeddings.token_type_embeddings is None and not self._warned:
+            set_untracked(self, "_warned", True)
+            log.warning("token_type_ids are ignored: this model has no token types.")
         if features is not None:
             above = self.blocks.layer[self.boundary :]
             features = ops.cast(features, self.compute_dtype)
@@ -239,17 +199,11 @@ class Encoder(CallForms, keras.layers.Layer):
             hidden_states.append(flat)
             attentions.append(probabilities)
         last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
-        outputs = {
-            "last_hidden_state": last_hidden_state,
-            "hidden_states": tuple(map(unflat, hidden_states)) if output_hidden_states else None,
-            "attentions": tuple(attentions) if output_attentions else None,
-        }
+        states = tuple(map(unflat, hidden_states)) if output_hidden_states else None
+        every = (states, tuple(attentions) if output_attentions else None)
         if self.pooler is None:
-            return TFBaseModelOutput(**outputs)
-        return TFBaseModelOutputWithPooling(**outputs, pooler_output=self.pooler(last_hidden_state[:, 0]))
-
-    def get_config(self):
-        return {**super().get_config(), **self._settings}
+            return TFBaseModelOutput(last_hidden_state, *every)
+        return TFBaseModelOutputWithPooling(last_hidden_state, self.pooler(last_hidden_state[:, 0]), *every)
 
 
 def layer_means(hidden_states, attention_mask):
@@ -272,9 +226,3 @@ def layer_means(hidden_states, attention_mask):
         return ops.sum(ops.cast(states, "float32") * weights[:, :, None], axis=1)
 
     return ops.concatenate([mean(states) for states in hidden_states], axis=-1)
-
-
-def _warn_once(layer, message: str) -> None:
-    if not getattr(layer, "_warned", False):
-        set_untracked(layer, "_warned", True)
-        log.warning(message)

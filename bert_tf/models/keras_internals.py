@@ -5,9 +5,9 @@ from typing import Any
 import keras
 
 
-def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Returns every layer inside a model, nested ones included, always in the same order."""
-    return list(model._flatten_layers(include_self=False))
+def all_layers(layer: keras.layers.Layer, recursive: bool = True) -> list[keras.layers.Layer]:
+    """Returns every layer inside another, nested ones included if `recursive`, always in the same order."""
+    return list(layer._flatten_layers(include_self=False, recursive=recursive))
 
 
 def set_untracked(owner: Any, name: str, value: Any) -> None:

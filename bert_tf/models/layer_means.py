@@ -21,8 +21,9 @@ class LayerMeansForSequenceClassification(SequenceClassification):
         # A convex problem can start from zero; random weights on so many features would only be in the way.
         self.classifier.kernel.assign(ops.zeros_like(self.classifier.kernel))
 
-    def _encode(self, attentions, hidden_states, first_token=False, features=None, **inputs):
+    def _encode(self, inputs, attentions, hidden_states, training, first_token=False):
         """Calls the encoder for all hidden states; their means become `pooler_output`."""
+        _, attention_mask, _, _, features = inputs
         if features is not None:  # the means, computed once
             if not self.encoder.all_frozen:
                 raise ValueError(
@@ -30,8 +31,7 @@ class LayerMeansForSequenceClassification(SequenceClassification):
                     "`input_ids`."
                 )
             return TFBaseModelOutputWithPooling(pooler_output=ops.cast(features, "float32"))
-        base = super()._encode(attentions, True, **inputs)
-        attention_mask = inputs.get("attention_mask")
+        base = super()._encode(inputs, attentions, True, training)
         if attention_mask is None:
             attention_mask = ops.ones(ops.shape(base.hidden_states[0])[:2], "int32")
         return TFBaseModelOutputWithPooling(

@@ -1,6 +1,8 @@
 """The parts of a BERT-like encoder: numbers in, tensors out, no configuration object.
 
-Letters in the shape comments: B = batch, T = tokens, D = hidden_size, H = attention heads, S = D / H.
+Letters in the shape comments: B = batch, T = tokens, D = hidden_size, H = attention heads, S = D / H. Arguments that all
+share: a dropout is a float in [0, 1) and acts only with `training=True`; `initializer_range` is a float, the standard
+deviation of initial weights; `layer_norm_eps` is a float.
 
 Hidden states travel flat, as `(B * T, D)`: TensorFlow's graph optimizer fuses a 2-D product with its bias and
 GELU into one oneDNN call, and does not on 3-D input (about three times on the feed-forward part, in bfloat16).
@@ -15,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bert_tf.models.keras_internals import resize_embedding
+from bert_tf.models.keras_internals import all_layers, resize_embedding
 
 ACTIVATIONS = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
@@ -33,8 +35,26 @@ def arguments(local_variables: dict, leave_out: tuple[str, ...] = ()) -> dict:
     return {name: value for name, value in local_variables.items() if name not in no_arguments}
 
 
-def _initializer(stddev: float) -> keras.initializers.Initializer:
-    return keras.initializers.TruncatedNormal(stddev=stddev)
+class Part(keras.layers.Layer):
+    """What the parts of an encoder share: `_settings`, the arguments of the constructor, are the config."""
+
+    _settings: dict
+
+    def _own(self, kind: type, name: str, *args, **options):
+        """Makes a layer of this one, with its dtype policy."""
+        return kind(*args, **options, dtype=self.dtype_policy, name=name)
+
+    def _dense(self, name: str, units: int, **options) -> keras.layers.Dense:
+        initializer = keras.initializers.TruncatedNormal(stddev=self._settings["initializer_range"])
+        return self._own(keras.layers.Dense, name, units, kernel_initializer=initializer, **options)
+
+    def build(self, input_shape=None):
+        for layer in all_layers(self, recursive=False):
+            if not layer.built:
+                layer.build((None, self._settings["hidden_size"]))
+
+    def get_config(self):
+        return {**super().get_config(), **self._settings}
 
 
 class Dropout(keras.layers.Dropout):
@@ -119,7 +139,7 @@ class Embedding(keras.layers.Embedding):
         return ops.cast(ops.take(ops.multiply(self.embeddings, 1.0), inputs, axis=0), self.compute_dtype)
 
 
-class Embeddings(keras.layers.Layer):
+class Embeddings(Part):
     """Sum of word, position and (for BERT) token-type embeddings, normalised.
 
     Devlin et al. 2019, fig. 2. DistilBERT has no token types: `type_vocab_size=0`.
@@ -127,9 +147,7 @@ class Embeddings(keras.layers.Layer):
     Args:  (D = hidden_size)
         vocab_size, hidden_size, max_position_embeddings: int, sizes.
         type_vocab_size: int, number of token types; 0 = the model has none.
-        layer_norm_eps: float.
-        dropout: float in [0, 1), on the normalised sum, only with `training=True`.
-        initializer_range: float, standard deviation of initial weights.
+        dropout: on the normalised sum.
     Call arguments:
         input_ids: int `(B, T)`, or None where `inputs_embeds` is given.
         token_type_ids: int `(B, T)`; None = all 0. Ignored where the model has no token types.
@@ -153,22 +171,11 @@ class Embeddings(keras.layers.Layer):
         self._settings = arguments(locals())
         self.hidden_size = hidden_size
         self.max_position_embeddings = max_position_embeddings
-        self.type_vocab_size = type_vocab_size
         self.word_embeddings = self._table(vocab_size, "word_embeddings")
         self.position_embeddings = self._table(max_position_embeddings, "position_embeddings")
         self.token_type_embeddings = self._table(type_vocab_size, "token_type_embeddings") if type_vocab_size else None
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_eps, dtype=self.dtype_policy, name="layer_norm"
-        )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-
-    def build(self, input_shape=None):
-        self.word_embeddings.build()
-        self.position_embeddings.build()
-        if self.token_type_embeddings is not None:
-            self.token_type_embeddings.build()
-        self.layer_norm.build((None, self.hidden_size))
-        self.built = True
+        self.layer_norm = self._own(keras.layers.LayerNormalization, "layer_norm", epsilon=layer_norm_eps)
+        self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
 
     def resize(self, vocab_size: int) -> None:
         """Changes the number of word embeddings: the first ones are kept, new ones are random."""
@@ -176,14 +183,13 @@ class Embeddings(keras.layers.Layer):
         old = ops.convert_to_numpy(words.embeddings)
         resize_embedding(words, vocab_size)
         rows = np.array(ops.convert_to_numpy(words.embeddings))
-        kept = min(len(old), vocab_size)
-        rows[:kept] = old[:kept]
+        rows[: len(old)] = old[:vocab_size]
         words.embeddings.assign(rows)
         self._settings["vocab_size"] = vocab_size
 
-    def _table(self, rows: int, name: str) -> "Embedding":
-        initializer = _initializer(self._settings["initializer_range"])
-        return Embedding(rows, self.hidden_size, initializer, dtype=self.dtype_policy, name=name)
+    def _table(self, rows: int, name: str) -> Embedding:
+        initializer = keras.initializers.TruncatedNormal(stddev=self._settings["initializer_range"])
+        return self._own(Embedding, name, rows, self.hidden_size, initializer)
 
     def call(self, input_ids=None, token_type_ids=None, inputs_embeds=None, training=None):
         words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
@@ -202,11 +208,8 @@ class Embeddings(keras.layers.Layer):
         hidden_states = ops.reshape(hidden_states, (-1, self.hidden_size))  # (B * T, D)
         return self.dropout(self.layer_norm(hidden_states), training=training)
 
-    def get_config(self):
-        return {**super().get_config(), **self._settings}
 
-
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(Part):
     """Multi-head scaled dot-product self-attention over padded sequences.
 
     Vaswani et al. 2017, sec. 3.2 (https://arxiv.org/abs/1706.03762), with biases as in BERT.
@@ -216,8 +219,7 @@ class SelfAttention(keras.layers.Layer):
 
     Args:  (B = batch, T = tokens, D = hidden_size)
         hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
-        dropout: float in [0, 1), on the attention probabilities, only with `training=True`.
-        initializer_range: float, standard deviation of initial weights.
+        dropout: on the attention probabilities.
     Call arguments:
         hidden_states: float `(B * T, D)`, compute dtype, to attend to.
         attention_mask: int or bool `(B, T)`, 1 = real token.
@@ -240,17 +242,9 @@ class SelfAttention(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.num_heads = num_heads
         self.query, self.key, self.value, self.dense = (
-            keras.layers.Dense(
-                hidden_size, kernel_initializer=_initializer(initializer_range), dtype=self.dtype_policy, name=name
-            )
-            for name in ("query", "key", "value", "dense")
+            self._dense(name, hidden_size) for name in ("query", "key", "value", "dense")
         )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-
-    def build(self, input_shape=None):
-        for dense in (self.query, self.key, self.value, self.dense):
-            dense.build((None, self.hidden_size))
-        self.built = True
+        self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
 
     def call(self, hidden_states, attention_mask, queries=None, training=None):
         batch, tokens = ops.shape(attention_mask)
@@ -274,9 +268,6 @@ class SelfAttention(keras.layers.Layer):
         context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))  # (B, Q, H, S)
         return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
 
-    def get_config(self):
-        return {**super().get_config(), **self._settings}
-
 
 def attention_bias(attention_mask):
     """Returns float32 `(B, 1, 1, T)`: 0 at real tokens, a large negative number at padding of `(B, T)`."""
@@ -284,7 +275,7 @@ def attention_bias(attention_mask):
     return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * -1e9
 
 
-class FeedForward(keras.layers.Layer):
+class FeedForward(Part):
     """Two dense layers with the activation between them.
 
     Vaswani et al. 2017, sec. 3.3; with the exact (erf) GELU of BERT by default.
@@ -292,8 +283,7 @@ class FeedForward(keras.layers.Layer):
     Args:
         hidden_size, intermediate_size: int, D and the width between.
         hidden_act: str, a key of `ACTIVATIONS`.
-        dropout: float in [0, 1), on the result, only with `training=True`.
-        initializer_range: float, standard deviation of initial weights.
+        dropout: on the result.
     Call arguments:
         hidden_states: float `(B * T, D)`.
     Returns: float `(B * T, D)`.
@@ -313,43 +303,28 @@ class FeedForward(keras.layers.Layer):
         self._settings = arguments(locals())
         if hidden_act not in ACTIVATIONS:
             raise ValueError(f"`hidden_act` must be one of {sorted(ACTIVATIONS)}. Received: hidden_act={hidden_act!r}")
-        self.hidden_size = hidden_size
-        self.intermediate_size = intermediate_size
-        self.hidden_act = hidden_act
-        initializer = _initializer(initializer_range)
-        self.intermediate = keras.layers.Dense(
-            intermediate_size, kernel_initializer=initializer, dtype=self.dtype_policy, name="intermediate"
-        )
-        self.dense = keras.layers.Dense(
-            hidden_size, kernel_initializer=_initializer(initializer_range), dtype=self.dtype_policy, name="dense"
-        )
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.activation = ACTIVATIONS[hidden_act]
+        self.intermediate = self._dense("intermediate", intermediate_size)
+        self.dense = self._dense("dense", hidden_size)
+        self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
 
     def build(self, input_shape=None):
-        self.intermediate.build((None, self.hidden_size))
-        self.dense.build((None, self.intermediate_size))
-        self.built = True
+        self.dense.build((None, self.intermediate.units))
+        super().build()
 
     def call(self, hidden_states, training=None):
-        activated = ACTIVATIONS[self.hidden_act](self.intermediate(hidden_states))
+        activated = self.activation(self.intermediate(hidden_states))
         return self.dropout(self.dense(activated), training=training)
 
-    def get_config(self):
-        return {**super().get_config(), **self._settings}
 
-
-class EncoderLayer(keras.layers.Layer):
+class EncoderLayer(Part):
     """One transformer block: attention and feed-forward, each added to its input and then normalised.
 
     Post-normalised as in Vaswani et al. 2017, fig. 1, BERT and DistilBERT. BERT has dropout
     after the attention's last dense layer (`attention_output_dropout`), DistilBERT has none.
 
-    Args:
-        hidden_size, intermediate_size, num_attention_heads: int, sizes.
-        hidden_act: str, a key of `ACTIVATIONS`.
-        hidden_dropout, attention_dropout, attention_output_dropout: floats in [0, 1), after the
-            feed-forward part, on the attention probabilities, after the attention.
-        layer_norm_eps, initializer_range: floats.
+    Args: those of `SelfAttention` and `FeedForward`; `hidden_dropout`, `attention_dropout`, `attention_output_dropout` are
+        after the feed-forward part, on the attention probabilities, after the attention.
     Call arguments:
         hidden_states: float `(B * T, D)`.
         attention_mask: int or bool `(B, T)`, 1 = real token.
@@ -374,33 +349,14 @@ class EncoderLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self._settings = arguments(locals())
         self.hidden_size = hidden_size
-        policy = self.dtype_policy
-        self.attention = SelfAttention(
-            hidden_size, num_attention_heads, attention_dropout, initializer_range, dtype=policy, name="attention"
+        self.attention = self._own(
+            SelfAttention, "attention", hidden_size, num_attention_heads, attention_dropout, initializer_range
         )
-        self.attention_dropout = keras.layers.Dropout(attention_output_dropout, dtype=policy, name="attention_dropout")
-        self.attention_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_eps, dtype=policy, name="attention_norm"
-        )
-        self.feed_forward = FeedForward(
-            hidden_size,
-            intermediate_size,
-            hidden_act,
-            hidden_dropout,
-            initializer_range,
-            dtype=policy,
-            name="feed_forward",
-        )
-        self.feed_forward_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_eps, dtype=policy, name="feed_forward_norm"
-        )
-
-    def build(self, input_shape=None):
-        self.attention.build()
-        self.feed_forward.build()
-        self.attention_norm.build((None, self.hidden_size))
-        self.feed_forward_norm.build((None, self.hidden_size))
-        self.built = True
+        self.attention_dropout = self._own(keras.layers.Dropout, "attention_dropout", attention_output_dropout)
+        self.attention_norm = self._own(keras.layers.LayerNormalization, "attention_norm", epsilon=layer_norm_eps)
+        feed_forward = (hidden_size, intermediate_size, hidden_act, hidden_dropout, initializer_range)
+        self.feed_forward = self._own(FeedForward, "feed_forward", *feed_forward)
+        self.feed_forward_norm = self._own(keras.layers.LayerNormalization, "feed_forward_norm", epsilon=layer_norm_eps)
 
     def call(self, hidden_states, attention_mask, first_token=False, training=None):
         queries = None
@@ -413,6 +369,3 @@ class EncoderLayer(keras.layers.Layer):
         hidden_states = self.attention_norm(ops.add(attended, hidden_states))
         fed = self.feed_forward(hidden_states, training=training)
         return self.feed_forward_norm(ops.add(fed, hidden_states)), probabilities
-
-    def get_config(self):
-        return {**super().get_config(), **self._settings}

@@ -39,7 +39,7 @@ class _ModelOutput:
         return isinstance(key, str) and key in self._fields
 
     def __reduce__(self):
-        return (_make, (self.__class__.__bases__[0], dict(self.items())))
+        return type(self).__bases__[0], tuple(self.get(name) for name in self.FIELDS)
 
     def keys(self) -> list[str]:
         return list(self._fields)
@@ -61,10 +61,6 @@ class _ModelOutput:
 @cache
 def _with_fields(kind: type, names: tuple[str, ...]) -> type:
     return type(kind.__name__, (kind, namedtuple(kind.__name__, names)), {"__slots__": ()})
-
-
-def _make(kind: type, fields: dict):
-    return kind(**fields)
 
 
 class TFBaseModelOutput(_ModelOutput):

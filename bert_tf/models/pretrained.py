@@ -2,6 +2,7 @@
 
 import copy
 import os
+import tempfile
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ from keras import ops
 
 from bert_tf.checkpoints import hub, locate
 from bert_tf.checkpoints.config import read_config
-from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings, family_of
+from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings
 from bert_tf.checkpoints.folder import has_head, load_weights, save
 from bert_tf.checkpoints.heads import HEADS, class_name, head_of
 from bert_tf.models.calls import CallForms
@@ -19,16 +20,12 @@ from bert_tf.models.keras_internals import all_layers
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 
 # Arguments of `from_pretrained` in transformers 4 that no longer have a meaning.
-OBSOLETE = (
-    "from_pt",
-    "from_tf",
-    "trust_remote_code",
-    "resume_download",
-    "proxies",
-    "mirror",
-    "torch_dtype",
-    "use_auth_token",
-)
+OBSOLETE: tuple[str, ...] = ("from_pt", "from_tf", "torch_dtype", "use_auth_token", "trust_remote_code")
+OBSOLETE += ("resume_download", "proxies", "mirror")
+
+
+def number_of_weights(layer: keras.layers.Layer, only_trainable: bool = False) -> int:
+    return sum(int(ops.size(v)) for v in (layer.trainable_weights if only_trainable else layer.weights))
 
 
 class _class_property:  # noqa: N801  (used as a decorator)
@@ -70,12 +67,6 @@ class Pretrained(CallForms, keras.Model):
     def _add_head(self, hidden_size: int) -> None:
         """Adds the layers above the encoder, if there are any."""
 
-    # Names
-
-    @_class_property
-    def has_head(cls) -> bool:  # noqa: N805
-        return cls.head is not None
-
     @_class_property
     def base_model_prefix(cls) -> str:  # noqa: N805
         return FAMILIES[cls.model_type].prefix
@@ -98,7 +89,7 @@ class Pretrained(CallForms, keras.Model):
 
     def num_parameters(self, only_trainable: bool = False) -> int:
         """Returns the number of weights, or of trainable weights."""
-        return sum(int(ops.size(v)) for v in (self.trainable_weights if only_trainable else self.weights))
+        return number_of_weights(self, only_trainable)
 
     def get_input_embeddings(self) -> keras.layers.Embedding:
         """Returns the layer that turns token ids into vectors."""
@@ -111,9 +102,9 @@ class Pretrained(CallForms, keras.Model):
             new_num_tokens: int; embeddings beyond it are dropped, additional ones are random. None = no change.
         Returns: the layer that turns token ids into vectors.
         """
-        if new_num_tokens is not None and new_num_tokens < 1:
-            raise ValueError(f"`new_num_tokens` must be at least 1. Received: new_num_tokens={new_num_tokens}")
-        if new_num_tokens is not None and new_num_tokens != self.config.vocab_size:
+        if new_num_tokens not in (None, self.config.vocab_size):
+            if new_num_tokens < 1:
+                raise ValueError(f"`new_num_tokens` must be at least 1. Received: new_num_tokens={new_num_tokens}")
             self.encoder.resize(new_num_tokens)
             self.config.vocab_size = new_num_tokens
         return self.get_input_embeddings()
@@ -122,22 +113,14 @@ class Pretrained(CallForms, keras.Model):
         """Returns an argument of a call, or if it is None the config's value."""
         return bool(getattr(self.config, name, name == "return_dict") if argument is None else argument)
 
-    def _encode(self, attentions: bool | None, hidden_states: bool | None, first_token: bool = False, **inputs):
-        """Calls the encoder.
-
-        Args:
-            first_token: whether the head needs only the first token of the last layer.
-            **inputs: those of `call`.
-        """
+    def _encode(self, inputs: tuple, attentions: bool | None, hidden_states: bool | None, training, first_token=False):
+        """Calls the encoder; `inputs` are in the order of its `call`, `first_token` says that the head needs no more."""
         attentions = self._or_config(attentions, "output_attentions")
         hidden_states = self._or_config(hidden_states, "output_hidden_states")
         first_token = first_token and not attentions and not hidden_states
         outputs = {"output_attentions": attentions, "output_hidden_states": hidden_states, "first_token": first_token}
-        return keras.layers.Layer.__call__(
-            self.encoder, **inputs, **outputs
-        )  # `CallForms` has named the inputs already
-
-    # Files
+        # Past `CallForms`, which has named the inputs already.
+        return keras.layers.Layer.__call__(self.encoder, *inputs, **outputs, training=training)
 
     def prepare_tf_dataset(self, dataset, *args, **kwargs):
         """Returns batches for `fit` from rows of tokenized texts: see `bert_tf.data.rows.prepare_tf_dataset`."""
@@ -182,7 +165,7 @@ class Pretrained(CallForms, keras.Model):
         if config.model_type != cls.model_type:
             raise ValueError(
                 f"{folder} holds a {config.model_type!r} model, {cls.__name__} reads {cls.model_type!r}. Use "
-                f"{class_name(config, cls.has_head)}, or `bert-tf convert --to distilbert` to fold a BERT."
+                f"{class_name(config, cls.head is not None)}, or `bert-tf convert --to distilbert` to fold a BERT."
             )
         if cls.head and head_of(config) != cls.head and has_head(folder):
             raise ValueError(
@@ -234,9 +217,9 @@ class Pretrained(CallForms, keras.Model):
             repo_id: "name" or "organisation/name"; created if necessary.
             token: None = the one stored by `hf auth login`.
         """
-        return hub.push(
-            lambda folder: self.save_pretrained(folder, max_shard_size), repo_id, commit_message, private, token
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, max_shard_size)
+            return hub.upload(folder, repo_id, commit_message, private, token)
 
     def create_model_card(self, output_dir: str | os.PathLike, model_name: str | None = None, **metadata) -> None:
         """Writes README.md, the Hugging Face model card: the model's origin, how it was trained, its results.
@@ -270,11 +253,8 @@ class Pretrained(CallForms, keras.Model):
     def from_config(cls, config, custom_objects=None):
         if not isinstance(config, dict):  # transformers 4: from_config(config)
             return cls(config)
-        import transformers
-
-        config_class = getattr(transformers, family_of(config["config"].get("model_type")).config_class)
         dtype = keras.saving.deserialize_keras_object(config["dtype"])
-        model = cls(config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
+        model = cls(cls.config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
         layers = all_layers(model)
         for i in config["frozen"]:
             layers[i].trainable = False
@@ -295,13 +275,6 @@ class BaseModel(Pretrained):
         return_dict=None,
         training=None,
     ):
-        output = self._encode(
-            output_attentions,
-            output_hidden_states,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            inputs_embeds=inputs_embeds,
-            training=training,
-        )
+        inputs = (input_ids, attention_mask, token_type_ids, inputs_embeds)
+        output = self._encode(inputs, output_attentions, output_hidden_states, training)
         return output if self._or_config(return_dict, "return_dict") else output.to_tuple()

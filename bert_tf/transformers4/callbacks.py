@@ -86,10 +86,8 @@ class PushToHubCallback(keras.callbacks.Callback):
             )
         self.output_dir = Path(output_dir)
         self.save_strategy, self.save_steps = save_strategy, save_steps
-        self.tokenizer = tokenizer
+        self.tokenizer, self.token, self.card = tokenizer, hub_token, model_card_kwargs
         self.repo_id = hub_model_id or self.output_dir.resolve().name
-        self.token = hub_token
-        self.card = model_card_kwargs
 
     def _push(self, message: str) -> None:
         self.model.save_pretrained(self.output_dir)

@@ -85,20 +85,13 @@ def create_optimizer(
     )
     if num_warmup_steps:
         schedule = WarmUp(init_lr, schedule, num_warmup_steps)
-    adam = {
-        "learning_rate": schedule,
-        "beta_1": adam_beta1,
-        "beta_2": adam_beta2,
-        "epsilon": adam_epsilon,
-        "clipnorm": adam_clipnorm,
-        "global_clipnorm": adam_global_clipnorm,
-    }
+    adam: dict[str, Any] = {"beta_1": adam_beta1, "beta_2": adam_beta2, "epsilon": adam_epsilon}
+    adam |= {"clipnorm": adam_clipnorm, "global_clipnorm": adam_global_clipnorm}
     if not weight_decay_rate:
-        return keras.optimizers.Adam(**adam), schedule
-    optimizer = keras.optimizers.AdamW(weight_decay=weight_decay_rate, **adam)
+        return keras.optimizers.Adam(schedule, **adam), schedule
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay_rate, **adam)
     old = {"bias": "bias", "gamma": "LayerNorm/gamma", "beta": "LayerNorm/beta"}
     included = include_in_weight_decay or ()
-    spare_from_decay(
-        optimizer, [name for name in old if not any(re.search(pattern, old[name]) for pattern in included)]
-    )
+    spared = [name for name in old if not any(re.search(pattern, old[name]) for pattern in included)]
+    spare_from_decay(optimizer, spared)
     return optimizer, schedule

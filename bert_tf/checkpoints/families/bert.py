@@ -1,33 +1,20 @@
 """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): its names in Hugging Face files."""
 
-from bert_tf.checkpoints.families.family import Family
+from bert_tf.checkpoints.families.family import Family, same
 
 FAMILY = Family(
     model_type="bert",
     name="Bert",
     tokenizers=("BertTokenizer", "BertTokenizerFast"),
     prefix="bert",
-    config={
-        "vocab_size": "vocab_size",
-        "hidden_size": "hidden_size",
-        "intermediate_size": "intermediate_size",
-        "num_hidden_layers": "num_hidden_layers",
-        "num_attention_heads": "num_attention_heads",
-        "max_position_embeddings": "max_position_embeddings",
-        "type_vocab_size": "type_vocab_size",
-        "hidden_act": "hidden_act",
-        "hidden_dropout": "hidden_dropout_prob",
-        "attention_dropout": "attention_probs_dropout_prob",
-        "attention_output_dropout": "hidden_dropout_prob",
-        "layer_norm_eps": "layer_norm_eps",
-        "initializer_range": "initializer_range",
-    },
+    config=same("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    | same("max_position_embeddings", "type_vocab_size", "hidden_act", "layer_norm_eps", "initializer_range")
+    | dict.fromkeys(("hidden_dropout", "attention_output_dropout"), "hidden_dropout_prob")
+    | {"attention_dropout": "attention_probs_dropout_prob"},
     head_dropout=("classifier_dropout", "hidden_dropout_prob"),
     fixed={"pooler": True},
-    base={
-        "embeddings.word_embeddings": "embeddings.word_embeddings",
-        "embeddings.position_embeddings": "embeddings.position_embeddings",
-        "embeddings.token_type_embeddings": "embeddings.token_type_embeddings",
+    base=same(*(f"embeddings.{kind}_embeddings" for kind in ("word", "position", "token_type")))
+    | {
         "embeddings.layer_norm": "embeddings.LayerNorm",
         "blocks.layer.{i}.attention.query": "encoder.layer.{i}.attention.self.query",
         "blocks.layer.{i}.attention.key": "encoder.layer.{i}.attention.self.key",
@@ -39,7 +26,7 @@ FAMILY = Family(
         "blocks.layer.{i}.feed_forward_norm": "encoder.layer.{i}.output.LayerNorm",
         "pooler": "pooler.dense",
     },
-    head={"classifier": "classifier"},
+    head=same("classifier"),
     other_heads=("cls.", "qa_outputs.", "embeddings.position_ids", "bert.embeddings.position_ids"),
     example="bert-base-uncased",
     optional=("pooler",),

@@ -1,29 +1,25 @@
 """DistilBERT (Sanh et al. 2019, https://arxiv.org/abs/1910.01108): its names in Hugging Face files."""
 
-from bert_tf.checkpoints.families.family import Family
+from bert_tf.checkpoints.families.family import Family, same
 
 FAMILY = Family(
     model_type="distilbert",
     name="DistilBert",
     tokenizers=("DistilBertTokenizer", "DistilBertTokenizerFast"),
     prefix="distilbert",
-    config={
-        "vocab_size": "vocab_size",
+    config=same("vocab_size", "max_position_embeddings", "attention_dropout", "initializer_range")
+    | {
         "hidden_size": "dim",
         "intermediate_size": "hidden_dim",
         "num_hidden_layers": "n_layers",
         "num_attention_heads": "n_heads",
-        "max_position_embeddings": "max_position_embeddings",
         "hidden_act": "activation",
         "hidden_dropout": "dropout",
-        "attention_dropout": "attention_dropout",
-        "initializer_range": "initializer_range",
     },
     head_dropout=("seq_classif_dropout",),
     fixed={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "attention_output_dropout": 0.0, "pooler": False},
-    base={
-        "embeddings.word_embeddings": "embeddings.word_embeddings",
-        "embeddings.position_embeddings": "embeddings.position_embeddings",
+    base=same("embeddings.word_embeddings", "embeddings.position_embeddings")
+    | {
         "embeddings.layer_norm": "embeddings.LayerNorm",
         "blocks.layer.{i}.attention.query": "transformer.layer.{i}.attention.q_lin",
         "blocks.layer.{i}.attention.key": "transformer.layer.{i}.attention.k_lin",
@@ -34,7 +30,7 @@ FAMILY = Family(
         "blocks.layer.{i}.feed_forward.dense": "transformer.layer.{i}.ffn.lin2",
         "blocks.layer.{i}.feed_forward_norm": "transformer.layer.{i}.output_layer_norm",
     },
-    head={"pre_classifier": "pre_classifier", "classifier": "classifier"},
+    head=same("pre_classifier", "classifier"),
     other_heads=("vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "qa_outputs."),
     example="distilbert-base-uncased",
 )

@@ -3,6 +3,11 @@
 from typing import NamedTuple
 
 
+def same(*names: str) -> dict[str, str]:
+    """Returns entries of a mapping whose two sides agree."""
+    return {name: name for name in names}
+
+
 class Family(NamedTuple):
     """One `model_type`, as data. Each mapping is read in both directions: loading and saving use the same row.
 
@@ -51,7 +56,7 @@ class Family(NamedTuple):
         Attribute paths start at the model: `distilbert.blocks.layer.0.attention.query`.
 
         Args:
-            head: the parts of the head, see `bert_tf.checkpoints.heads.parts_of`; None = the base alone.
+            head: the parts of the head, as in `head`; None = the base alone.
         """
         names: dict[str, str] = {}
         for attribute, file_name in self.base.items():
