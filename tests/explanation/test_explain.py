@@ -310,7 +310,7 @@ def test_a_text_that_is_too_long_and_memory_that_does_not_suffice(classifier, to
         return run(points, *others)
 
     module = sys.modules["bert_tf.explanation.explain"]
-    monkeypatch.setattr(module, "kept", lambda *_: scarce)
+    monkeypatch.setattr(module, "cached_on_model", lambda *_: scarce)
     monkeypatch.setattr(module, "logits_of", lambda model, tokens, **_: np.zeros((len(tokens), 3), "float32"))
     again = bert_tf.explain(classifier, TEXT, tokenizer, target=whole.target, max_length=10)
     assert again.attributions == pytest.approx(whole.attributions, abs=1e-5)
