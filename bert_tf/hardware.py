@@ -69,10 +69,7 @@ def _proc(file: str, name: str) -> list[str]:
 
 
 def resolve_precision(precision: str) -> str:
-    """Returns a precision, "auto" replaced by the native one.
-
-    Raises: ValueError for an unknown precision.
-    """
+    """Returns a precision, "auto" replaced by the native one; raises ValueError for an unknown one."""
     if precision == "auto":
         return native_precision()
     if precision not in PRECISIONS:

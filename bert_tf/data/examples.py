@@ -43,10 +43,7 @@ class Examples:
         return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
 
     def relabel(self, label_names: Sequence[str]) -> "Examples":
-        """Returns the same examples with the classes in the order of `label_names`.
-
-        Raises: ValueError if the examples have another class.
-        """
+        """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another."""
         if unknown := sorted(set(self.label_names) - set(label_names)):
             raise ValueError(
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "

@@ -106,10 +106,8 @@ def prepare_tf_dataset(
         for step in range(steps):
             yield batch(order[step * batch_size : (step + 1) * batch_size])
 
-    def signature(array: np.ndarray) -> tf.TensorSpec:
-        return tf.TensorSpec([None] * array.ndim, array.dtype)
-
     example = batch(range(min(batch_size, len(dataset))))
-    batched = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(signature, example))
+    spec = tf.nest.map_structure(lambda array: tf.TensorSpec([None] * array.ndim, array.dtype), example)
+    batched = tf.data.Dataset.from_generator(batches, output_signature=spec)
     batched = batched.apply(tf.data.experimental.assert_cardinality(steps))
     return batched.prefetch(tf.data.AUTOTUNE) if prefetch else batched

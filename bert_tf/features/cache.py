@@ -123,10 +123,7 @@ class Space:
         return _read(file)
 
     def make_room(self, size: int, limit: int = LIMIT) -> None:
-        """Makes sure that `size` more bytes fit into `limit` and on the disk, deleting the least recently used spaces.
-
-        Raises: OSError if they do not fit.
-        """
+        """Makes room for `size` more bytes by deleting the least recently used spaces; raises OSError if they do not fit."""
         if self.folder is None:
             return
         root = self.folder.parents[1]
@@ -233,11 +230,7 @@ def spaces(cache_dir: Path | None = None) -> list[SpaceInfo]:
 
 
 def prune(cache_dir: Path | None = None, limit: int = LIMIT, keep: Path | None = None) -> list[SpaceInfo]:
-    """Deletes the least recently used spaces until at most `limit` bytes are in use; returns the deleted ones.
-
-    Args:
-        keep: Path of a space that is never deleted.
-    """
+    """Deletes the least recently used spaces, but never `keep`, until `limit` bytes are in use; returns the deleted."""
     all_spaces = spaces(cache_dir)
     used, deleted = sum(space.size for space in all_spaces), []
     for space in reversed(all_spaces):

@@ -53,10 +53,7 @@ def keras_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
 
 
 def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
-    """Returns an engine that runs `method` of `owner` on OpenVINO, through Keras' export.
-
-    Raises: ImportError if OpenVINO is not installed.
-    """
+    """Returns an engine that runs `method` of `owner` on OpenVINO, through Keras' export; ImportError without it."""
     try:
         import openvino
     except ImportError as error:
@@ -146,11 +143,7 @@ class HalvesOnOutOfMemory:
         self.most = sys.maxsize  # tokens per batch, padding included
 
     def __call__(self, tokens: Tokens, texts: np.ndarray, per_token: bool = False) -> np.ndarray:
-        """Returns the engine's result for the texts at the indices `texts`, `(rows, D)`.
-
-        Args:
-            per_token: whether it has one row per token, padding left out, and not one per text.
-        """
+        """Returns the engine's result for some texts, one row a text, or a token (without padding), `(rows, D)`."""
         input_ids, attention_mask = padded_batch(tokens, texts)
         if input_ids.size <= self.most or len(texts) == 1:
             try:
