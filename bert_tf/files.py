@@ -73,11 +73,7 @@ def error_reason(error: BaseException) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Returns 16 hexadecimal digits that change with any part.
-
-    Args:
-        *parts: arrays, values with a `repr`, or iterators of bytes, which are hashed piece by piece.
-    """
+    """Returns 16 hexadecimal digits that change with any part: arrays, values with a `repr`, or iterators of bytes."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Iterator):

@@ -26,10 +26,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in kept else " " if c.isspace() else "\ufffd" for c in text)
 
 
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -41,7 +37,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "share": lambda value: f"{value:.1%}",
     "points": lambda value: f"{100 * value:+.1f}",  # a difference of two shares
     "count": lambda value: f"{value:,.0f}",
-    "p": _p_value,
+    "p": lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
     "seconds": duration,
     "milliseconds": lambda value: f"{1000 * value:,.1f} ms",
     "bytes": megabytes,

@@ -2,20 +2,15 @@
 
 import ctypes
 import platform
+import re
 from functools import cache
 from pathlib import Path
 
 PRECISIONS = ("float32", "bfloat16")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere bfloat16 is emulated and slower
 GPU_BFLOAT16 = (8, 0)  # the lowest compute capability of NVIDIA GPUs with bfloat16
-OUT_OF_MEMORY = (  # how the backends word it
-    "ResourceExhausted",
-    "RESOURCE_EXHAUSTED",
-    "OutOfMemory",
-    "out of memory",
-    "OOM when allocating",
-    "bad_alloc",
-)
+# how the backends word it
+OUT_OF_MEMORY = "ResourceExhausted|RESOURCE_EXHAUSTED|OutOfMemory|out of memory|OOM when allocating|bad_alloc"
 
 
 @cache
@@ -42,44 +37,39 @@ def jit_compile() -> str | bool:
     return "auto" if accelerators() or keras.backend.backend() != "tensorflow" else False
 
 
-# Precision
-
-
 @cache
 def native_precision() -> str:
     """Returns "bfloat16" where the hardware multiplies it natively, else "float32"."""
-    if accelerators():
-        return "bfloat16" if _accelerator_has_bfloat16() else "float32"
-    return "bfloat16" if any(flag in processor_flags() for flag in NATIVE_BFLOAT16) else "float32"
+    import keras
+
+    if not accelerators():
+        native = not processor_flags().isdisjoint(NATIVE_BFLOAT16)
+    elif any("tpu" in name.lower() for name in accelerators()):
+        native = True
+    elif native := keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+        native = all(detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16 for detail in details)
+    return "bfloat16" if native else "float32"
 
 
 def processor_flags() -> frozenset[str]:
     """Returns the processor's feature flags as Linux lists them; empty on other systems."""
+    return frozenset(_proc("cpuinfo", "flags"))
+
+
+def _proc(file: str, name: str) -> list[str]:
+    """Returns the words behind the first `name` in a file of Linux' /proc."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc", file).read_text().splitlines()
     except OSError:
-        return frozenset()
-    return frozenset(next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), ()))
-
-
-def _accelerator_has_bfloat16() -> bool:
-    import keras
-
-    if any("tpu" in name.lower() for name in accelerators()):
-        return True
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    return all(detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16 for detail in details)
+        return []
+    return next((line.split(":", 1)[1].split() for line in lines if line.startswith(name)), [])
 
 
 def resolve_precision(precision: str) -> str:
-    """Returns a precision, "auto" replaced by the native one.
-
-    Raises: ValueError for an unknown precision.
-    """
+    """Returns a precision, "auto" replaced by the native one; raises ValueError for an unknown one."""
     if precision == "auto":
         return native_precision()
     if precision not in PRECISIONS:
@@ -90,9 +80,6 @@ def resolve_precision(precision: str) -> str:
 def policy(precision: str) -> str:
     """Returns the Keras dtype policy for a precision; trained weights stay float32 under each."""
     return "mixed_bfloat16" if precision == "bfloat16" else "float32"
-
-
-# Memory
 
 
 def token_budget() -> int:
@@ -125,17 +112,14 @@ def keep_memory() -> bool:
 
 def peak_process_memory() -> int | None:
     """Returns the peak main memory of this process so far in bytes, or None if the system does not report it."""
+    if platform.system() == "Linux":  # not getrusage, which includes the parent's memory at the time of the fork
+        return next((1024 * int(word) for word in _proc("self/status", "VmHWM")[:1]), None)
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        # not getrusage: on Linux that includes the parent's memory at the time of the fork
-        return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
-    except OSError:
-        try:
-            import resource
-        except ImportError:  # Windows
-            return None
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if platform.system() == "Darwin" else 1024 * peak
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else 1024 * peak
 
 
 def peak_memory_by_device() -> dict[str, int]:
@@ -155,8 +139,7 @@ def peak_memory_by_device() -> dict[str, int]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Returns whether an error of any backend means that memory ran out."""
-    text = f"{type(error).__name__} {error}"
-    return isinstance(error, MemoryError) or any(word in text for word in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or bool(re.search(OUT_OF_MEMORY, f"{type(error).__name__} {error}"))
 
 
 def description() -> str:

@@ -10,7 +10,6 @@ from bert_tf.data.tokenizer import Tokens
 
 # Steps of 8 (rows of whole vectors) for short texts, coarser for long ones, where a step matters less: 25 up to 512.
 LENGTHS = (*range(8, 129, 8), *range(144, 257, 16), *range(288, 513, 32))
-
 WINDOW = 50  # batches that are sorted by length together: large enough for even lengths, small enough to stay random
 IN_MEMORY = 2**28  # bytes of pooled features that are held as one tensor: gathered in the graph, 3 times as fast
 
@@ -21,22 +20,16 @@ def fits_in_memory(features: Any) -> bool:
 
 
 def padded(length: int, widest: int) -> int:
-    """Returns the length to which a batch is padded.
-
-    Args:
-        length: tokens of its longest text.
-        widest: tokens of the longest text of all, which no batch exceeds.
-    """
+    """Returns the tokens to which a batch is padded whose longest text has `length`, and the longest of all `widest`."""
     return min(next((step for step in LENGTHS if step >= length), length), widest)
 
 
 def split_batches(batches: list[np.ndarray], count: int) -> Iterator[np.ndarray]:
     """Splits each batch into `count` parts; a batch too small for that is first joined to the one before it."""
-    small = [i for i, batch in enumerate(batches) if len(batch) < count]
-    if small and len(batches) > 1:
-        (i,) = small
-        rest = batches.pop(i)
-        batches[i - 1] = np.concatenate([batches[i - 1], rest])
+    small = next((i for i, batch in enumerate(batches) if len(batch) < count), None)
+    if small is not None and len(batches) > 1:
+        rest = batches.pop(small)
+        batches[small - 1] = np.concatenate([batches[small - 1], rest])
     for batch in batches:
         yield from (part for part in np.array_split(batch, count) if len(part))
 
@@ -52,10 +45,9 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int
     """
     generator = np.random.default_rng((seed, epoch))
     order = generator.permutation(len(lengths))
-    window = WINDOW * batch_size
-    for start in range(0, len(order), window):
-        part = order[start : start + window]
-        order[start : start + window] = part[np.argsort(lengths[part], kind="stable")]
+    for start in range(0, len(order), WINDOW * batch_size):
+        part = order[start : start + WINDOW * batch_size]  # a view
+        part[:] = part[np.argsort(lengths[part], kind="stable")]
     batches = np.split(order, range(batch_size, len(order), batch_size))
     return [batches[i] for i in generator.permutation(len(batches))]
 
@@ -76,8 +68,7 @@ def token_batches(lengths: np.ndarray, budget: int, most: int = sys.maxsize) -> 
     Returns: int64 arrays of indices, each index once.
     """
     order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
-    widest = int(lengths.max(initial=0))
+    batches, start, widest = [], 0, int(lengths.max(initial=0))
     while start < len(order):
         rows = min(max(budget // padded(int(lengths[order[start]]), widest), 1), most)
         batches.append(order[start : start + rows])
@@ -85,11 +76,11 @@ def token_batches(lengths: np.ndarray, budget: int, most: int = sys.maxsize) -> 
     return batches
 
 
-def padded_batch(tokens: Tokens, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `(input_ids, attention_mask)` of some texts, int32 `(B, T)`."""
-    lengths = tokens.lengths[texts]
-    width = padded(int(lengths.max()), int(tokens.lengths.max()))
-    attention_mask = (np.arange(width) < lengths[:, None]).astype("int32")
-    input_ids = np.zeros_like(attention_mask)
-    input_ids[attention_mask == 1] = np.concatenate([tokens[i] for i in texts])
-    return input_ids, attention_mask
+def padded_batch(source: Any, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns some of the `Tokens` or hidden states of `source`, `(B, T, ...)`, and their mask, int32 `(B, T)`."""
+    lengths = source.lengths[texts]
+    mask = np.arange(padded(int(lengths.max()), int(source.lengths.max()))) < lengths[:, None]
+    values = np.concatenate([source[i] for i in texts])
+    batch = np.zeros((*mask.shape, *values.shape[1:]), values.dtype)
+    batch[mask] = values
+    return batch, mask.astype("int32")

@@ -38,26 +38,19 @@ class Examples:
         """Returns the examples at `indices`, in the source's order."""
         chosen = np.zeros(len(self), bool)
         chosen[indices] = True
-        texts = (
-            [*compress(self.texts, chosen)]
-            if isinstance(self.texts, list)
-            else Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
-        )
+        stream = Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
+        texts = [*stream] if isinstance(self.texts, list) else stream
         return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
 
     def relabel(self, label_names: Sequence[str]) -> "Examples":
-        """Returns the same examples with the classes in the order of `label_names`.
-
-        Raises: ValueError if the examples have another class.
-        """
+        """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another."""
         if unknown := sorted(set(self.label_names) - set(label_names)):
             raise ValueError(
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
                 f"The training data has: {', '.join(map(repr, label_names))}."
             )
-        order = np.array([list(label_names).index(name) for name in self.label_names], "int32")
-        labels = None if self.labels is None else order[self.labels]
-        return replace(self, labels=labels, label_names=tuple(label_names))
+        order = np.array([[*label_names].index(name) for name in self.label_names], "int32")
+        return replace(self, labels=None if self.labels is None else order[self.labels], label_names=tuple(label_names))
 
     def split(self, share: float, seed: int) -> tuple["Examples", "Examples"]:
         """Splits the examples in two at random, with the same proportions of classes in both (stratified).

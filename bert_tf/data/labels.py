@@ -1,5 +1,7 @@
 """Labels among the inputs of a model, moved to where Keras expects them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 LABEL_KEYS = ("labels", "label", "label_ids")  # transformers' names for labels among the inputs
@@ -14,10 +16,9 @@ def labels_to_y(x, y=None) -> tuple:
     Returns: `(x, y)`.
     """
     if hasattr(x, "element_spec") and hasattr(x, "map"):
-        spec = x.element_spec
-        parts = spec if isinstance(spec, tuple) else (spec,)
-        if isinstance(parts[0], dict) and any(key in parts[0] for key in LABEL_KEYS):
-            x = x.map(lambda *batch: _regrouped(*batch))
+        inputs = x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
+        if isinstance(inputs, dict) and any(key in inputs for key in LABEL_KEYS):
+            x = x.map(lambda x, y=None, *weights: (*labels_to_y(x, y), *weights))
     elif hasattr(x, "keys"):
         x = {name: np.asarray(value) if isinstance(value, list) else value for name, value in dict(x).items()}
         inside = [x.pop(key) for key in LABEL_KEYS if key in x]
@@ -25,13 +26,8 @@ def labels_to_y(x, y=None) -> tuple:
     return x, np.asarray(y) if isinstance(y, list) else y
 
 
-def _regrouped(x, y=None, *weights):
-    x, y = labels_to_y(x, y)
-    return (x, y, *weights)
-
-
-def labels_of(x, y):
+def labels_of(x, y=None):
     """Returns the labels of a batch, from `y` or `x`, for batches that have not passed through `labels_to_y`."""
-    if y is None and isinstance(x, dict):
+    if y is None and isinstance(x, Mapping):
         return next((x[key] for key in LABEL_KEYS if key in x), None)
     return y

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.bucketing import LENGTHS, fits_in_memory, padded, shuffled_batches, split_batches
+from bert_tf.data.bucketing import LENGTHS, fits_in_memory, padded_batch, shuffled_batches, split_batches
 from bert_tf.data.tokenizer import Tokens
 
 
@@ -65,23 +65,23 @@ def batches(
             chosen = np.split(np.arange(len(source)), range(batch_size, len(source), batch_size))
         return list(split_batches(chosen, micro_batches)) if micro_batches > 1 else chosen
 
-    from_order: Callable[..., tf.data.Dataset]
     if isinstance(source, Tokens):
-        from_order = _token_batches
+        dataset = _gathered(order, labels, _token_inputs(source, pad_token_id))
+    elif fits_in_memory(source):
+        rows = tf.constant(np.stack([source[i] for i in range(len(source))]))  # (N, D)
+        dataset = _gathered(order, labels, lambda chosen: {"features": tf.gather(rows, chosen)})
     else:
-        from_order = _pooled_batches if fits_in_memory(source) else _feature_batches
+        dataset = _feature_batches(order, labels, source)
     steps = -(-len(source) // batch_size)
     if micro_batches > 1 and 0 < len(source) % batch_size < micro_batches and steps > 1:
         steps -= 1
-    return (
-        from_order(source, labels, order, pad_token_id)
-        .apply(tf.data.experimental.assert_cardinality(min(steps * micro_batches, len(source))))
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(min(steps * micro_batches, len(source))))
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _indices(order: Callable[[], list[np.ndarray]]) -> tf.data.Dataset:
-    """Returns a dataset of batches of indices, int64 `(B,)`; it calls Python once per epoch."""
+def _gathered(order: Callable[[], list[np.ndarray]], labels, inputs_of: Callable) -> tf.data.Dataset:
+    """Returns batches that `inputs_of` makes of indices, int64 `(B,)`, in the graph; Python is called once per epoch."""
+    targets = None if labels is None else tf.constant(labels)
 
     def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         chosen = order()
@@ -90,63 +90,45 @@ def _indices(order: Callable[[], list[np.ndarray]]) -> tf.data.Dataset:
     def cut(chosen, ends):
         return tf.data.Dataset.range(tf.size(ends, "int64") - 1).map(lambda i: chosen[ends[i] : ends[i + 1]])
 
-    spec = tf.TensorSpec([None], "int64")
-    return tf.data.Dataset.from_generator(epoch, output_signature=(spec, spec)).flat_map(cut)
-
-
-def _pooled_batches(features, labels, order, _) -> tf.data.Dataset:
-    rows = tf.constant(np.stack([features[i] for i in range(len(features))]))  # (N, D)
-    targets = None if labels is None else tf.constant(labels)
-
     def gather(chosen):
-        inputs = {"features": tf.gather(rows, chosen)}
+        inputs = inputs_of(chosen)
         return inputs if targets is None else (inputs, tf.gather(targets, chosen))
 
-    return _indices(order).map(gather)
+    spec = tf.TensorSpec([None], "int64")
+    indices = tf.data.Dataset.from_generator(epoch, output_signature=(spec, spec)).flat_map(cut)
+    return indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _token_batches(tokens: Tokens, labels, order, pad_token_id: int) -> tf.data.Dataset:
-    starts = tf.constant(tokens.ends - tokens.lengths)
-    sizes = tf.constant(tokens.lengths)
-    ids = tf.constant(tokens.ids)
+def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
+    starts, sizes, ids = map(tf.constant, (tokens.ends - tokens.lengths, tokens.lengths, tokens.ids))
     # No batch is wider than the longest text: the model may have no positions beyond it.
     widest = int(tokens.lengths.max(initial=0))
     allowed = tf.constant([length for length in LENGTHS if length < widest] + [widest], "int64")
-    targets = None if labels is None else tf.constant(labels)
 
-    def gather(chosen):
+    def inputs(chosen):
         size = tf.gather(sizes, chosen)
         width = allowed[tf.searchsorted(allowed, [tf.reduce_max(size)])[0]]
         positions = tf.range(width)[None, :]  # (1, T)
         real = positions < size[:, None]  # (B, T)
         where = tf.where(real, tf.gather(starts, chosen)[:, None] + positions, 0)
-        inputs = {
-            "input_ids": tf.where(real, tf.gather(ids, where), pad_token_id),
-            "attention_mask": tf.cast(real, "int32"),
-        }
-        return inputs if targets is None else (inputs, tf.gather(targets, chosen))
+        ids_or_pad = tf.where(real, tf.gather(ids, where), pad_token_id)
+        return {"input_ids": ids_or_pad, "attention_mask": tf.cast(real, "int32")}
 
-    return _indices(order).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return inputs
 
 
-def _feature_batches(features, labels, order, _) -> tf.data.Dataset:
-    dtype, width = tf.as_dtype(features.dtype), features.width
-    widest = int(features.lengths.max(initial=0))
-
-    def gathered() -> Iterator[Any]:
+def _feature_batches(order: Callable[[], list[np.ndarray]], labels, features) -> tf.data.Dataset:
+    def read() -> Iterator[Any]:
         for chosen in order():
             if features.pooled:
                 inputs = {"features": np.stack([features[i] for i in chosen])}
             else:
-                lengths = features.lengths[chosen]
-                mask = np.arange(padded(int(lengths.max()), widest)) < lengths[:, None]  # (B, T)
-                rows = np.zeros((*mask.shape, width), features.dtype)
-                rows[mask] = np.concatenate([features[i] for i in chosen])
-                inputs = {"features": rows, "attention_mask": mask.astype("int32")}
+                inputs = dict(zip(("features", "attention_mask"), padded_batch(features, chosen), strict=True))
             yield inputs if labels is None else (inputs, labels[chosen])
 
-    inputs = {"features": tf.TensorSpec([None, width] if features.pooled else [None, None, width], dtype)}
+    axes = [None] if features.pooled else [None, None]
+    inputs = {"features": tf.TensorSpec([*axes, features.width], tf.as_dtype(features.dtype))}
     if not features.pooled:
-        inputs["attention_mask"] = tf.TensorSpec([None, None], "int32")
+        inputs["attention_mask"] = tf.TensorSpec(axes, "int32")
     signature = inputs if labels is None else (inputs, tf.TensorSpec([None, *labels.shape[1:]], labels.dtype))
-    return tf.data.Dataset.from_generator(gathered, output_signature=signature)
+    return tf.data.Dataset.from_generator(read, output_signature=signature)

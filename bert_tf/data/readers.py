@@ -1,6 +1,6 @@
 """Labelled texts from every source, as `Examples`.
 
-A new source is a function here that ends in `_examples`, and a line in `read_examples`.
+A new source is a function here and a line in `read_examples`.
 """
 
 import csv
@@ -51,30 +51,29 @@ def read_examples(
     if isinstance(source, Examples):
         return source
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
-        return _demo_examples(source)
+        file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
+        return replace(read_examples(file), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         return _tfds_examples(source, text_column, label_column, labelled, data_dir)
+    origin = "the given lists"
     if isinstance(source, (str, os.PathLike)):
-        return _file_examples(Path(source), text_column, label_column, labelled)
-    if hasattr(source, "columns") and hasattr(source, "to_dict"):
-        columns = {str(name): source[name].tolist() for name in source.columns}
-        return _column_examples(columns, "the DataFrame", text_column, label_column, labelled)
-    if isinstance(source, Mapping):
+        columns, origin = _file_columns(Path(source)), str(Path(source))
+    elif hasattr(source, "columns") and hasattr(source, "to_dict"):
+        columns, origin = _frame_columns(source), "the DataFrame"
+    elif isinstance(source, Mapping):
         columns = {str(name): list(values) for name, values in source.items()}
-        return _column_examples(columns, "the given lists", text_column, label_column, labelled)
-    if isinstance(source, tuple) and len(source) == 2:
+    elif isinstance(source, tuple) and len(source) == 2:
+        text_column, label_column = "text", "label"
         columns = {"text": list(source[0]), "label": list(source[1])}
-        return _column_examples(columns, "the given lists", "text", "label", labelled)
-    raise TypeError(
-        "Expected a path, 'tfds:NAME', 'demo', a DataFrame, a dict of lists or a pair (texts, labels). "
-        f"Received: {type(source).__name__}"
-    )
+    else:
+        raise TypeError(
+            "Expected a path, 'tfds:NAME', 'demo', a DataFrame, a dict of lists or a pair (texts, labels). "
+            f"Received: {type(source).__name__}"
+        )
+    return _column_examples(columns, origin, text_column, label_column, labelled)
 
 
-# Files
-
-
-def _file_examples(file: Path, text_column, label_column, labelled) -> Examples:
+def _file_columns(file: Path) -> dict[str, list]:
     readers = {".csv": _csv_columns, ".tsv": _csv_columns, ".jsonl": _jsonl_columns, ".parquet": _parquet_columns}
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file.")
@@ -82,8 +81,7 @@ def _file_examples(file: Path, text_column, label_column, labelled) -> Examples:
         raise ValueError(f"{file}: expected a file that ends in {', '.join(readers)}, or tfds:NAME, or demo.")
     if file.stat().st_size == 0:
         raise ValueError(f"{file}: the file is empty.")
-    columns = readers[file.suffix.lower()](file)
-    return _column_examples(columns, str(file), text_column, label_column, labelled)
+    return readers[file.suffix.lower()](file)
 
 
 def _csv_columns(file: Path) -> dict[str, list]:
@@ -94,11 +92,8 @@ def _csv_columns(file: Path) -> dict[str, list]:
         rows: list[list[str]] = []
         try:
             header = next(reader, [])
-            for row in reader:
-                if not row:
-                    continue
-                number = len(rows) + 1
-                where = f"{file}: row {number} (line {reader.line_num})"
+            for row in filter(None, reader):
+                where = f"{file}: row {len(rows) + 1} (line {reader.line_num})"
                 if len(row) != len(header):
                     raise ValueError(
                         f"{where} has {len(row)} fields, the header has {len(header)} ({', '.join(header)}). "
@@ -107,25 +102,22 @@ def _csv_columns(file: Path) -> dict[str, list]:
                 _check_characters("".join(row), where)
                 rows.append(row)
         except csv.Error as error:
-            raise ValueError(
-                f"{file}: row {len(rows) + 1} (line {reader.line_num}) is not valid CSV ({error})."
-            ) from error
+            where = f"{file}: row {len(rows) + 1} (line {reader.line_num})"
+            raise ValueError(f"{where} is not valid CSV ({error}).") from error
     if len(set(header)) != len(header):
         raise ValueError(f"{file}: the header repeats column names: {', '.join(header)}.")
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}
 
 
 def _check_characters(text: str, where: str) -> None:
+    damaged = "contains a NUL byte: the file is damaged or not text. Remove the row or export the data again."
     if "\0" in text:
-        raise ValueError(
-            f"{where} contains a NUL byte: the file is damaged or not text. Remove the row or export the data again."
-        )
+        raise ValueError(f"{where} {damaged}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{where} is not valid UTF-8. Convert the file, for example: iconv -f LATIN1 -t UTF-8."
-        ) from error
+        advice = "Convert the file, for example: iconv -f LATIN1 -t UTF-8."
+        raise ValueError(f"{where} is not valid UTF-8. {advice}") from error
 
 
 def _jsonl_columns(file: Path) -> dict[str, list]:
@@ -134,18 +126,15 @@ def _jsonl_columns(file: Path) -> dict[str, list]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            _check_characters(line, f"{file}: line {number}")
+            where = f"{file}: line {number}"
+            _check_characters(line, where)
             try:
-                row = json.loads(line)
+                rows.append(json.loads(line))
             except ValueError as error:
-                raise ValueError(f"{file}: line {number} is not valid JSON ({error}).") from error
-            if not isinstance(row, dict):
-                raise ValueError(
-                    f'{file}: line {number} is not a JSON object. Expected one such as {{"text": ..., "label": ...}}.'
-                )
-            rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [row.get(name) for row in rows] for name in names}
+                raise ValueError(f"{where} is not valid JSON ({error}).") from error
+            if not isinstance(rows[-1], dict):
+                raise ValueError(f'{where} is not a JSON object. Expected one such as {{"text": ..., "label": ...}}.')
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
 def _parquet_columns(file: Path) -> dict[str, list]:
@@ -154,19 +143,18 @@ def _parquet_columns(file: Path) -> dict[str, list]:
     except ImportError as error:
         raise ValueError(f"{file}: reading Parquet needs pandas and pyarrow: pip install pandas pyarrow.") from error
     try:
-        table = pandas.read_parquet(file)
+        return _frame_columns(pandas.read_parquet(file))
     except Exception as error:  # pyarrow's errors have no common class
         raise ValueError(f"{file}: not a readable Parquet file ({error_reason(error)}).") from error
-    return {str(name): table[name].tolist() for name in table.columns}
 
 
-# Columns
+def _frame_columns(frame: Any) -> dict[str, list]:
+    return {str(name): frame[name].tolist() for name in frame.columns}
 
 
 def _column_examples(columns: dict[str, list], source: str, text_column, label_column, labelled) -> Examples:
     text_column = _find_column(columns, text_column, TEXT_COLUMNS, source, "text")
-    texts = columns[text_column]
-    if not texts:
+    if not (texts := columns[text_column]):
         raise ValueError(f"{source}: has no rows.")
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str) or (labelled and not text.strip()):
@@ -182,46 +170,43 @@ def _column_examples(columns: dict[str, list], source: str, text_column, label_c
     labels = columns[label_column]
     if len(labels) != len(texts):
         raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
-    names = [_label_name(label, f"{source}: row {number}", label_column) for number, label in enumerate(labels, 1)]
-    return _encode(texts, names, source)
+    return _encode(texts, labels, source, label_column)
 
 
 def _find_column(columns: Mapping, given: str | None, usual: Sequence[str], source: str, what: str) -> str:
     if given is not None and given in columns:
         return given
+    problem = f"no column {given!r}"
     if given is None:
         lowered = {name.strip().lower(): name for name in columns}
-        for name in usual:
-            if name in lowered:
-                return lowered[name]
-    problem = f"no column {given!r}" if given is not None else f"no column with a usual name for the {what}"
-    semicolons = (
-        " The columns seem to be separated by semicolons; use commas." if any(";" in n for n in columns) else ""
-    )
+        if found := next((name for name in usual if name in lowered), None):
+            return lowered[found]
+        problem = f"no column with a usual name for the {what}"
+    separated = any(";" in name for name in columns)
+    advice = " The columns seem to be separated by semicolons; use commas." if separated else ""
     raise ValueError(
         f"{source}: {problem}. Columns: {', '.join(map(repr, columns)) or 'none'}. "
-        f"Name the right one with {what}_column=... (--{what}-column).{semicolons}"
+        f"Name the right one with {what}_column=... (--{what}-column).{advice}"
     )
-
-
-def _label_name(label: Any, where: str, column: str) -> str:
-    """Returns a label as text, as in a CSV file; 1.0 becomes "1"."""
-    if isinstance(label, (float, np.floating)) and float(label).is_integer():
-        label = int(label)
-    name = "" if _missing(label) else str(label).strip()
-    if not name:
-        raise ValueError(f"{where}: the label (column {column!r}) is empty. Correct or remove the row.")
-    return name
 
 
 def _missing(value: Any) -> bool:
     """Returns whether a value is None, NaN, or one of pandas' equivalents."""
-    return (
-        value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
-    )
+    nan = isinstance(value, float) and value != value
+    return value is None or nan or type(value).__name__ in ("NAType", "NaTType")
 
 
-def _encode(texts: Iterable[str], names: Sequence[str], source: str) -> Examples:
+def _encode(texts: Iterable[str], labels: Iterable[Any], source: str, column: str) -> Examples:
+    """Names labels as a CSV file would, 1.0 as "1", and numbers the names."""
+    names = []
+    for number, label in enumerate(labels, 1):
+        if isinstance(label, (float, np.floating)) and float(label).is_integer():
+            label = int(label)
+        names.append("" if _missing(label) else str(label).strip())
+        if not names[-1]:
+            raise ValueError(
+                f"{source}: row {number}: the label (column {column!r}) is empty. Correct or remove the row."
+            )
     classes = sorted(set(names), key=_label_order)
     if len(classes) > 1000:
         raise ValueError(
@@ -240,9 +225,6 @@ def _label_order(name: str) -> tuple:
         return (1, 0, name)
 
 
-# tensorflow-datasets
-
-
 def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> Examples:
     """Streams a tensorflow-datasets split: labels are read once, texts in each iteration."""
     import tensorflow_datasets as tfds
@@ -257,11 +239,9 @@ def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> 
     except Exception as error:  # unknown name or split, no network: no common class
         raise ValueError(f"{name}: tensorflow-datasets could not load it ({error_reason(error)}).") from error
     features = builder.info.features
-    supervised = builder.info.supervised_keys or (None, None)
-    if text_column is None and supervised[0] in features:
-        text_column = supervised[0]
-    if label_column is None and supervised[1] in features:
-        label_column = supervised[1]
+    usual = [key if key in features else None for key in builder.info.supervised_keys or (None, None)]
+    text_column = usual[0] if text_column is None else text_column
+    label_column = usual[1] if label_column is None else label_column
     text_column = _find_column(features, text_column, TEXT_COLUMNS, name, "text")
 
     def column(key: str) -> Iterator[Any]:
@@ -288,17 +268,7 @@ def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> 
             )
         return Examples(stream, labels, tuple(class_names), name)
     values = (value.decode("utf-8") if isinstance(value, bytes) else value for value in column(label_column))
-    return _encode(
-        stream, [_label_name(value, f"{name}: row {i}", label_column) for i, value in enumerate(values, 1)], name
-    )
-
-
-# The demo
-
-
-def _demo_examples(source: str) -> Examples:
-    file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-    return replace(read_examples(file), source=source)
+    return _encode(stream, values, name, label_column)
 
 
 def demo_reviews() -> tuple[Examples, Examples]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.labels import LABEL_KEYS
+from bert_tf.data.labels import LABEL_KEYS, labels_of
 
 
 def as_tensor(array) -> tf.Tensor:
@@ -36,7 +36,7 @@ class DataCollatorWithPadding:
     def __call__(self, features: Sequence[Mapping]) -> dict:
         texts = [{name: value for name, value in row.items() if name not in LABEL_KEYS} for row in features]
         batch = dict(self.tokenizer.pad(texts, **self.padding, return_tensors="np"))
-        labels = [next((row[key] for key in LABEL_KEYS if key in row), None) for row in features]
+        labels = [labels_of(row) for row in features]
         if labels and labels[0] is not None:
             batch["labels"] = np.asarray(labels)
         return {name: as_tensor(array) for name, array in batch.items()} if self.return_tensors == "tf" else batch
@@ -48,9 +48,8 @@ def _stack(features: Sequence[Mapping]) -> dict:
     try:
         return {new: np.stack([np.asarray(row[name]) for row in features]) for name, new in names.items()}
     except ValueError as error:
-        raise ValueError(
-            f"The texts of a batch differ in length ({error}). Pass tokenizer=... to have them padded."
-        ) from error
+        problem = f"The texts of a batch differ in length ({error})."
+        raise ValueError(f"{problem} Pass tokenizer=... to have them padded.") from error
 
 
 def prepare_tf_dataset(
@@ -96,8 +95,7 @@ def prepare_tf_dataset(
     steps = len(dataset) // batch_size if drop_remainder else -(-len(dataset) // batch_size)
 
     def batch(indices) -> Any:
-        rows = [dataset[int(i)] for i in indices]
-        rows = [{name: value for name, value in row.items() if name in accepted} for row in rows]
+        rows = [{name: value for name, value in dataset[int(i)].items() if name in accepted} for i in indices]
         collated = dict(collate(rows, **(collate_fn_args or {})))
         inputs = {name: np.asarray(value) for name, value in collated.items()}
         labels = next((inputs.pop(key) for key in LABEL_KEYS if key in inputs), None)
@@ -108,10 +106,8 @@ def prepare_tf_dataset(
         for step in range(steps):
             yield batch(order[step * batch_size : (step + 1) * batch_size])
 
-    def signature(array: np.ndarray) -> tf.TensorSpec:
-        return tf.TensorSpec([None] * array.ndim, array.dtype)
-
     example = batch(range(min(batch_size, len(dataset))))
-    batched = tf.data.Dataset.from_generator(batches, output_signature=tf.nest.map_structure(signature, example))
+    spec = tf.nest.map_structure(lambda array: tf.TensorSpec([None] * array.ndim, array.dtype), example)
+    batched = tf.data.Dataset.from_generator(batches, output_signature=spec)
     batched = batched.apply(tf.data.experimental.assert_cardinality(steps))
     return batched.prefetch(tf.data.AUTOTUNE) if prefetch else batched

@@ -2,7 +2,7 @@
 
 import operator
 import os
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -46,12 +46,8 @@ class Tokens:
 
     def take(self, indices: np.ndarray) -> "Tokens":
         """Returns the tokens of the texts at `indices`, in that order."""
-        chosen = [self[i] for i in indices]
-        return Tokens(
-            np.concatenate(chosen) if chosen else self.ids[:0],
-            np.cumsum(self.lengths[indices]),
-            None if self.uncut is None else self.uncut[indices],
-        )
+        ids = np.concatenate([self.ids[:0], *(self[i] for i in indices)])
+        return Tokens(ids, np.cumsum(self.lengths[indices]), None if self.uncut is None else self.uncut[indices])
 
 
 def join(*parts: Tokens) -> Tokens:
@@ -77,15 +73,12 @@ def load_tokenizer(source: str | os.PathLike, **hub):
 
     folder = locate.resolve(source, **hub)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
-        raise FileNotFoundError(
-            f"{folder}: no tokenizer found (tokenizer.json or vocab.txt). Save it with the model: "
-            "tokenizer.save_pretrained(folder)."
-        )
+        advice = "Save it with the model: tokenizer.save_pretrained(folder)."
+        raise FileNotFoundError(f"{folder}: no tokenizer found (tokenizer.json or vocab.txt). {advice}")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if not tokenizer.is_fast:
-        raise ValueError(
-            f"{folder}: the tokenizer has no fast version (tokenizer.json). Save it again with a newer transformers."
-        )
+        problem = "the tokenizer has no fast version (tokenizer.json)"
+        raise ValueError(f"{folder}: {problem}. Save it again with a newer transformers.")
     return tokenizer
 
 
@@ -101,26 +94,22 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
     from tqdm import tqdm
 
     total = len(texts) if isinstance(texts, Sized) else None
-    chunks: list[np.ndarray] = []
+    chunks = [np.zeros(0, "int32")]
     lengths: list[int] = []
     uncut: list[int] = []
     with tqdm(total=total, desc="Tokenizing", unit=" texts", disable=(total or 0) < SHOW_PROGRESS_FROM) as progress:
         remaining = iter(texts)
         while chunk := list(islice(remaining, CHUNK)):
             encoded = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)
-            rows = encoded["input_ids"]
-            lengths += [len(row) for row in rows]
-            uncut += [len(row) + _cut_off(row, encoded.encodings[i], max_length) for i, row in enumerate(rows)]
-            chunks.append(np.concatenate([np.asarray(row, "int32") for row in rows]))
+            lengths += map(len, encoded["input_ids"])
+            uncut += [len(row.ids) + _cut_off(row) for row in encoded.encodings]
+            chunks.append(np.concatenate([np.asarray(row, "int32") for row in encoded["input_ids"]]))
             progress.update(len(chunk))
-    ids = np.concatenate(chunks) if chunks else np.zeros(0, "int32")
-    return Tokens(ids, np.cumsum(lengths, dtype="int64"), np.array(uncut, "int64"))
+    return Tokens(np.concatenate(chunks), np.cumsum(lengths, dtype="int64"), np.array(uncut, "int64"))
 
 
-def _cut_off(row: Sequence[int], encoding: Any, max_length: int) -> int:
+def _cut_off(encoding: Any) -> int:
     """Returns how many tokens of a text were cut off: the tokenizer keeps them, in parts with special tokens of their own."""
-    if len(row) < max_length:
-        return 0
     return sum(len(part.ids) - sum(part.special_tokens_mask) for part in encoding.overflowing)
 
 

@@ -105,6 +105,7 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Returns everything except the attentions as plain types for JSON."""
         words = self.words
+        found = zip(words.spans[words.real].tolist(), self.attributions.tolist(), strict=True)
         return {
             "text": words.text,
             "probabilities": dict(zip(self.label_names, map(float, self.probabilities), strict=True)),
@@ -116,9 +117,7 @@ class Explanation:
             "faithfulness": self.deletion.score,
             "words": [
                 {"word": words.text[start:end], "start": start, "end": end, "attribution": value}
-                for (start, end), value in zip(
-                    words.spans[words.real].tolist(), self.attributions.tolist(), strict=True
-                )
+                for (start, end), value in found
             ],
         }
 
@@ -181,33 +180,27 @@ def explain(
         raise TypeError(f"`text` must be one text, a string. Received: {type(text).__name__}")
     if tolerance <= 0:
         raise ValueError(f"`tolerance` must be above 0. Received: tolerance={tolerance}")
-    if max_steps < INTERVALS * NODES:
-        raise ValueError(f"`max_steps` must be at least {INTERVALS * NODES}. Received: max_steps={max_steps}")
-    if random_orders < 1:
-        raise ValueError(f"`random_orders` must be at least 1. Received: random_orders={random_orders}")
+    for name, value, least in (("max_steps", max_steps, INTERVALS * NODES), ("random_orders", random_orders, 1)):
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
     model, tokenizer = load_classifier(model, tokenizer)
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
     input_ids, words = read_words(text, tokenizer, max_length)
     baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")
-    multi_label = model.problem_type == "multi_label_classification"
+    squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
     logits = logits_of(model, Tokens(input_ids, np.array([len(input_ids)])), engine="keras")
     target = int(logits[0].argmax()) if target is None else _class(target, model.label_names)
     integral = _attribute(model, input_ids, baseline_ids, target, tolerance, max_steps)
     attributions = words.sum(integral.attributions)
     if integral.error > tolerance:
-        precision = (
-            ""
-            if model.compute_dtype == "float32"
-            else f" The model computes in {model.compute_dtype}; float32 is more precise."
-        )
-        log.warning(
-            "After %s steps, the attributions still miss %.1f %% of the difference they should add up to.%s",
-            integral.steps, 100 * integral.error, precision,
-        )  # fmt: skip
+        advice = f" The model computes in {model.compute_dtype}; float32 is more precise."
+        advice = "" if model.compute_dtype == "float32" else advice
+        missed = "After %s steps, the attributions still miss %.1f %% of the difference they should add up to.%s"
+        log.warning(missed, integral.steps, 100 * integral.error, advice)
     return Explanation(
         words=words,
         label_names=model.label_names,
-        probabilities=ops.convert_to_numpy((ops.sigmoid if multi_label else ops.softmax)(logits))[0],
+        probabilities=ops.convert_to_numpy(squash(logits))[0],
         target=target,
         attributions=attributions,
         log_odds=integral.end,
@@ -240,9 +233,8 @@ def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, see
         raise ValueError(f"A confidence interval needs at least two texts. Received: {len(texts)}")
     model, tokenizer = load_classifier(model, tokenizer)
     options = {"attentions": False, **options}
-    scores = np.array([
-        explain(model, text, tokenizer, seed=seed + i, **options).deletion.score for i, text in enumerate(texts)
-    ])  # fmt: skip
+    explanations = (explain(model, text, tokenizer, seed=seed + i, **options) for i, text in enumerate(texts))
+    scores = np.array([explanation.deletion.score for explanation in explanations])
     chosen = np.random.default_rng(seed).integers(len(scores), size=(RESAMPLES, len(scores)))
     low, high = np.percentile(scores[chosen].mean(axis=1), [2.5, 97.5])
     return Faithfulness(scores, float(scores.mean()), (float(low), float(high)))
@@ -252,8 +244,7 @@ def log_odds(logits, target, multi_label: bool):
     """Returns a class's log-odds.
 
     Args:
-        logits: float32 `(B, num_labels)`.
-        target: int, the class.
+        logits: float32 `(B, num_labels)`; target: int, the class.
         multi_label: bool, whether labels are independent of each other.
     Returns: float32 `(B,)`.
     """
@@ -285,10 +276,8 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
     multi_label = model.problem_type == "multi_label_classification"
 
     def odds(inputs_embeds, attention_mask, chosen):
-        output = model(
-            inputs_embeds=inputs_embeds, attention_mask=attention_mask, return_dict=True, training=False,
-            output_attentions=False, output_hidden_states=False,
-        )  # fmt: skip
+        extras = {"output_attentions": False, "output_hidden_states": False, "return_dict": True, "training": False}
+        output = model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **extras)
         return log_odds(output.logits, chosen, multi_label)
 
     run = cached_on_model(model, "_explains", lambda: value_and_gradient(odds))
@@ -307,7 +296,7 @@ def _attribute(model, input_ids, baseline_ids, target: int, tolerance: float, ma
             except Exception as error:
                 if not hardware.is_out_of_memory(error) or most == 1:
                     raise
-                most = max(most // 2, 1)
+                most //= 2
                 continue
             values.append(value)
             parts.append((gradient * difference).sum(axis=-1))
@@ -326,19 +315,13 @@ def _delete(model, input_ids, words: Words, attributions, target: int, random_or
     ranks = np.full((len(orders), len(words.names)), count)  # special tokens come last: they are never removed
     ranks[:, words.real] = np.argsort(orders, axis=1)
     stays = ranks[:, None, words.of_token] >= counts[:, None]  # (orders, K, T)
-    stays, which = np.unique(
-        stays.reshape(-1, len(input_ids)), axis=0, return_inverse=True
-    )  # all orders start and end with the same texts
+    # all orders start and end with the same texts
+    stays, which = np.unique(stays.reshape(-1, len(input_ids)), axis=0, return_inverse=True)
     tokens = Tokens(np.tile(input_ids, len(stays))[stays.ravel()], np.cumsum(stays.sum(axis=1)))
-    curves = _log_odds(model, tokens, target)[which.ravel()].reshape(len(orders), len(counts))
-    return Deletion(counts / count, curves[0], curves[1:])
-
-
-def _log_odds(model, tokens: Tokens, target: int) -> np.ndarray:
-    """Returns a class's log-odds for each text, float64 `(N,)`."""
     logits = ops.convert_to_tensor(logits_of(model, tokens, engine="keras"))
     odds = log_odds(logits, target, model.problem_type == "multi_label_classification")
-    return ops.convert_to_numpy(odds).astype("float64")
+    curves = ops.convert_to_numpy(odds).astype("float64")[which.ravel()].reshape(len(orders), len(counts))
+    return Deletion(counts / count, curves[0], curves[1:])
 
 
 def _attentions(model, input_ids: np.ndarray) -> np.ndarray:

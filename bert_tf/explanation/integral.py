@@ -61,13 +61,11 @@ def integrate(along: Along, tolerance: float, max_steps: int) -> Integral:
         changes = sum(abs(interval.change) for interval in intervals)
         good = abs(errors.sum()) <= tolerance * difference and abs(errors).sum() <= tolerance * changes
         order = np.argsort(-abs(errors))
-        worst = int((abs(errors) >= abs(errors).max() / 2).sum())
-        worst = min(worst, (max_steps - steps) // (2 * NODES))
+        worst = min(int((abs(errors) >= abs(errors).max() / 2).sum()), (max_steps - steps) // (2 * NODES))
         if good or not worst:
             break
-        halved = [intervals[i] for i in order[:worst]]
+        halved, bounds = [intervals[i] for i in order[:worst]], []
         middles = np.array([(interval.low + interval.high) / 2 for interval in halved])
-        bounds = []
         for interval, middle, value in zip(halved, middles, along(middles)[0].astype("float64"), strict=True):
             bounds += [(interval.low, middle, interval.start, value), (middle, interval.high, value, interval.end)]
         intervals = [intervals[i] for i in order[worst:]] + _integrate_each(along, bounds)

@@ -36,14 +36,11 @@ def page(explanations: Sequence[Explanation]) -> str:
     if not explanations:
         raise ValueError("A page needs at least one explanation. Received: none")
     values = {"model": explanations[0].model_name, "texts": [_values(explanation) for explanation in explanations]}
+    text = json.dumps(values, allow_nan=False, separators=(",", ":"))  # ASCII
+    # so that no markup can begin or end in it, wherever on a page it stands
+    data = Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
     style, script = (Markup((FOLDER / f"explain.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
-    return render(FOLDER / "explain.html", style=style, script=script, data=_safe_json(values))
-
-
-def _safe_json(values: Any) -> Markup:
-    """Returns ASCII JSON in which no markup can begin or end, wherever on a page it stands."""
-    text = json.dumps(values, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+    return render(FOLDER / "explain.html", style=style, script=script, data=data)
 
 
 def _values(explanation: Explanation) -> dict[str, Any]:
@@ -52,9 +49,7 @@ def _values(explanation: Explanation) -> dict[str, Any]:
     if attentions is None:
         raise ValueError("The page shows attention: call explain(..., attentions=True).")
     words = explanation.words
-    attributions: list[float | None] = [None] * len(words.names)
-    for i, value in zip(np.flatnonzero(words.real), explanation.attributions, strict=True):
-        attributions[i] = _rounded(value)
+    scores = iter(explanation.attributions)
     return {
         "text": words.text,
         "end": words.end,
@@ -66,8 +61,8 @@ def _values(explanation: Explanation) -> dict[str, Any]:
         "error": min(_rounded(explanation.completeness_error), 1e9),
         "steps": explanation.steps,
         "units": [
-            {"name": name, "start": start, "end": end, "value": value}
-            for name, (start, end), value in zip(words.names, words.spans.tolist(), attributions, strict=True)
+            {"name": name, "start": start, "end": end, "value": _rounded(next(scores)) if real else None}
+            for name, (start, end), real in zip(words.names, words.spans.tolist(), words.real, strict=True)
         ],
         "deletion": {"score": _rounded(explanation.deletion.score), **_picture(explanation)},
         "layers": attentions.shape[0],
@@ -83,20 +78,14 @@ def _picture(explanation: Explanation) -> dict[str, str]:
     lower = "lower" if deletion.score > 0 else "higher"
     description = f"Log-odds of {label} as words are removed: by score {abs(deletion.score):.2f} {lower} on average than at random."
     shares = deletion.shares.tolist()
-    random = {
-        end: getattr(deletion.random, of)(axis=0).tolist()
-        for end, of in (("y", "mean"), ("low", "min"), ("high", "max"))
-    }
-    plot = {
-        "title": "Removing words",
-        "description": description,
-        "x": {"label": "share of words removed"},
-        "y": {"label": f"log-odds of {label}"},
-        "series": [
-            {"name": "highest score first", "x": shares, "y": deletion.log_odds.tolist()},
-            {"name": "in random order (with range)", "x": shares, **random, "as_": "band"},
-        ],
-    }
+    random = deletion.random
+    band = {"y": random.mean(axis=0).tolist(), "low": random.min(axis=0).tolist(), "high": random.max(axis=0).tolist()}
+    series = [
+        {"name": "highest score first", "x": shares, "y": deletion.log_odds.tolist()},
+        {"name": "in random order (with range)", "x": shares, **band, "as_": "band"},
+    ]
+    axes = {"x": {"label": "share of words removed"}, "y": {"label": f"log-odds of {label}"}}
+    plot = {"title": "Removing words", "description": description, **axes, "series": series}
     return {"picture": data_uri(plot), "description": description}
 
 

@@ -20,19 +20,19 @@ def render(explanation: Explanation, colour: bool) -> str:
     Returns: str; control characters in the text are replaced.
     """
     label = printable(explanation.label)
-    chances = ", ".join(
-        f"{printable(name)} {p:.1%}" for name, p in zip(explanation.label_names, explanation.probabilities, strict=True)
-    )
+    chances = zip(explanation.label_names, explanation.probabilities, strict=True)
     difference = explanation.log_odds - explanation.baseline_log_odds
     score = explanation.deletion.score
+    names = explanation.words.real_names
+    top = np.argsort(-np.abs(explanation.attributions), kind="stable")[:TOP]
     return "\n".join([
-        chances,
+        ", ".join(f"{printable(name)} {p:.1%}" for name, p in chances),
         "",
         _marked(explanation, colour),
         "",
         f"{_mark('for', 2, colour)} {label}   {_mark('against', -2, colour)} it",
         "",
-        table(("word", "log-odds"), _top(explanation)),
+        table(("word", "log-odds"), [(printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in top]),
         "",
         f"Log-odds of {label}: {explanation.log_odds:+.2f}; for a text without words: {explanation.baseline_log_odds:+.2f}. The word "
         f"scores add up to the difference, {difference:+.2f}, with an error of {explanation.completeness_error:.2%}.",
@@ -59,9 +59,3 @@ def _mark(word: str, level: int, colour: bool) -> str:
     if colour:
         return f"\x1b[38;5;16;48;5;{(FOR if level > 0 else AGAINST)[abs(level) - 1]}m{word}\x1b[0m"
     return f"{word}[{('+' if level > 0 else '-') * abs(level)}]"
-
-
-def _top(explanation: Explanation) -> list[tuple[str, str]]:
-    names = explanation.words.real_names
-    order = np.argsort(-np.abs(explanation.attributions), kind="stable")[:TOP]
-    return [(printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in order]

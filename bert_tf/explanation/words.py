@@ -58,8 +58,8 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
         text: str.
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens, special ones included; longer texts are cut.
-    Returns: `(input_ids, words)`, int32 `(T,)` and `Words`. Words are those of the
-        tokenizer, except that an apostrophe or hyphen between letters joins two, and so does punctuation (...).
+    Returns: `(input_ids, words)`, int32 `(T,)` and `Words`: those of the tokenizer, except that an apostrophe or hyphen
+        between letters joins two, and so does punctuation (...).
     Raises: ValueError if the text has no words.
     """
     encoded = tokenizer(text, truncation=True, max_length=max_length, return_offsets_mapping=True)
@@ -72,17 +72,13 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
     for token, (start, end), word, sequence in tokens:
         while sequence is not None and end < len(text) and unicodedata.combining(text[end]):
             end += 1  # combining accents, which the tokenizer drops
-        if sequence is None:
-            names.append(token)
-            spans.append((0, 0))
-            real.append(False)
-        elif real and real[-1] and (word == last or _joined(text, spans[-1], (start, end))):
+        if real and real[-1] and sequence is not None and (word == last or _joined(text, spans[-1], (start, end))):
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
             names[-1] = text[slice(*spans[-1])]
         else:
-            names.append(text[start:end])
-            spans.append((start, end))
-            real.append(True)
+            real.append(sequence is not None)
+            names.append(text[start:end] if real[-1] else token)
+            spans.append((start, end) if real[-1] else (0, 0))
         of_token.append(len(names) - 1)
         last = word
     if not any(real):

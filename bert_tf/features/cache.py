@@ -14,13 +14,14 @@ import logging
 import os
 import shutil
 import time
-import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import platformdirs
 
@@ -74,11 +75,10 @@ class Space:
 
     def __init__(self, description: dict[str, Any], cache_dir: Path | None = None):
         self.description = {**description, "format": FORMAT}
-        self.folder = None
         self._known: set[str] = set()
-        if cache_dir is not None:
-            identity = json.dumps({k: v for k, v in self.description.items() if k != "checkpoint"}, sort_keys=True)
-            self.folder = Path(cache_dir) / "features" / hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
+        identity = json.dumps({k: v for k, v in self.description.items() if k != "checkpoint"}, sort_keys=True)
+        name = hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
+        self.folder = None if cache_dir is None else Path(cache_dir) / "features" / name
 
     def new_chunks(self) -> Iterator[Chunk]:
         """Yields the chunks added since the last call, by earlier runs or other processes.
@@ -94,7 +94,7 @@ class Space:
             try:
                 yield _read(file)
             except FileNotFoundError:  # another process has just deleted it
-                continue
+                pass
             except ValueError as error:
                 log.warning("%s: %s. The file is deleted, and its features are computed again.", file, error)
                 file.unlink(missing_ok=True)
@@ -107,15 +107,13 @@ class Space:
         if self.folder is None:
             return chunk
         file = self.folder / f"{hashlib.blake2b(chunk.keys.tobytes(), digest_size=12).hexdigest()}.safetensors"
-        scratch = self.folder / f".{file.stem}.{uuid.uuid4().hex}.part"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / DESCRIPTION).is_file():
                 files.write_json(self.folder / DESCRIPTION, self.description)
-            _write(scratch, chunk)
-            os.replace(scratch, file)
+            with files.written_whole(file) as scratch:
+                _write(scratch, chunk)
         except OSError as error:
-            scratch.unlink(missing_ok=True)
             raise OSError(
                 f"{self.folder}: cannot write features ({error.strerror or error}). Those written before are intact and will "
                 "be reused. Free some space (bert-tf cache prune), choose another folder with cache_dir (--cache-dir), "
@@ -125,27 +123,22 @@ class Space:
         return _read(file)
 
     def make_room(self, size: int, limit: int = LIMIT) -> None:
-        """Makes sure that `size` more bytes fit into `limit` and on the disk, deleting the least recently used spaces.
-
-        Raises: OSError if they do not fit.
-        """
+        """Makes room for `size` more bytes by deleting the least recently used spaces; raises OSError if they do not fit."""
         if self.folder is None:
             return
         root = self.folder.parents[1]
         prune(root, max(limit - size, 0), keep=self.folder)
         free = shutil.disk_usage(next(p for p in (root, *root.absolute().parents) if p.is_dir())).free
         used = sum(space.size for space in spaces(root))
-        reasons = {
-            f"the cache is limited to {megabytes(limit)}, {megabytes(used)} are in use": limit - used,
-            f"the disk has {megabytes(free)} left": free,
-        }
-        for reason, room in reasons.items():
-            if size > room:
-                raise OSError(
-                    f"{root}: no room for {megabytes(size)} of features: {reason}. Choose another folder with cache_dir "
-                    "(--cache-dir), a smaller max_length or fewer unfrozen layers, or train without the cache "
-                    "(cache=False, --no-cache)."
-                )
+        reason = f"the disk has {megabytes(free)} left"
+        if size > limit - used:
+            reason = f"the cache is limited to {megabytes(limit)}, {megabytes(used)} are in use"
+        if size > min(limit - used, free):
+            raise OSError(
+                f"{root}: no room for {megabytes(size)} of features: {reason}. Choose another folder with cache_dir "
+                "(--cache-dir), a smaller max_length or fewer unfrozen layers, or train without the cache "
+                "(cache=False, --no-cache)."
+            )
 
     def touch(self) -> None:
         """Records that the space was used now; deletes what killed writers have left."""
@@ -165,9 +158,7 @@ def _write(file: Path, chunk: Chunk) -> None:
     from safetensors.numpy import save
 
     arrays = {"ends": chunk.ends, "keys": np.frombuffer(chunk.keys.tobytes(), "uint8"), "rows": chunk.rows}
-    checksum = 0
-    for array in arrays.values():
-        checksum = zlib.crc32(array.view("uint8").data, checksum)
+    checksum = reduce(lambda checksum, array: zlib.crc32(array.view("uint8").data, checksum), arrays.values(), 0)
     file.write_bytes(save(arrays, metadata={"crc32": str(checksum)}))
 
 
@@ -180,12 +171,12 @@ def _read(file: Path) -> Chunk:
             raise ValueError("damaged (truncated header)")
         try:
             header = json.loads(opened.read(start - 8))
-            entries = {name: _entry(header[name]) for name in ("ends", "keys", "rows")}
+            entries = [_entry(header[name]) for name in ("ends", "keys", "rows")]
             expected = int(header["__metadata__"]["crc32"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("damaged (unreadable header)") from error
         checksum = 0
-        for _, _, begin, end in entries.values():
+        for _, _, begin, end in entries:
             opened.seek(start + begin)
             remaining = end - begin
             while block := opened.read(min(remaining, 1 << 20)):
@@ -194,25 +185,16 @@ def _read(file: Path) -> Chunk:
                 raise ValueError("damaged (truncated)")
     if checksum != expected:
         raise ValueError("damaged (wrong checksum)")
-
-    def mapped(name: str) -> np.ndarray:
-        dtype, shape, begin, _ = entries[name]
-        return np.memmap(file, dtype, "r", start + begin, tuple(shape))
-
-    return Chunk(np.array(mapped("keys")).view(KEY), np.array(mapped("ends")), mapped("rows"))
+    ends, keys, rows = (np.memmap(file, dtype, "r", start + begin, shape) for dtype, shape, begin, _ in entries)
+    return Chunk(np.array(keys).view(KEY), np.array(ends), rows)
 
 
-def _entry(entry: dict[str, Any]) -> tuple[np.dtype, list[int], int, int]:
-    import ml_dtypes
-
+def _entry(entry: dict[str, Any]) -> tuple[np.dtype, tuple[int, ...], int, int]:
     dtypes = {"U8": "uint8", "I64": "int64", "F32": "float32", "F16": "float16", "BF16": ml_dtypes.bfloat16}
     dtype, (begin, end) = np.dtype(dtypes[entry["dtype"]]), entry["data_offsets"]
     if end - begin != dtype.itemsize * int(np.prod(entry["shape"])) or begin < 0:
         raise ValueError(f"inconsistent sizes: {entry}")
-    return dtype, entry["shape"], begin, end
-
-
-# The cache as a whole
+    return dtype, tuple(entry["shape"]), begin, end
 
 
 @dataclass(frozen=True)
@@ -230,9 +212,7 @@ def spaces(cache_dir: Path | None = None) -> list[SpaceInfo]:
     """Returns the spaces of a cache folder, the most recently used first."""
     infos = []
     root = (default_dir() if cache_dir is None else Path(cache_dir)) / "features"
-    for folder in root.iterdir() if root.is_dir() else ():
-        if not folder.is_dir():
-            continue
+    for folder in filter(Path.is_dir, root.glob("*")):
         size = chunks = 0
         for file in folder.iterdir():
             try:
@@ -250,11 +230,7 @@ def spaces(cache_dir: Path | None = None) -> list[SpaceInfo]:
 
 
 def prune(cache_dir: Path | None = None, limit: int = LIMIT, keep: Path | None = None) -> list[SpaceInfo]:
-    """Deletes the least recently used spaces until at most `limit` bytes are in use; returns the deleted ones.
-
-    Args:
-        keep: Path of a space that is never deleted.
-    """
+    """Deletes the least recently used spaces, but never `keep`, until `limit` bytes are in use; returns the deleted."""
     all_spaces = spaces(cache_dir)
     used, deleted = sum(space.size for space in all_spaces), []
     for space in reversed(all_spaces):

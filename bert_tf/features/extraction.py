@@ -11,12 +11,12 @@ import hashlib
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
+import ml_dtypes
 import numpy as np
 from keras import ops
 
@@ -112,9 +112,8 @@ def extract(
         raise ValueError(f"`cache` must be 'disk' or 'memory'. Received: cache={cache!r}")
     engines.check_engine(engine)
     if encoder.boundary == 0:
-        raise ValueError(
-            "No layer is frozen below the trained ones, so there are no features. Call model.freeze(...) first."
-        )
+        problem = "No layer is frozen below the trained ones, so there are no features."
+        raise ValueError(f"{problem} Call model.freeze(...) first.")
     if not len(tokens):
         raise ValueError("No texts given: there are no features to compute.")
     keep = keep or encoder.compute_dtype
@@ -122,7 +121,7 @@ def extract(
     where = (default_dir() if cache_dir is None else Path(cache_dir).expanduser()) if cache == "disk" else None
     space = Space({"checkpoint": checkpoint, **describe(encoder, keep)}, where)
     index = _Index(tokens)
-    index.add_all(space.new_chunks())
+    index.add(space.new_chunks())
     missing = index.missing()
     if len(missing):
         rows = len(missing) if pooled else int(index.lengths[missing].sum())
@@ -146,15 +145,13 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
     """Returns everything except the text that determines a feature, as JSON values; the cache's key depends on it."""
     boundary = encoder.boundary
     digest = hashlib.blake2b(digest_size=16)
-    frozen: list[keras.layers.Layer] = [encoder.embeddings, *encoder.blocks.layer[:boundary]]
-    for layer in frozen:
+    for layer in (encoder.embeddings, *encoder.blocks.layer[:boundary]):
         for variable in layer.weights:
             digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).view("uint8").data)
     settings = encoder.get_config()
-    shape = {name: settings[name] for name in ("hidden_size", "num_attention_heads", "hidden_act", "layer_norm_eps")}
     return {
         "weights": digest.hexdigest(),
-        **shape,
+        **{name: settings[name] for name in ("hidden_size", "num_attention_heads", "hidden_act", "layer_norm_eps")},
         "layers": boundary,
         "pooling": encoder.pooling.replace("_", " ") if encoder.all_frozen else "none",
         "precision": encoder.compute_dtype,
@@ -169,25 +166,21 @@ class _Index:
         keys = np.array([key(tokens[i]) for i in range(len(tokens))], KEY)
         self.keys, self.first, self.inverse = np.unique(keys, return_index=True, return_inverse=True)
         self.lengths = tokens.lengths[self.first]
-        self.chunk = np.full(len(self.keys), -1)
-        self.start = np.full(len(self.keys), -1)
+        self.chunk, self.start = np.full((2, len(self.keys)), -1)
         self.chunks: list[Chunk] = []
 
     def missing(self) -> np.ndarray:
         """Returns the indices of the texts that are nowhere yet, int64."""
         return np.flatnonzero(self.chunk < 0)
 
-    def add(self, chunk: Chunk) -> None:
-        place = np.searchsorted(self.keys, chunk.keys).clip(max=len(self.keys) - 1)
-        wanted = np.flatnonzero(self.keys[place] == chunk.keys)
-        if len(wanted):
-            self.chunk[place[wanted]] = len(self.chunks)
-            self.start[place[wanted]] = np.concatenate([[0], chunk.ends[:-1]])[wanted]
-            self.chunks.append(chunk)
-
-    def add_all(self, chunks: Iterator[Chunk]) -> None:
+    def add(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
-            self.add(chunk)
+            place = np.searchsorted(self.keys, chunk.keys).clip(max=len(self.keys) - 1)
+            wanted = np.flatnonzero(self.keys[place] == chunk.keys)
+            if len(wanted):
+                self.chunk[place[wanted]] = len(self.chunks)
+                self.start[place[wanted]] = np.concatenate([[0], chunk.ends[:-1]])[wanted]
+                self.chunks.append(chunk)
 
 
 def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep: str, engine: str, progress: bool):
@@ -200,25 +193,21 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
     # The longest first, so that running out of memory shows at once. Then in random order (system entropy: a shared seed
     # would give every process the same order): so the time left can be estimated, and processes that fill one space
     # together rarely repeat each other's work.
-    rest = groups[1:]
-    random.SystemRandom().shuffle(rest)
+    groups[1:] = random.SystemRandom().sample(groups[1:], len(groups) - 1)
     probe = padded_batch(tokens, index.first[groups[0][0]])
     run = HalvesOnOutOfMemory(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
     pooled = encoder.all_frozen
     hidden = not (progress and sys.stderr.isatty())
-    done, started = 0, time.monotonic()
-    with tqdm(
-        total=int(index.lengths[missing].sum()), desc="Features", bar_format=BAR, smoothing=0, disable=hidden
-    ) as bar:
-        for group in groups[:1] + rest:
+    done, started, total = 0, time.monotonic(), int(index.lengths[missing].sum())
+    with tqdm(total=total, desc="Features", bar_format=BAR, smoothing=0, disable=hidden) as bar:
+        for group in groups:
             todo = [part[index.chunk[part] < 0] for part in group]  # another process may have computed some
             if todo := [part for part in todo if len(part)]:
                 rows = np.concatenate([run(tokens, index.first[part], per_token=not pooled) for part in todo])
-                rows = rows.astype(numpy_dtype(keep))
                 texts = np.concatenate(todo)
                 ends = np.arange(1, len(texts) + 1) if pooled else np.cumsum(index.lengths[texts])
-                index.add(space.add(Chunk(index.keys[texts], ends, rows)))
-                index.add_all(space.new_chunks())
+                index.add([space.add(Chunk(index.keys[texts], ends, rows.astype(numpy_dtype(keep))))])
+                index.add(space.new_chunks())
             done += sum(map(len, group))
             speed = done / max(time.monotonic() - started, 1e-9)
             bar.set_postfix_str(f"{done:,}/{len(missing):,} texts, {speed:,.0f} texts/s", refresh=False)
@@ -226,6 +215,4 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    import ml_dtypes
-
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)

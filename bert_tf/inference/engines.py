@@ -26,7 +26,7 @@ from bert_tf.files import error_reason
 log = logging.getLogger("bert_tf")
 
 Engine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
+INPUTS = ("input_ids", "attention_mask")
 ENGINES = ("auto", "keras", "openvino")
 WORTHWHILE = 60.0  # seconds of work from which "auto" tries another engine: the export alone takes seconds
 FASTER = 1.1  # how many times as fast it must be
@@ -42,29 +42,23 @@ class _Program(keras.Model):
         self.built = True
 
     def call(self, inputs):
-        return self.method(inputs["input_ids"], inputs["attention_mask"])
+        return self.method(*(inputs[name] for name in INPUTS))
 
 
 def keras_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
     """Returns an engine that runs `method(input_ids, attention_mask)` of `owner` on Keras' backend."""
     program = _Program(owner, method)
     program.compile(jit_compile=hardware.jit_compile())
-    return lambda input_ids, attention_mask: ops.convert_to_numpy(
-        program.predict_on_batch({"input_ids": input_ids, "attention_mask": attention_mask})
-    )
+    return lambda *batch: ops.convert_to_numpy(program.predict_on_batch(dict(zip(INPUTS, batch, strict=True))))
 
 
 def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
-    """Returns an engine that runs `method` of `owner` on OpenVINO, through Keras' export.
-
-    Raises: ImportError if OpenVINO is not installed.
-    """
+    """Returns an engine that runs `method` of `owner` on OpenVINO, through Keras' export; ImportError without it."""
     try:
         import openvino
     except ImportError as error:
         raise ImportError("The OpenVINO engine is not installed: pip install 'bert-tf[openvino]'") from error
-    names = ("input_ids", "attention_mask")
-    signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in names}]
+    signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in INPUTS}]
     precision = "bf16" if owner.compute_dtype == "bfloat16" else "f32"
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         file = Path(folder) / "program.xml"
@@ -74,12 +68,8 @@ def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
         core = openvino.Core()
         compiled = core.compile_model(core.read_model(file), "CPU", options)
     request = compiled.create_infer_request()
-
-    def run(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return np.array(request.infer(inputs)[0])  # a copy: the request reuses its memory
-
-    return run
+    # A copy: the request reuses its memory.
+    return lambda *batch: np.array(request.infer(dict(zip(INPUTS, batch, strict=True)))[0])
 
 
 def check_engine(engine: str) -> None:
@@ -91,14 +81,6 @@ def check_engine(engine: str) -> None:
 def available() -> bool:
     """Returns whether OpenVINO can be used here: it is installed and there is no accelerator."""
     return importlib.util.find_spec("openvino") is not None and not hardware.accelerators()
-
-
-def disagreement(precision: str, expected: np.ndarray, result: np.ndarray) -> str | None:
-    """Describes how an engine's result differs from Keras'; None if it is the same up to rounding."""
-    if expected.shape != result.shape:
-        return f"shape {result.shape} instead of {expected.shape}"
-    difference = float(np.abs(expected.astype("float32") - result.astype("float32")).max())
-    return None if difference <= TOLERANCE[precision] else f"a difference of {difference:.1e}"
 
 
 def choose(
@@ -134,7 +116,10 @@ def choose(
             raise
         log.warning("OpenVINO is not used: %s: %s", type(error).__name__, error_reason(error))
         return on_keras
-    wrong = disagreement(owner.compute_dtype, expected, result)
+    wrong = f"shape {result.shape} instead of {expected.shape}"
+    if expected.shape == result.shape:
+        difference = float(np.abs(expected.astype("float32") - result.astype("float32")).max())
+        wrong = "" if difference <= TOLERANCE[owner.compute_dtype] else f"a difference of {difference:.1e}"
     if wrong and engine != "auto":
         raise ValueError(f"OpenVINO gives other numbers than Keras: {wrong}. Use engine='keras'.")
     if wrong:
@@ -150,9 +135,6 @@ def _timed(engine: Engine, probe: tuple[np.ndarray, np.ndarray]) -> tuple[np.nda
     return result, time.perf_counter() - started
 
 
-# Many texts
-
-
 class HalvesOnOutOfMemory:
     """Runs an engine on batches of texts; when memory runs out, it halves this and all later batches of that size."""
 
@@ -161,11 +143,7 @@ class HalvesOnOutOfMemory:
         self.most = sys.maxsize  # tokens per batch, padding included
 
     def __call__(self, tokens: Tokens, texts: np.ndarray, per_token: bool = False) -> np.ndarray:
-        """Returns the engine's result for the texts at the indices `texts`, `(rows, D)`.
-
-        Args:
-            per_token: whether it has one row per token, padding left out, and not one per text.
-        """
+        """Returns the engine's result for some texts, one row a text, or a token (without padding), `(rows, D)`."""
         input_ids, attention_mask = padded_batch(tokens, texts)
         if input_ids.size <= self.most or len(texts) == 1:
             try:

@@ -15,7 +15,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
-from bert_tf.inference.engines import Engine, HalvesOnOutOfMemory, choose, keras_engine
+from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.models.keras_internals import set_untracked
 
@@ -85,11 +85,8 @@ def predict(
 
 
 def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
-    """Returns a classifier and its tokenizer, loaded from a folder or the hub where necessary.
+    """Returns a classifier and its tokenizer, loaded from a folder or the hub where necessary; arguments as of `predict`.
 
-    Args:
-        model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
-        tokenizer: the model's; None = the one in the model's folder.
     Raises: ValueError for a model without classes, or one that was not loaded from a folder and comes without tokenizer.
     """
     if isinstance(model, (str, os.PathLike)):
@@ -110,7 +107,12 @@ def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine:
     """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
     batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
     probe = padded_batch(tokens, batches[0])
-    run = HalvesOnOutOfMemory(choose(engine, model, _method(model), probe, len(batches), _keras_engine(model)))
+
+    def method(ids, mask):
+        return model(ids, attention_mask=mask, return_dict=True, training=False).logits
+
+    on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
+    run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))
     logits = np.empty((len(tokens), model.num_labels), "float32")
     hidden = len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as progress:
@@ -118,16 +120,6 @@ def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine:
             logits[chosen] = run(tokens, chosen)
             progress.update(len(chosen))
     return logits
-
-
-def _method(model):
-    """Returns the model's logits as a function of ids and mask."""
-    return lambda ids, mask: model(ids, attention_mask=mask, return_dict=True, training=False).logits
-
-
-def _keras_engine(model) -> Engine:
-    """Returns the Keras engine of a model, always the same one, so that it is traced once."""
-    return cached_on_model(model, "_predicts", lambda: keras_engine(model, _method(model)))
 
 
 def cached_on_model(model: Any, name: str, make: Callable[[], Any]) -> Any:
