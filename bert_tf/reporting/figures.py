@@ -23,6 +23,9 @@ from bert_tf.files import written_whole
 from bert_tf.formatting import printable
 
 Plot = Mapping[str, Any]
+EPOCHS = {"label": "epoch", "whole": True}  # axes
+ACCURACY = {"label": "accuracy (share of texts)", "kind": "score"}
+LOSS = {"label": "cross-entropy loss (nats)", "kind": "score"}
 
 # Colours on white and on dark: by Okabe and Ito (2008), made darker or lighter until series have a contrast of at least 3 with
 # the page and text 4.5, as WCAG 2.2 asks. The same as in pages/report.css.
@@ -55,6 +58,23 @@ STYLE = {
     "grid.linewidth": 0.7, "lines.linewidth": 1.7, "lines.markersize": 4.5, "legend.frameon": False,
     "svg.fonttype": "none", "svg.hashsalt": "bert_tf",
 }  # fmt: skip
+
+
+def plot(
+    title: str, description: str, x: Mapping, y: Mapping, series: Sequence[Mapping], **others: Any
+) -> dict[str, Any]:
+    """Returns a description; `others` are `marks` and `diagonal`."""
+    return {"title": title, "description": description, "x": x, "y": y, "series": [*series], **others}
+
+
+def by_epoch(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """Returns a series of one value per epoch."""
+    return {"name": name, "x": [*range(1, len(values) + 1)], "y": [*values]}
+
+
+def interval(estimates: Sequence[Mapping[str, Any]]) -> dict[str, list]:
+    """Returns estimates, dicts of `value`, `low` and `high`, as the `y`, `low` and `high` of a series."""
+    return {name: [one[key] for one in estimates] for name, key in (("y", "value"), ("low", "low"), ("high", "high"))}
 
 
 def draw_svg(plot: Plot) -> str:

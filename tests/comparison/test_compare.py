@@ -165,8 +165,7 @@ def test_alone_a_candidate_has_its_memory_to_itself(reviews, tmp_path):
         "name": "gone",
         "kind": "existing_classifier",
         "seeds": [0],
-        "checkpoint": "/nowhere/at/all",
-        "max_length": None,
+        "options": {"checkpoint": "/nowhere/at/all", "max_length": None},
     }
     with pytest.raises(RuntimeError, match="no such checkpoint folder"):
         candidates.run_alone(gone, examples, examples, tmp_path)
