@@ -12,15 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bert_tf.checkpoints.folder import new_head_log
+from bert_tf.comparison.baselines import train_lstm
 from bert_tf.data.examples import Examples, Stream
 from bert_tf.evaluation.history import best_epoch
+from bert_tf.evaluation.tfidf import train_baseline
 from bert_tf.files import read_json, write_json
 from bert_tf.hardware import keep_memory, peak_process_memory
 
@@ -82,8 +83,12 @@ def run(candidate: Candidate, train: Examples, validation: Examples, folder: Pat
         alone: bool, whether nothing else has run in this process, so that its peak memory is the candidate's.
     """
     folder = folder / candidate["name"]
-    with _quiet_about_new_heads():
+    level = new_head_log.level
+    new_head_log.setLevel(logging.ERROR)  # here a head is newly initialised for every seed
+    try:
         classify, facts = KINDS[candidate["kind"]](candidate, train, validation, folder)
+    finally:
+        new_head_log.setLevel(level)
     memory = peak_process_memory() if alone else None
     texts = [*validation.texts][:TIMED]
     classify(texts)  # compiles
@@ -104,18 +109,6 @@ def _latency(classify: Classify, texts: Sequence[str]) -> float:
         return time.perf_counter() - started
 
     return float(np.median([[seconds(text) for text in texts] for _ in range(2)][1]))
-
-
-@contextmanager
-def _quiet_about_new_heads() -> Iterator[None]:
-    """Silences the warning that a head is newly initialised: here it is, for every seed."""
-    log = logging.getLogger("bert_tf.new_head")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 def finished(candidate: Candidate, folder: Path) -> bool:
@@ -154,23 +147,15 @@ def _write(folder: Path, probabilities: np.ndarray, history: Mapping, started: f
 # Kinds: each trains what is unfinished, and returns the classifier and facts for the record.
 
 
-def _train_tfidf(candidate: Candidate, train: Examples, validation: Examples, seed: int) -> Any:
-    from bert_tf.evaluation.tfidf import train_baseline
-
-    part = _part(candidate, train, seed)
-    return train_baseline([*part.texts], part.labels, len(part.label_names), seed)
-
-
-def _train_lstm(candidate: Candidate, train: Examples, validation: Examples, seed: int) -> Any:
-    from bert_tf.comparison.baselines import train_lstm
-
-    return train_lstm(train, validation, seed, candidate["epochs"])
-
-
-def _baseline(fit: Callable, candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+def _baseline(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+    """Trains a baseline."""
     for seed, seed_folder in _unfinished(candidate, folder):
         started = time.monotonic()
-        model = fit(candidate, train, validation, seed)
+        if candidate["kind"] == "lstm":
+            model: Any = train_lstm(train, validation, seed, candidate["epochs"])
+        else:
+            part = _part(candidate, train, seed)
+            model = train_baseline([*part.texts], part.labels, len(part.label_names), seed)
         _write(seed_folder, model([*validation.texts]), getattr(model, "history", {}), started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 
@@ -195,7 +180,9 @@ def _trained_per_seed(candidate: Candidate, train: Examples, validation: Example
                 "learning_rate": learning_rate or usual_learning_rate(unfreeze, job.model.head),
                 "batch_size": batch_size,
                 "dropout": float(job.model.dropout.rate),
-                **{"weight_decay": 0.0, "warmup": 0.0, "unfreeze": unfreeze},
+                "weight_decay": 0.0,
+                "warmup": 0.0,
+                "unfreeze": unfreeze,
             }
             hypermodel.load_depth(unfreeze)
         started = time.monotonic()
@@ -274,8 +261,8 @@ def label_columns(model_labels: Sequence[str], label_names: Sequence[str], sourc
 
 
 KINDS: dict[str, Callable[..., Measured]] = {
-    "tfidf": partial(_baseline, _train_tfidf),
-    "lstm": partial(_baseline, _train_lstm),
+    "tfidf": _baseline,
+    "lstm": _baseline,
     "trained_per_seed": _trained_per_seed,
     "existing_classifier": _existing_classifier,
     "finetuned_and_kept": _finetuned_and_kept,

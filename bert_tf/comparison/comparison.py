@@ -89,6 +89,7 @@ class Comparison:
         names = (f"{kind}.csv", f"{kind}.png", "epochs.csv", "report.html", "entrants", RUN, "compare.json")
         self.output = RunFolder(output.output_dir or "", names, output.overwrite, output.resume)
         self.output.check(sources=(train, validation, *map(str, models)))
+        self.folder = self.output / "entrants"
         self.train = read_examples(train, data.text_column, data.label_column)
         check_classes(self.train)
         if validation is None:
@@ -96,11 +97,6 @@ class Comparison:
         else:
             validation = read_examples(validation, data.text_column, data.label_column)
             self.validation = validation.relabel(self.train.label_names)
-        self.recorded: dict[str, Any] = {}
-
-    @property
-    def folder(self) -> Path:
-        return self.output / "entrants"
 
     def say(self, text: str) -> None:
         if self.verbose:
@@ -112,7 +108,18 @@ class Comparison:
 
         Raises: ValueError if two have the same name or all fail.
         """
-        self._start(every)
+        names = [candidate["name"] for candidate in every]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
+        self.recorded: dict[str, Any] = {
+            "job": self.kind,
+            "train": self.train.source,
+            "validation": self.validation.source,
+            "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
+            "candidates": [{**one, "options": {**one.get("options", {}), "cache_dir": None}} for one in every],
+        }
+        self.output.check_resumable(self.recorded)
+        self.output.start(self.recorded)
         unfinished = [candidate for candidate in every if not candidates.finished(candidate, self.folder)]
         if len(unfinished) < len(every):
             self.say(f"Resumed: {len(every) - len(unfinished)} of {len(every)} candidates are finished.")
@@ -131,21 +138,6 @@ class Comparison:
                 bar.update(1)
         if not any(candidates.finished(candidate, self.folder) for candidate in every):
             raise ValueError(f"{self.output.path}: every candidate failed; the reasons are printed above.")
-
-    def _start(self, every: Sequence[Candidate]) -> None:
-        """Writes the settings to the folder, or checks that they are those of the comparison to be resumed."""
-        names = [candidate["name"] for candidate in every]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
-        self.recorded = {
-            "job": self.kind,
-            "train": self.train.source,
-            "validation": self.validation.source,
-            "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
-            "candidates": [{**one, "options": {**one.get("options", {}), "cache_dir": None}} for one in every],
-        }
-        self.output.check_resumable(self.recorded)
-        self.output.start(self.recorded)
 
     def _run_one(self, candidate: Candidate) -> str:
         """Returns the outcome in words."""

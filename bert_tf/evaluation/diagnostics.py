@@ -72,8 +72,9 @@ def _judged(train: list[float], validation: list[float], best: int | None, chanc
     )
     if chance is not None and lowest > chance * (1 - NOTABLE):
         return "nothing learned", (
-            f"Nothing was learned: the lowest validation loss, {low}, is hardly below the {format_value(chance, 'score')} of "
-            "predicting the class frequencies for every text. Try another learning rate, more epochs, or more unfrozen layers."
+            f"Nothing was learned: the lowest validation loss, {low}, is hardly below the {format_value(chance, 'score')} "
+            "of predicting the class frequencies for every text. Try another learning rate, more epochs, or more unfrozen "
+            "layers."
         )
     if len(train) == 1:
         return "one epoch", "One epoch cannot show whether the model overfits; two or more can."
@@ -87,8 +88,8 @@ def _judged(train: list[float], validation: list[float], best: int | None, chanc
     rose = f"{at_best} and then rose to {last} ({rise:+.0%})"
     if _change(train[best - 1], train[-1]) < -NOTABLE:
         return "overfitting", (
-            f"Overfitting after epoch {best}: {rose}, while training loss kept falling, from {train_best} to {train_last}. The "
-            "best epoch is kept: the later ones did no harm, but were not needed."
+            f"Overfitting after epoch {best}: {rose}, while training loss kept falling, from {train_best} to {train_last}. "
+            "The best epoch is kept: the later ones did no harm, but were not needed."
         )
     return "unsteady", f"Unsteady: {rose}, but training loss did not fall. The learning rate may be too large."
 
@@ -153,21 +154,17 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
             if name != first and first in names:
                 across[name] += names.count(name)
     conflicts = [same for same in places.values() if len({label for _, _, label in same}) > 1]
-    wanted = {same[0][:2] for same in conflicts[:SHOWN]}
-    shown_texts = {
-        (name, index): text
-        for name, (texts, _) in splits.items()
-        if any(name == split for split, _ in wanted)
-        for index, text in enumerate(texts)
-        if (name, index) in wanted
-    }
+    shown = {same[0][:2]: same for same in conflicts[:SHOWN]}  # by the place of the first
+    found: dict[tuple[str, int], str] = {}
+    for name, (texts, _) in splits.items() if shown else ():
+        found |= {(name, index): text for index, text in enumerate(texts) if (name, index) in shown}
     return {
         "within": within,
         "across": across,
         "conflicting": len(conflicts),
         "conflicts": [
-            {"text": shown_texts[same[0][:2]], "labels": [f"{name}: {label_names[label]}" for name, _, label in same]}
-            for same in conflicts[:SHOWN]
+            {"text": found[place], "labels": [f"{name}: {label_names[label]}" for name, _, label in same]}
+            for place, same in shown.items()
         ],
     }
 

@@ -57,7 +57,12 @@ def frontier(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
 
 def is_significant(difference: Estimate) -> bool:
     """Returns whether the 95 % interval excludes 0."""
-    return bool(difference["low"] > 0 or difference["high"] < 0)  # type: ignore[operator]
+    return is_gain(difference) or difference["high"] < 0  # type: ignore[operator]
+
+
+def is_gain(difference: Estimate) -> bool:
+    """Returns whether the 95 % interval is above 0."""
+    return difference["low"] > 0  # type: ignore[operator]
 
 
 def points(difference: Estimate) -> str:

@@ -272,14 +272,16 @@ def compare(
     texts = len(labels)
     shares = np.array([only_first, only_second, texts - only_first - only_second]) / texts
     drawn = np.random.default_rng(seed).multinomial(texts, shares, RESAMPLES)
-    comparison = {
+    difference = percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts)
+    p_value = mcnemar(only_first, only_second)
+    return {
         "names": [*names],
-        "difference": percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts),
+        "difference": difference,
         "only_first": only_first,
         "only_second": only_second,
-        "p_value": mcnemar(only_first, only_second),
+        "p_value": p_value,
+        "verdict": _verdict(*names, difference, p_value, texts),
     }
-    return {**comparison, "verdict": _verdict(comparison, texts)}
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -288,18 +290,14 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(scipy.stats.binomtest(only_first, trials).pvalue) if trials else 1.0
 
 
-def _verdict(comparison: dict[str, Any], texts: int) -> str:
-    better, worse = comparison["names"]
-    difference = comparison["difference"]
-    p_value = format_value(comparison["p_value"], "p")
-    test = f"McNemar p {p_value if p_value.startswith('<') else '= ' + p_value}, {texts:,} texts"
-    if comparison["p_value"] >= 0.05 or difference["low"] <= 0 <= difference["high"]:
-        points = f"{format_value(difference, 'points')} points of accuracy"
-        return f"No significant difference between {better} and {worse}: {points} ({test})."
+def _verdict(better: str, worse: str, difference: Any, p_value: float, texts: int) -> str:
+    shown = format_value(p_value, "p")
+    test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
+    if p_value >= 0.05 or difference["low"] <= 0 <= difference["high"]:
+        by = f"{format_value(difference, 'points')} points of accuracy"
+        return f"No significant difference between {better} and {worse}: {by} ({test})."
     if difference["high"] < 0:
         better, worse = worse, better
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
-    by = format_value(difference, "points").replace("+", "")
-    return (
-        f"{better[:1].upper()}{better[1:]} is significantly better than {worse}, by {by} points of accuracy ({test})."
-    )
+    by = f"{format_value(difference, 'points').replace('+', '')} points of accuracy"
+    return f"{better[:1].upper()}{better[1:]} is significantly better than {worse}, by {by} ({test})."

@@ -84,11 +84,11 @@ def model_card(
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    scores = facts.get("scores")
+    scores = facts.get("scores") or {}
     dataset = datasets[0] if datasets else "validation texts"
     measured = [
         EvalResult(task, dataset, dataset, type_, scores[key]["value"], metric_name=words)
-        for key, type_, words in (METRICS if scores else ())
+        for key, type_, words in METRICS
         if scores and scores[key]["value"] is not None
     ]
     header = ModelCardData(

@@ -31,13 +31,8 @@ LOSS = {"label": "cross-entropy loss (nats)", "kind": "score"}
 # the page and text 4.5, as WCAG 2.2 asks. The same as in pages/report.css.
 SERIES = ("#0072b2", "#c04f00", "#007a5a", "#a3487c", "#8a6a00", "#43484f")
 TEXT, QUIET, RULE = "#1b1f24", "#545c66", "#d5d9df"
-DARK = dict(
-    zip(
-        (*SERIES, TEXT, QUIET, RULE),
-        ("#56b4e9", "#f08c3c", "#2fc49b", "#dd92bd", "#e0c341", "#b9c0c8", "#e8eaed", "#a9b1bb", "#3a424c"),
-        strict=True,
-    )
-)
+ON_DARK = ("#56b4e9", "#f08c3c", "#2fc49b", "#dd92bd", "#e0c341", "#b9c0c8", "#e8eaed", "#a9b1bb", "#3a424c")
+DARK = dict(zip((*SERIES, TEXT, QUIET, RULE), ON_DARK, strict=True))
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
 MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
 SIZE = (4.7, 3.4)  # inches of one plot
@@ -60,8 +55,8 @@ STYLE = {
 }  # fmt: skip
 
 
-def plot(
-    title: str, description: str, x: Mapping, y: Mapping, series: Sequence[Mapping], **others: Any
+def describe(
+    title: str, description: str, x: Plot, y: Plot, series: Sequence[Mapping], **others: Any
 ) -> dict[str, Any]:
     """Returns a description; `others` are `marks` and `diagonal`."""
     return {"title": title, "description": description, "x": x, "y": y, "series": [*series], **others}
