@@ -38,8 +38,7 @@ class Lstm:
         tokens = _tokens(texts, self.vocabulary)
         logits = np.empty((len(texts), self.model.output_shape[-1]), "float32")
         for chosen in token_batches(tokens.lengths, 8192, 64):
-            input_ids, attention_mask = padded_batch(tokens, chosen)
-            batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+            batch = dict(zip(("input_ids", "attention_mask"), padded_batch(tokens, chosen), strict=True))
             logits[chosen] = self.model.predict_on_batch(batch)
         return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
 

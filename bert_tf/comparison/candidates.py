@@ -12,15 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bert_tf.checkpoints.folder import new_head_log
+from bert_tf.comparison.baselines import train_lstm
 from bert_tf.data.examples import Examples, Stream
 from bert_tf.evaluation.history import best_epoch
+from bert_tf.evaluation.tfidf import train_baseline
 from bert_tf.files import read_json, write_json
 from bert_tf.hardware import keep_memory, peak_process_memory
 
@@ -32,9 +33,7 @@ TIMED_SINGLY = 16  # of these, texts that are timed one by one
 
 Candidate = Mapping[str, Any]
 Classify = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (M, C)
-
-
-# Running
+Measured = tuple[Classify, dict[str, Any]]  # a classifier, and facts for the record
 
 
 def run_alone(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> None:
@@ -84,8 +83,12 @@ def run(candidate: Candidate, train: Examples, validation: Examples, folder: Pat
         alone: bool, whether nothing else has run in this process, so that its peak memory is the candidate's.
     """
     folder = folder / candidate["name"]
-    with _quiet_about_new_heads():
+    level = new_head_log.level
+    new_head_log.setLevel(logging.ERROR)  # here a head is newly initialised for every seed
+    try:
         classify, facts = KINDS[candidate["kind"]](candidate, train, validation, folder)
+    finally:
+        new_head_log.setLevel(level)
     memory = peak_process_memory() if alone else None
     texts = [*validation.texts][:TIMED]
     classify(texts)  # compiles
@@ -99,29 +102,13 @@ def run(candidate: Candidate, train: Examples, validation: Examples, folder: Pat
 
 def _latency(classify: Classify, texts: Sequence[str]) -> float:
     """Returns the median seconds for a single text, after one round that compiles."""
-    seconds: list[float] = []
-    for _ in range(2):
-        seconds.clear()
-        for text in texts:
-            started = time.perf_counter()
-            classify([text])
-            seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
 
+    def seconds(text: str) -> float:
+        started = time.perf_counter()
+        classify([text])
+        return time.perf_counter() - started
 
-@contextmanager
-def _quiet_about_new_heads() -> Iterator[None]:
-    """Silences the warning that a head is newly initialised: here it is, for every seed."""
-    log = logging.getLogger("bert_tf.new_head")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-
-
-# Results
+    return float(np.median([[seconds(text) for text in texts] for _ in range(2)][1]))
 
 
 def finished(candidate: Candidate, folder: Path) -> bool:
@@ -143,54 +130,37 @@ def runs(candidate: Candidate, folder: Path) -> list[dict[str, Any]]:
 
 
 def _unfinished(candidate: Candidate, folder: Path) -> Iterator[tuple[int, Path]]:
-    """Yields the seeds that have not been run, and their folders."""
-    for seed in candidate["seeds"]:
-        seed_folder = folder / f"seed-{seed}"
-        if not (seed_folder / RUN).is_file():
-            seed_folder.mkdir(parents=True, exist_ok=True)
-            yield seed, seed_folder
+    """Yields the seeds that have not been run, and their folders; the last seed if a run was killed before the record."""
+    folders = [(seed, folder / f"seed-{seed}") for seed in candidate["seeds"]]
+    unfinished = [each for each in folders if not (each[1] / RUN).is_file()]
+    for seed, seed_folder in unfinished or folders[-1:]:
+        seed_folder.mkdir(parents=True, exist_ok=True)
+        yield seed, seed_folder
 
 
 def _write(folder: Path, probabilities: np.ndarray, history: Mapping, started: float) -> None:
     np.save(folder / "probabilities.npy", np.asarray(probabilities, "float32"))
-    best = best_epoch(history) if history else None
-    seconds = time.monotonic() - started
-    write_json(folder / RUN, {"history": dict(history), "best_epoch": best, "seconds": seconds})
+    measured = {"best_epoch": best_epoch(history) if history else None, "seconds": time.monotonic() - started}
+    write_json(folder / RUN, {"history": dict(history), **measured})
 
 
 # Kinds: each trains what is unfinished, and returns the classifier and facts for the record.
 
 
-def _train_tfidf(candidate: Candidate, train: Examples, validation: Examples, seed: int) -> Any:
-    from bert_tf.evaluation.tfidf import train_baseline
-
-    part = _part(candidate, train, seed)
-    return train_baseline([*part.texts], part.labels, len(part.label_names), seed)
-
-
-def _train_lstm(candidate: Candidate, train: Examples, validation: Examples, seed: int) -> Any:
-    from bert_tf.comparison.baselines import train_lstm
-
-    return train_lstm(train, validation, seed, candidate["epochs"])
-
-
-def _baseline(
-    fit: Callable, candidate: Candidate, train: Examples, validation: Examples, folder: Path
-) -> tuple[Classify, dict[str, Any]]:
-    """Trains a baseline by `fit`."""
-    model: Any = None
+def _baseline(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+    """Trains a baseline."""
     for seed, seed_folder in _unfinished(candidate, folder):
         started = time.monotonic()
-        model = fit(candidate, train, validation, seed)
+        if candidate["kind"] == "lstm":
+            model: Any = train_lstm(train, validation, seed, candidate["epochs"])
+        else:
+            part = _part(candidate, train, seed)
+            model = train_baseline([*part.texts], part.labels, len(part.label_names), seed)
         _write(seed_folder, model([*validation.texts]), getattr(model, "history", {}), started)
-    if model is None:  # killed between the last seed and the record
-        model = fit(candidate, train, validation, candidate["seeds"][-1])
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 
 
-def _trained_per_seed(
-    candidate: Candidate, train: Examples, validation: Examples, folder: Path
-) -> tuple[Classify, dict[str, Any]]:
+def _trained_per_seed(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
     """Trains a checkpoint as `bert_tf.finetune` with these seeds would, with the same compiled steps for all of them."""
     from keras import ops
 
@@ -199,13 +169,13 @@ def _trained_per_seed(
     from bert_tf.tuning.hypermodel import ClassifierHyperModel
 
     options = dict(candidate["options"])
-    learning_rate, batch_size = options.pop("learning_rate"), options.pop("batch_size")
+    learning_rate, batch_size, unfreeze = options.pop("learning_rate"), options.pop("batch_size"), options["unfreeze"]
     model: Any = None
     for seed, seed_folder in _unfinished(candidate, folder):
         if model is None or "texts" in candidate:  # else the same texts, and the same compiled steps
             part = _part(candidate, train, seed)
             hypermodel = ClassifierHyperModel(part, validation, seed=seed, verbose=False, **options)
-            job, unfreeze = hypermodel.job, options["unfreeze"]
+            job = hypermodel.job
             values = {
                 "learning_rate": learning_rate or usual_learning_rate(unfreeze, job.model.head),
                 "batch_size": batch_size,
@@ -221,9 +191,6 @@ def _trained_per_seed(
         _write(seed_folder, probabilities, history, started)
         for name in ("last.safetensors", "best.safetensors"):
             (seed_folder / name).unlink(missing_ok=True)
-    if model is None:  # killed between the last seed and the record
-        (folder / f"seed-{candidate['seeds'][-1]}" / RUN).unlink()
-        return _trained_per_seed(candidate, train, validation, folder)
 
     def classify(texts: Sequence[str]) -> np.ndarray:
         return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
@@ -232,9 +199,7 @@ def _trained_per_seed(
     return classify, {"parameters": model.num_parameters(), "trainable_parameters": trainable}
 
 
-def _existing_classifier(
-    candidate: Candidate, train: Examples, validation: Examples, folder: Path
-) -> tuple[Classify, dict[str, Any]]:
+def _existing_classifier(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
     """Measures a classifier that has already been fine-tuned for these labels."""
     from bert_tf.checkpoints import locate
     from bert_tf.data.tokenizer import load_tokenizer
@@ -257,9 +222,7 @@ def _existing_classifier(
     return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": size}
 
 
-def _finetuned_and_kept(
-    candidate: Candidate, train: Examples, validation: Examples, folder: Path
-) -> tuple[Classify, dict[str, Any]]:
+def _finetuned_and_kept(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
     """Fine-tunes a checkpoint by `bert_tf.finetune`, keeps its folder, and measures it like an existing classifier."""
     from bert_tf.training.finetune import finetune
 
@@ -272,17 +235,14 @@ def _finetuned_and_kept(
     classify, facts = _existing_classifier(classifier, train, validation, folder)
     metrics = read_json(output_dir / "metrics.json", DAMAGED)
     run_file = folder / f"seed-{seed}" / RUN
-    measured = {name: metrics[name] for name in ("best_epoch", "seconds")}
-    write_json(run_file, read_json(run_file, DAMAGED) | measured)
+    write_json(run_file, read_json(run_file, DAMAGED) | {name: metrics[name] for name in ("best_epoch", "seconds")})
     return classify, facts | {"trainable_parameters": metrics["trainable_parameters"]}
 
 
 def _part(candidate: Candidate, train: Examples, seed: int) -> Examples:
     """Returns a candidate's training texts: all, or `texts` of them, the same share of each class."""
-    wanted = candidate.get("texts")
-    if wanted is None or wanted >= len(train):
-        return train
-    return train.split(wanted / len(train), seed)[1]
+    wanted = candidate.get("texts", len(train))
+    return train if wanted >= len(train) else train.split(wanted / len(train), seed)[1]
 
 
 def label_columns(model_labels: Sequence[str], label_names: Sequence[str], source: str) -> list[int]:
@@ -300,9 +260,9 @@ def label_columns(model_labels: Sequence[str], label_names: Sequence[str], sourc
     )
 
 
-KINDS: dict[str, Callable[..., tuple[Classify, dict[str, Any]]]] = {
-    "tfidf": partial(_baseline, _train_tfidf),
-    "lstm": partial(_baseline, _train_lstm),
+KINDS: dict[str, Callable[..., Measured]] = {
+    "tfidf": _baseline,
+    "lstm": _baseline,
     "trained_per_seed": _trained_per_seed,
     "existing_classifier": _existing_classifier,
     "finetuned_and_kept": _finetuned_and_kept,

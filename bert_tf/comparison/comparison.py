@@ -27,17 +27,17 @@ from bert_tf.training.run_folder import RUN, RunFolder
 
 EARLY_STOPPING = 5  # epochs without a lower validation loss, for frozen bases: their epochs cost next to nothing
 INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds (bootstrap of both)."
-ACCURACY = {"label": "accuracy (share of texts)", "kind": "score"}  # an axis
-
 
 # Options that a candidate shares with `bert_tf.finetune`, if the comparison has them.
 SHARED = ("checkpoint", "batch_size", "new_head", "max_length", "precision", "cache_dir", "learning_rate")
 
 
-def training_options(settings: Settings) -> dict[str, Any]:
-    """Returns the options of candidates that are trained, as JSON values."""
+def training_options(settings: Settings, unfreeze: int | str = 0, **others: Any) -> dict[str, Any]:
+    """Returns the options of a candidate that is trained, as JSON values."""
     values = FINETUNE.values(settings)
-    return {name: str(values[name]) if isinstance(values[name], Path) else values[name] for name in SHARED}
+    shared = {name: str(values[name]) if isinstance(values[name], Path) else values[name] for name in SHARED}
+    early_stopping = EARLY_STOPPING if unfreeze == 0 else None
+    return {**shared, "unfreeze": unfreeze, "early_stopping": early_stopping, **others}
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class Comparison:
         names = (f"{kind}.csv", f"{kind}.png", "epochs.csv", "report.html", "entrants", RUN, "compare.json")
         self.output = RunFolder(output.output_dir or "", names, output.overwrite, output.resume)
         self.output.check(sources=(train, validation, *map(str, models)))
+        self.folder = self.output / "entrants"
         self.train = read_examples(train, data.text_column, data.label_column)
         check_classes(self.train)
         if validation is None:
@@ -96,11 +97,6 @@ class Comparison:
         else:
             validation = read_examples(validation, data.text_column, data.label_column)
             self.validation = validation.relabel(self.train.label_names)
-        self.recorded: dict[str, Any] = {}
-
-    @property
-    def folder(self) -> Path:
-        return self.output / "entrants"
 
     def say(self, text: str) -> None:
         if self.verbose:
@@ -112,7 +108,18 @@ class Comparison:
 
         Raises: ValueError if two have the same name or all fail.
         """
-        self._start(every)
+        names = [candidate["name"] for candidate in every]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
+        self.recorded: dict[str, Any] = {
+            "job": self.kind,
+            "train": self.train.source,
+            "validation": self.validation.source,
+            "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
+            "candidates": [{**one, "options": {**one.get("options", {}), "cache_dir": None}} for one in every],
+        }
+        self.output.check_resumable(self.recorded)
+        self.output.start(self.recorded)
         unfinished = [candidate for candidate in every if not candidates.finished(candidate, self.folder)]
         if len(unfinished) < len(every):
             self.say(f"Resumed: {len(every) - len(unfinished)} of {len(every)} candidates are finished.")
@@ -132,32 +139,15 @@ class Comparison:
         if not any(candidates.finished(candidate, self.folder) for candidate in every):
             raise ValueError(f"{self.output.path}: every candidate failed; the reasons are printed above.")
 
-    def _start(self, every: Sequence[Candidate]) -> None:
-        """Writes the settings to the folder, or checks that they are those of the comparison to be resumed."""
-        names = [candidate["name"] for candidate in every]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
-        self.recorded = {
-            "job": self.kind,
-            "train": self.train.source,
-            "validation": self.validation.source,
-            "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
-            "candidates": [{**one, "options": {**one.get("options", {}), "cache_dir": None}} for one in every],
-        }
-        self.output.check_resumable(self.recorded)
-        self.output.start(self.recorded)
-
     def _run_one(self, candidate: Candidate) -> str:
         """Returns the outcome in words."""
+        run = candidates.run_alone if self.alone else candidates.run
         try:
-            (candidates.run_alone if self.alone else candidates.run)(
-                candidate, self.train, self.validation, self.folder
-            )
+            run(candidate, self.train, self.validation, self.folder)
         except (RuntimeError, MemoryError) as error:  # too large for this machine, for example: the others still count
             return f"failed: {error}"
-        return (
-            f"accuracy {format_value(paired.accuracy(self._right(candidates.runs(candidate, self.folder))), 'score')}"
-        )
+        accuracy = paired.accuracy(self._right(candidates.runs(candidate, self.folder)))
+        return f"accuracy {format_value(accuracy, 'score')}"
 
     def result(self, candidate: Candidate) -> Result | None:
         """Returns the results of a candidate, None if it failed."""
@@ -185,46 +175,36 @@ class Comparison:
         out, verdict = self.output, " ".join(sentences)
         flat = [_flat(row) for row in rows]
         files.write_csv(out / f"{self.kind}.csv", [*dict.fromkeys(name for row in flat for name in row)], flat)
-        title = (
-            f"{self.kind.capitalize()}: {len(self.train):,} training texts, {len(self.validation):,} validation texts"
-        )
+        name = self.kind.capitalize()
+        title = f"{name}: {len(self.train):,} training texts, {len(self.validation):,} validation texts"
         figures.draw_png(out / f"{self.kind}.png", plots, title)
         header = [{"name": name.replace("_", " "), "kind": kind} for name, kind in columns.items()]
         table = {"caption": notes, "columns": header, "rows": [[row[name] for name in columns] for row in rows]}
-        verdicts = [{"verdict": sentence} for sentence in sentences]
-        page.write_report(
-            out / "report.html",
-            {
-                "title": title,
-                "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}",
-                "sections": [
-                    {
-                        "title": self.kind.capitalize(),
-                        "blocks": [*verdicts, {"table": table}, *({"plot": plot} for plot in plots)],
-                    }
-                ],
-                "data": self._data(),
-                "command": shlex.join(["bert-tf", *sys.argv[1:]]) if Path(sys.argv[0]).name == "bert-tf" else None,
-                "versions": {name: version(name) for name in ("bert-tf", "keras", "transformers")},
+        blocks = [
+            *({"verdict": sentence} for sentence in sentences),
+            {"table": table},
+            *({"plot": one} for one in plots),
+        ]
+        splits = {"training": self.train, "validation": self.validation}
+        labelled = {split: (part.texts, part.labels) for split, part in splits.items()}
+        facts = {
+            "title": title,
+            "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}",
+            "sections": [{"title": name, "blocks": blocks}],
+            "data": {
+                "splits": [{"name": split, "labels": part.counts()} for split, part in splits.items()],
+                "duplicates": diagnostics.duplicates(labelled, self.train.label_names),
             },
-        )
+            "command": shlex.join(["bert-tf", *sys.argv[1:]]) if Path(sys.argv[0]).name == "bert-tf" else None,
+            "versions": {library: version(library) for library in ("bert-tf", "keras", "transformers")},
+        }
+        page.write_report(out / "report.html", facts)
         seconds = round(time.monotonic() - self.started, 1)
         summary = {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.recorded}
         files.write_json(out / "compare.json", summary)
-        kinds = {name: "plain" if kind == "text" else kind for name, kind in columns.items()}
-        cells = [[format_value(row[name], kind) for name, kind in kinds.items()] for row in rows]
-        self.say("\n" + tables.table([name.replace("_", " ") for name in columns], cells))
+        self.say("\n" + tables.table([column["name"] for column in header], tables.cells(table)))
         self.say(f"\n{verdict}\n{format_value(seconds, 'seconds')}. {out.contents()}")
         return Compared(rows, verdict, out.path)
-
-    def _data(self) -> dict[str, Any]:
-        """Returns the facts of the data, for the page."""
-        splits = {"training": self.train, "validation": self.validation}
-        labelled = {name: (part.texts, part.labels) for name, part in splits.items()}
-        return {
-            "splits": [{"name": name, "labels": part.counts()} for name, part in splits.items()],
-            "duplicates": diagnostics.duplicates(labelled, self.train.label_names),
-        }
 
 
 def _contents(examples: Examples) -> Iterator[bytes]:
@@ -238,8 +218,6 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a row of a .csv: an estimate takes three columns."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        if isinstance(value, Mapping):
-            flat |= {name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
-        else:
-            flat[name] = value
+        ends = value if isinstance(value, Mapping) else {"value": value}
+        flat |= {name if end == "value" else f"{name}_{end}": number for end, number in ends.items()}
     return flat

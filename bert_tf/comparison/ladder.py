@@ -1,6 +1,6 @@
 """How much to unfreeze: one checkpoint, trained with more and more of its layers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +11,19 @@ from bert_tf.checkpoints import config, locate
 from bert_tf.checkpoints.families.table import encoder_settings
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.comparison.candidates import Candidate
-from bert_tf.comparison.comparison import (
-    ACCURACY,
-    EARLY_STOPPING,
-    INTERVALS,
-    Compared,
-    Comparison,
-    Result,
-    training_options,
-)
+from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, training_options
 from bert_tf.evaluation import paired
-from bert_tf.evaluation.paired import Row, gain, is_significant, points, times
+from bert_tf.evaluation.paired import Row, gain, is_gain, is_significant, points, times
 from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
 from bert_tf.options import with_options
-from bert_tf.reporting.sections import interval
+from bert_tf.reporting.figures import ACCURACY, EPOCHS, LOSS, by_epoch, describe, interval
 from bert_tf.settings import LADDER, Settings
 
 COLUMNS = {
     "rung": "text",
-    "accuracy": "score",
-    "lowest": "score",
-    "highest": "score",
-    "loss": "score",
-    "gap": "score",
-    "best_epoch": "plain",
-    "epochs": "plain",
+    **dict.fromkeys(("accuracy", "lowest", "highest", "loss", "gap"), "score"),
+    **dict.fromkeys(("best_epoch", "epochs"), "plain"),
     "trainable_parameters": "count",
     "memory": "bytes",
     "seconds": "seconds",
@@ -60,19 +47,11 @@ def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compare
     >>> from bert_tf.data.readers import demo_reviews
     >>> compared = ladder(*demo_reviews(), rungs=["baseline", "layer_means", 1], seeds=2)  # doctest: +SKIP
     """
-    checkpoint, seeds, training = settings.model.checkpoint, settings.repeats.seeds, settings.training
+    checkpoint, rungs = settings.model.checkpoint, settings.ladder.rungs
     comparison = Comparison("ladder", train, validation, [checkpoint], settings)
     layers = encoder_settings(config.read_config(locate.resolve(checkpoint)))["num_hidden_layers"]
-    options = training_options(settings)
-    frozen = {
-        "unfreeze": 0,
-        "epochs": settings.ladder.frozen_epochs,
-        "early_stopping": EARLY_STOPPING,
-        "learning_rate": None,
-    }
-    unfrozen = {"head": "first_token", "epochs": training.epochs, "early_stopping": None}
-    rungs = ["baseline", *HEADS, *range(1, layers), "all"] if settings.ladder.rungs is None else settings.ladder.rungs
-    every = [_candidate(rung, layers, seeds, {**options, **frozen}, {**options, **unfrozen}) for rung in rungs]
+    rungs = ["baseline", *HEADS, *range(1, layers), "all"] if rungs is None else rungs
+    every = [_candidate(rung, layers, settings) for rung in rungs]
     comparison.run(every)
     results = {one["name"]: (one, result) for one in every if (result := comparison.result(one)) is not None}
     rows = [_row(candidate, result) for candidate, result in results.values()]
@@ -80,43 +59,36 @@ def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compare
     histories = {name: [run["history"] for run in result.runs] for name, (_, result) in results.items()}
     _write_epochs(comparison.output / "epochs.csv", histories)
     notes = (
-        f"{INTERVALS} Lowest and highest: of the seeds ({seeds}). Gap: validation minus training loss at the best epoch; a larger "
-        "gap means more overfitting. Seconds: of one run, not counting the features of frozen layers, which are computed once and "
-        "cached. Memory: the peak of the rung's process, TensorFlow included. Texts per second: prediction, from text to label."
+        f"{INTERVALS} Lowest and highest: of the seeds ({settings.repeats.seeds}). Gap: validation minus training loss at the "
+        "best epoch; a larger gap means more overfitting. Seconds: of one run, not counting the features of frozen layers, "
+        "which are computed once and cached. Memory: the peak of the rung's process, TensorFlow included. Texts per second: "
+        "prediction, from text to label."
     )
     return comparison.finish(rows, COLUMNS, verdict(rows, right), notes, plots(rows, histories))
 
 
-def _candidate(rung: int | str, layers: int, seeds: int, frozen: Candidate, unfrozen: Candidate) -> Candidate:
+def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
     if rung in ("baseline", "floor"):
         return {"name": BASELINE, "kind": "tfidf", "seeds": [0], "work": 0.2}
-    trained = {"kind": "trained_per_seed", "seeds": [*range(seeds)]}
     if rung in HEADS:
-        name = f"frozen, {str(rung).replace('_', ' ')}"
-        return {"name": name, **trained, "options": {**frozen, "head": rung}, "work": 1.0}
-    if rung == "all" or (type(rung) is int and 0 < rung <= layers):
+        name, work, epochs = f"frozen, {str(rung).replace('_', ' ')}", 1.0, settings.ladder.frozen_epochs
+        options = training_options(settings, head=rung, epochs=epochs, learning_rate=None)
+    elif rung == "all" or (type(rung) is int and 0 < rung <= layers):
         name = "all layers" if rung == "all" else f"top {rung} layer{'s' if rung != 1 else ''}"
         work = 1.0 + (layers if rung == "all" else int(rung))
-        return {"name": name, **trained, "options": {**unfrozen, "unfreeze": rung}, "work": work}
-    raise ValueError(f"A rung is baseline, {', '.join(HEADS)}, 1 to {layers}, or all. Received: {rung!r}")
+        options = training_options(settings, rung, head="first_token", epochs=settings.training.epochs)
+    else:
+        raise ValueError(f"A rung is baseline, {', '.join(HEADS)}, 1 to {layers}, or all. Received: {rung!r}")
+    trained = {"kind": "trained_per_seed", "seeds": [*range(settings.repeats.seeds)]}
+    return {"name": name, **trained, "options": options, "work": work}
 
 
 def _row(candidate: Candidate, result: Result) -> dict[str, Any]:
-    kind = (
-        "baseline"
-        if candidate["kind"] == "tfidf"
-        else "frozen"
-        if candidate["options"]["unfreeze"] == 0
-        else "unfrozen"
-    )
+    unfreeze = candidate["options"]["unfreeze"] if "options" in candidate else None
+    kind = "baseline" if unfreeze is None else "unfrozen" if unfreeze else "frozen"
     accuracies = result.right.mean(axis=1)
-    trained = [run for run in result.runs if run["history"]]
-    histories = [run["history"] for run in trained]
-    best_epochs = [run["best_epoch"] for run in trained]
-    gaps = [
-        history["val_loss"][epoch - 1] - history["loss"][epoch - 1]
-        for history, epoch in zip(histories, best_epochs, strict=True)
-    ]
+    trained = [(run["history"], run["best_epoch"]) for run in result.runs if run["history"]]
+    gaps = [history["val_loss"][epoch - 1] - history["loss"][epoch - 1] for history, epoch in trained]
     return {
         "rung": candidate["name"],
         "kind": kind,
@@ -125,10 +97,9 @@ def _row(candidate: Candidate, result: Result) -> dict[str, Any]:
         "highest": float(accuracies.max()),
         "loss": result.log_loss,
         "gap": float(np.mean(gaps)) if trained else None,
-        "best_epoch": float(np.median(best_epochs)) if trained else None,
-        "epochs": float(np.median([len(history["loss"]) for history in histories])) if trained else None,
-        "trainable_parameters": result.record["trainable_parameters"],
-        "memory": result.record["memory"],
+        "best_epoch": float(np.median([epoch for _, epoch in trained])) if trained else None,
+        "epochs": float(np.median([len(history["loss"]) for history, _ in trained])) if trained else None,
+        **{key: result.record[key] for key in ("trainable_parameters", "memory")},
         "seconds": float(np.median([run["seconds"] for run in result.runs])),
         "texts_per_second": result.record["texts_per_second"],
     }
@@ -146,9 +117,6 @@ def _write_epochs(file: Path, histories: Mapping[str, Sequence[Mapping[str, Sequ
     files.write_csv(file, ["rung", "seed", "epoch", *metrics], rows)
 
 
-# What it means
-
-
 def verdict(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]:
     """Says what unfreezing gains and costs, which head of a frozen base is better, and what the baseline is worth.
 
@@ -158,15 +126,23 @@ def verdict(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]:
         right: rung -> bool `(S, M)`, whether a seed's model has a text right.
     """
 
-    def best(kind: str) -> Row | None:
-        return max((row for row in rows if row["kind"] == kind), key=lambda row: row["accuracy"]["value"], default=None)
+    def best(chosen: Iterable[Row | None]) -> Row | None:
+        return max(filter(None, chosen), key=lambda row: row["accuracy"]["value"], default=None)
 
-    baseline, frozen, unfrozen = best("baseline"), best("frozen"), best("unfrozen")
+    kinds = ("baseline", "frozen", "unfrozen")
+    baseline, frozen, unfrozen = (best(row for row in rows if row["kind"] == kind) for kind in kinds)
     sentences: list[str] = []
     if frozen and unfrozen:
         sentences.append(_unfreezing(frozen, unfrozen, right))
     if unfrozen:
-        sentences += _cheaper(rows, unfrozen, right)
+        name = unfrozen["rung"]
+        cheaper = [row for row in rows if row["seconds"] < unfrozen["seconds"]]
+        as_good = [row for row in cheaper if not is_significant(gain(right[name], right[row["rung"]]))]
+        if as_good:
+            fastest = min(as_good, key=lambda row: row["seconds"])
+            ratio = times(unfrozen["seconds"] / fastest["seconds"])
+            faster = f'"{fastest["rung"]}" trains {ratio} times faster'
+            sentences.append(f'{faster} and is not significantly worse than "{name}".')
     if frozen and unfrozen and unfrozen["best_epoch"] == unfrozen["epochs"]:
         sentences.append(
             f'The validation loss of "{unfrozen["rung"]}" was lowest at its last epoch ({unfrozen["epochs"]:g}): more epochs or '
@@ -174,16 +150,14 @@ def verdict(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]:
         )
     if {"frozen, first token", "frozen, layer means"} <= set(right):
         difference = gain(right["frozen, layer means"], right["frozen, first token"])
-        significant = "a significant difference" if is_significant(difference) else "not a significant difference"
+        significant = f"{'' if is_significant(difference) else 'not '}a significant difference"
         sentences.append(
             f"With a frozen base, the head over the means of all layers scores {format_value(difference, 'points')} points compared "
             f"with the head over the first token, {significant}."
         )
-    others = [row for row in (frozen, unfrozen) if row]
-    if baseline and others:
-        top = max(others, key=lambda row: row["accuracy"]["value"])
+    if baseline and (top := best([frozen, unfrozen])):
         difference = gain(right[top["rung"]], right[baseline["rung"]])
-        better = "significantly" if difference["low"] > 0 else "not significantly"  # type: ignore[operator]
+        better = f"{'' if is_gain(difference) else 'not '}significantly"
         sentences.append(
             f'The best rung, "{top["rung"]}", is {better} better than TF-IDF: {format_value(difference, "points")} points.'
         )
@@ -194,89 +168,43 @@ def _unfreezing(frozen: Row, unfrozen: Row, right: Mapping[str, np.ndarray]) -> 
     difference = gain(right[unfrozen["rung"]], right[frozen["rung"]])
     name, other = f'"{unfrozen["rung"]}"', f'"{frozen["rung"]}"'
     cost = f"for {times(unfrozen['seconds'] / frozen['seconds'])} times the training time"
-    if not is_significant(difference):
-        by = f"{format_value(difference, 'points')} points"
-        return f"Unfreezing makes no significant difference: {name} scores {by} compared with {other}, {cost}."
-    if difference["value"] > 0:  # type: ignore[operator]
-        return f"Unfreezing pays: {name} is significantly better than {other}, by {points(difference)}, {cost}."
     by = f"{format_value(difference, 'points')} points"
+    if not is_significant(difference):
+        return f"Unfreezing makes no significant difference: {name} scores {by} compared with {other}, {cost}."
+    if is_gain(difference):
+        return f"Unfreezing pays: {name} is significantly better than {other}, by {points(difference)}, {cost}."
     return f"Unfreezing does not pay here: {name}, the best unfrozen rung, is significantly worse than {other}: {by}."
-
-
-def _cheaper(rows: Sequence[Row], unfrozen: Row, right: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """Yields a sentence on the fastest rung that is as good as the best unfrozen one, if there is one."""
-    name = unfrozen["rung"]
-    cheaper = [
-        row
-        for row in rows
-        if row["seconds"] < unfrozen["seconds"] and not is_significant(gain(right[name], right[row["rung"]]))
-    ]
-    if cheaper:
-        fastest = min(cheaper, key=lambda row: row["seconds"])
-        ratio = times(unfrozen["seconds"] / fastest["seconds"])
-        yield f'"{fastest["rung"]}" trains {ratio} times faster and is not significantly worse than "{name}".'
-
-
-# Figures
 
 
 def plots(rows: Sequence[Row], histories: Mapping[str, Sequence[Mapping]]) -> list[dict[str, Any]]:
     """Describes accuracy by rung and against time and, of the rungs with a history, validation loss and overfitting."""
+    accuracy = interval([row["accuracy"] for row in rows])
+    words = "Mean over the seeds; bars are 95 % intervals."
+    described = [describe("Accuracy by rung", words, _rungs(rows), ACCURACY, [_by_rung("validation", **accuracy)])]
+    words = "Seconds per run, not counting the computation of cached features. Up and to the left is better."
+    axis = {"label": "seconds per run", "log": True, "kind": "seconds"}
+    named = {"x": [row["seconds"] for row in rows], "y": accuracy["y"], "labels": [row["rung"] for row in rows]}
+    series = [{"name": "rungs", **named, "as_": "points"}]
+    described.append(describe("Accuracy against time", words, axis, ACCURACY, series))
     trained = [row for row in rows if row["gap"] is not None]
-    by_time = {
-        "name": "rungs",
-        "x": [row["seconds"] for row in rows],
-        "y": [row["accuracy"]["value"] for row in rows],
-        "labels": [row["rung"] for row in rows],
-        "as_": "points",
-    }
-    described = [
-        {
-            "title": "Accuracy by rung",
-            "description": "Mean over the seeds; bars are 95 % intervals.",
-            "x": {"label": "", "names": [row["rung"] for row in rows]},
-            "y": ACCURACY,
-            "series": [
-                {
-                    "name": "validation",
-                    **interval([row["accuracy"] for row in rows]),
-                    "x": [*range(len(rows))],
-                    "as_": "points",
-                }
-            ],
-        },
-        {
-            "title": "Accuracy against time",
-            "description": "Seconds per run, not counting the computation of cached features. Up and to the left is better.",
-            "x": {"label": "seconds per run", "log": True, "kind": "seconds"},
-            "y": ACCURACY,
-            "series": [by_time],
-        },
-    ]
-    if not trained:
-        return described
-    gaps = {"name": "gap", "x": [*range(len(trained))], "y": [row["gap"] for row in trained], "as_": "points"}
-    return [
-        *described,
-        {
-            "title": "Validation loss by epoch",
-            "description": "Mean over the seeds.",
-            "x": {"label": "epoch", "whole": True},
-            "y": {"label": "cross-entropy loss (nats)", "kind": "score"},
-            "series": [_mean_loss(row["rung"], histories[row["rung"]]) for row in trained],
-        },
-        {
-            "title": "Overfitting by rung",
-            "description": "Validation loss minus training loss at the best epoch; a larger gap means more overfitting.",
-            "x": {"label": "", "names": [row["rung"] for row in trained]},
-            "y": {"label": "gap (nats)", "kind": "score"},
-            "series": [gaps],
-        },
-    ]
+    if trained:
+        series = [_mean_loss(row["rung"], histories[row["rung"]]) for row in trained]
+        described.append(describe("Validation loss by epoch", "Mean over the seeds.", EPOCHS, LOSS, series))
+        words = "Validation loss minus training loss at the best epoch; a larger gap means more overfitting."
+        axis, gaps = {"label": "gap (nats)", "kind": "score"}, _by_rung("gap", [row["gap"] for row in trained])
+        described.append(describe("Overfitting by rung", words, _rungs(trained), axis, [gaps]))
+    return described
+
+
+def _rungs(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"label": "", "names": [row["rung"] for row in rows]}
+
+
+def _by_rung(name: str, y: Sequence[float], **ends: Sequence[float]) -> dict[str, Any]:
+    return {"name": name, "x": [*range(len(y))], "y": y, **ends, "as_": "points"}
 
 
 def _mean_loss(name: str, histories: Sequence[Mapping]) -> dict[str, Any]:
     losses = [history["val_loss"] for history in histories]
     epochs = min(map(len, losses))  # seeds may stop at different epochs
-    mean = np.mean([loss[:epochs] for loss in losses], axis=0).tolist()
-    return {"name": name, "x": [*range(1, epochs + 1)], "y": mean}
+    return by_epoch(name, np.mean([loss[:epochs] for loss in losses], axis=0).tolist())

@@ -8,29 +8,23 @@ from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.comparison.candidates import Candidate, label_columns
-from bert_tf.comparison.comparison import ACCURACY, EARLY_STOPPING, Compared, Comparison, training_options
+from bert_tf.comparison.comparison import Compared, Comparison, training_options
 from bert_tf.evaluation import scores
 from bert_tf.evaluation.paired import Row, frontier, is_significant, times
 from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
 from bert_tf.options import with_options
-from bert_tf.reporting.sections import interval
+from bert_tf.reporting.figures import ACCURACY, describe, interval
 from bert_tf.settings import RACE, Settings
 
 BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
+SCORES, MEASURED = ("accuracy", "macro_f1", "log_loss"), ("latency", "texts_per_second", "size", "memory", "parameters")
 COLUMNS = {
     "name": "text",
-    "accuracy": "score",
-    "macro_f1": "score",
-    "log_loss": "score",
-    "calibration_error": "score",
+    **dict.fromkeys((*SCORES, "calibration_error"), "score"),
     "difference": "points",
     "p_value": "p",
-    "latency": "milliseconds",
-    "texts_per_second": "count",
-    "size": "bytes",
-    "memory": "bytes",
-    "parameters": "count",
+    **dict(zip(MEASURED, ("milliseconds", "count", "bytes", "bytes", "count"), strict=True)),
 }
 
 
@@ -54,25 +48,23 @@ def race(models: Sequence[str | Path], train: Any, validation: Any = None, *, se
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
     common = {"seeds": [settings.training.seed], "latency": True}
-    tuning = {
-        "unfreeze": 0,
-        "early_stopping": EARLY_STOPPING,
-        "head": settings.model.head,
-        "epochs": settings.training.epochs,
-    }
-    options = {**training_options(settings), **tuning}
-    every = []
+    options = training_options(settings, head=settings.model.head, epochs=settings.training.epochs)
+    every: list[dict[str, Any]] = []
     for model, name in zip(models, _short_names(models), strict=True):
-        trained = {**common, "name": name, "options": {**options, "checkpoint": str(model)}}
-        every.append(_candidate(model, comparison.train.label_names, trained))
+        folder, kind = locate.resolve(model), {"kind": "finetuned_and_kept", "work": 3.0}
+        if has_head(folder):
+            label_columns(
+                label_names(read_config(folder)), comparison.train.label_names, str(model)
+            )  # raises ValueError
+            kind = {"kind": "existing_classifier", "work": 1.0}
+        every.append({**common, "name": name, "options": {**options, "checkpoint": str(model)}, **kind})
     if "tfidf" in baselines:
         every.append({"name": BASELINE, "kind": "tfidf", **common, "work": 0.3})
     if "lstm" in baselines:
         every.append({"name": "bidirectional LSTM", "kind": "lstm", "epochs": 10, **common, "work": 2.0})
     if len(every) < 2:
-        raise ValueError(
-            f"A race needs at least two candidates. Received: {', '.join(c['name'] for c in every) or 'none'}"
-        )
+        received = ", ".join(candidate["name"] for candidate in every) or "none"
+        raise ValueError(f"A race needs at least two candidates. Received: {received}")
     comparison.run(every)
     rows = _rows(comparison, every)
     notes = (
@@ -81,15 +73,6 @@ def race(models: Sequence[str | Path], train: Any, validation: Any = None, *, se
         "the peak of the process, training included if it trained. Candidates trained here chose their best epoch by these same texts."
     )
     return comparison.finish(rows, COLUMNS, verdict(rows), notes, plots(rows))
-
-
-def _candidate(model: str | Path, data_labels: Sequence[str], common: Candidate) -> Candidate:
-    """Returns a model as a candidate: as it is if it has a head, else to be fine-tuned."""
-    folder = locate.resolve(model)
-    if not has_head(folder):
-        return {**common, "kind": "finetuned_and_kept", "work": 3.0}
-    label_columns(label_names(read_config(folder)), data_labels, str(model))  # raises ValueError for other labels
-    return {**common, "kind": "existing_classifier", "work": 1.0}
 
 
 def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -103,20 +86,15 @@ def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, 
         name, (run,) = candidate["name"], result.runs
         probabilities[name] = run["probabilities"]
         evaluation = scores.evaluate(labels, run["probabilities"], names)
-        rows.append(
-            {
-                "name": name,
-                **{key: evaluation["scores"][key] for key in ("accuracy", "macro_f1", "log_loss")},
-                "calibration_error": evaluation["calibration"]["error"],
-                **{key: result.record[key] for key in ("latency", "texts_per_second", "size", "memory", "parameters")},
-            }
-        )
+        row = {"name": name, **{key: evaluation["scores"][key] for key in SCORES}}
+        row["calibration_error"] = evaluation["calibration"]["error"]
+        rows.append(row | {key: result.record[key] for key in MEASURED})
     rows.sort(key=lambda row: -row["accuracy"]["value"])
     best = rows[0]["name"]
     rows[0] |= {"difference": None, "p_value": None}
     for row in rows[1:]:
         against = scores.compare(labels, probabilities[best], probabilities[row["name"]])
-        row |= {"difference": against["difference"], "p_value": against["p_value"]}
+        row |= {key: against[key] for key in ("difference", "p_value")}
     return rows
 
 
@@ -135,9 +113,6 @@ def _short_names(models: Sequence[str | Path]) -> list[str]:
     return names
 
 
-# What it means
-
-
 def verdict(rows: Sequence[Row]) -> list[str]:
     """Says which is best, which are not significantly worse, and which of these is fastest.
 
@@ -153,43 +128,24 @@ def verdict(rows: Sequence[Row]) -> list[str]:
         fastest = min([best, *as_good], key=lambda row: row["latency"])
         if fastest is not best:
             ratio = times(best["latency"] / fastest["latency"])
-            sentences.append(
-                f'Of these, "{fastest["name"]}" is the fastest with a single text: {ratio} times as fast as "{best["name"]}".'
-            )
+            faster = f'"{fastest["name"]}" is the fastest with a single text: {ratio} times as fast as "{best["name"]}"'
+            sentences.append(f"Of these, {faster}.")
     elif others:
         sentences.append("It is significantly better than every other candidate.")
     return sentences
 
 
-# Figures
-
-
 def plots(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Describes accuracy against latency and against size; the models worth their cost are on a line."""
-    accuracy = [row["accuracy"]["value"] for row in rows]
     described = []
     for cost, label, unit in (("latency", "milliseconds for one text", 1e-3), ("size", "size on disk (MB)", 1e6)):
-        costs = [row[cost] / unit for row in rows]
-        worthwhile = frontier(costs, accuracy)
-        others = [i for i in range(len(rows)) if i not in worthwhile]
-        series = [
-            {
-                "name": name,
-                **interval([rows[i]["accuracy"] for i in chosen]),
-                "x": [costs[i] for i in chosen],
-                "labels": [rows[i]["name"] for i in chosen],
-                "as_": as_,
-            }
-            for name, chosen, as_ in (("worth its cost", worthwhile, "line"), ("others", others, "points"))
-            if chosen
-        ]
-        described.append(
-            {
-                "title": f"Accuracy against {cost}",
-                "description": "No model costs less than one on the line and is as accurate. Bars are 95 % intervals.",
-                "x": {"label": label, "log": True},
-                "y": ACCURACY,
-                "series": series,
-            }
-        )
+        worthwhile = frontier([row[cost] / unit for row in rows], [row["accuracy"]["value"] for row in rows])
+        best, others = [rows[i] for i in worthwhile], [row for i, row in enumerate(rows) if i not in worthwhile]
+        series = []
+        for name, chosen, as_ in (("worth its cost", best, "line"), ("others", others, "points")):
+            x, labels = [row[cost] / unit for row in chosen], [row["name"] for row in chosen]
+            y = interval([row["accuracy"] for row in chosen])
+            series += [{"name": name, **y, "x": x, "labels": labels, "as_": as_}] if chosen else []
+        words = "No model costs less than one on the line and is as accurate. Bars are 95 % intervals."
+        described.append(describe(f"Accuracy against {cost}", words, {"label": label, "log": True}, ACCURACY, series))
     return described

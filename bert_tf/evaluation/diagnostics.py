@@ -19,9 +19,6 @@ NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unc
 SHOWN = 20  # texts in a list that people read
 
 
-# Curves
-
-
 def overfitting(history: History, chance: float | None = None, kept: int | None = None) -> dict[str, Any]:
     """Describes in words what the learning curves show.
 
@@ -43,62 +40,58 @@ def overfitting(history: History, chance: float | None = None, kept: int | None 
             "The history must hold `loss` and `val_loss` of each epoch. "
             f"Received: {len(train)} and {len(validation)} values"
         )
-    kind, best, verdict = _judged(train, validation, chance)
+    best = best_epoch({"val_loss": validation}) if any(map(math.isfinite, validation)) else None
+    kind, verdict = _judged(train, validation, best, chance)
     if kept and best and kept != best:
         verdict += f" The model of epoch {kept} was kept, which was best by another metric."
     best = kept or best
-    gaps = [val_loss - loss for loss, val_loss in zip(train, validation, strict=True)]
+    gaps = np.subtract(validation, train)
+    gap_at_best, gap_at_last = (
+        float(gaps[epoch - 1]) if epoch and math.isfinite(gaps[epoch - 1]) else None for epoch in (best, len(train))
+    )
     return {
         "kind": kind,
         "best_epoch": best,
         "epochs": len(train),
-        "gap_at_best": gaps[best - 1] if best and math.isfinite(gaps[best - 1]) else None,
-        "gap_at_last": gaps[-1] if math.isfinite(gaps[-1]) else None,
+        "gap_at_best": gap_at_best,
+        "gap_at_last": gap_at_last,
         "verdict": verdict,
     }
 
 
-def _judged(train: list[float], validation: list[float], chance: float | None) -> tuple[str, int | None, str]:
-    """Returns kind, best epoch and verdict."""
-    if not any(map(math.isfinite, validation)):
-        verdict = "The training diverged: no epoch has a finite validation loss. Try a smaller learning rate."
-        return "diverged", None, verdict
-    best = best_epoch({"val_loss": validation})
-    lowest = validation[best - 1]
+def _judged(train: list[float], validation: list[float], best: int | None, chance: float | None) -> tuple[str, str]:
+    """Returns kind and verdict."""
+    if best is None:
+        return "diverged", "The training diverged: no epoch has a finite validation loss. Try a smaller learning rate."
     if not (math.isfinite(validation[-1]) and math.isfinite(train[-1])):
-        verdict = f"The training diverged after epoch {best}: the loss is not finite. Try a smaller learning rate."
-        return "diverged", best, verdict
+        cause = f"The training diverged after epoch {best}: the loss is not finite."
+        return "diverged", f"{cause} Try a smaller learning rate."
+    lowest = validation[best - 1]
+    low, last, train_best, train_last = (
+        format_value(value, "score") for value in (lowest, validation[-1], train[best - 1], train[-1])
+    )
     if chance is not None and lowest > chance * (1 - NOTABLE):
-        verdict = (
-            f"Nothing was learned: the lowest validation loss, {format_value(lowest, 'score')}, is hardly below the "
-            f"{format_value(chance, 'score')} of predicting the class frequencies for every text. Try another learning rate, "
-            "more epochs, or more unfrozen layers."
+        return "nothing learned", (
+            f"Nothing was learned: the lowest validation loss, {low}, is hardly below the {format_value(chance, 'score')} "
+            "of predicting the class frequencies for every text. Try another learning rate, more epochs, or more unfrozen "
+            "layers."
         )
-        return "nothing learned", best, verdict
     if len(train) == 1:
-        return "one epoch", best, "One epoch cannot show whether the model overfits; two or more can."
-    at_best = f"validation loss was lowest at epoch {best} ({format_value(lowest, 'score')})"
+        return "one epoch", "One epoch cannot show whether the model overfits; two or more can."
+    at_best = f"validation loss was lowest at epoch {best} ({low})"
     if best == len(train) and _change(min(validation[:-1]), lowest) < -NOTABLE:
-        verdict = (
-            f"No overfitting: {at_best}, the last one, and was still falling. More epochs may give a better model."
-        )
-        return "improving", best, verdict
+        more = "More epochs may give a better model."
+        return "improving", f"No overfitting: {at_best}, the last one, and was still falling. {more}"
     rise = _change(lowest, validation[-1])
     if rise <= NOTABLE:
-        verdict = f"No overfitting: {at_best} and stayed close to it. More epochs would change little."
-        return "settled", best, verdict
-    rose = f"rose to {format_value(validation[-1], 'score')} ({rise:+.0%})"
+        return "settled", f"No overfitting: {at_best} and stayed close to it. More epochs would change little."
+    rose = f"{at_best} and then rose to {last} ({rise:+.0%})"
     if _change(train[best - 1], train[-1]) < -NOTABLE:
-        verdict = (
-            f"Overfitting after epoch {best}: {at_best} and then {rose}, while training loss kept falling, from "
-            f"{format_value(train[best - 1], 'score')} to {format_value(train[-1], 'score')}. The best epoch is kept: the later "
-            "ones did no harm, but were not needed."
+        return "overfitting", (
+            f"Overfitting after epoch {best}: {rose}, while training loss kept falling, from {train_best} to {train_last}. "
+            "The best epoch is kept: the later ones did no harm, but were not needed."
         )
-        return "overfitting", best, verdict
-    verdict = (
-        f"Unsteady: {at_best} and then {rose}, but training loss did not fall. The learning rate may be too large."
-    )
-    return "unsteady", best, verdict
+    return "unsteady", f"Unsteady: {rose}, but training loss did not fall. The learning rate may be too large."
 
 
 def _change(before: float, after: float) -> float:
@@ -109,9 +102,6 @@ def chance_loss(labels: Any) -> float:
     """Returns the log loss, in nats, of predicting the class frequencies of `labels`, int `(N,)`, for every text."""
     shares = np.bincount(labels)[np.bincount(labels) > 0] / len(labels)
     return float(-(shares * np.log(shares)).sum())
-
-
-# Data
 
 
 def lengths(tokens: Any, max_length: int) -> dict[str, Any]:
@@ -164,21 +154,17 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
             if name != first and first in names:
                 across[name] += names.count(name)
     conflicts = [same for same in places.values() if len({label for _, _, label in same}) > 1]
-    wanted = {same[0][:2] for same in conflicts[:SHOWN]}
-    shown_texts = {
-        (name, index): text
-        for name, (texts, _) in splits.items()
-        if any(name == split for split, _ in wanted)
-        for index, text in enumerate(texts)
-        if (name, index) in wanted
-    }
+    shown = {same[0][:2]: same for same in conflicts[:SHOWN]}  # by the place of the first
+    found: dict[tuple[str, int], str] = {}
+    for name, (texts, _) in splits.items() if shown else ():
+        found |= {(name, index): text for index, text in enumerate(texts) if (name, index) in shown}
     return {
         "within": within,
         "across": across,
         "conflicting": len(conflicts),
         "conflicts": [
-            {"text": shown_texts[same[0][:2]], "labels": [f"{name}: {label_names[label]}" for name, _, label in same]}
-            for same in conflicts[:SHOWN]
+            {"text": found[place], "labels": [f"{name}: {label_names[label]}" for name, _, label in same]}
+            for place, same in shown.items()
         ],
     }
 
@@ -191,9 +177,6 @@ def groups(texts: Iterable[str]) -> np.ndarray:
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-# Single texts
 
 
 def mistakes(
@@ -209,15 +192,16 @@ def mistakes(
     labels, probabilities = checked(labels, probabilities)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    return _listed("predicted", wrong, texts, labels, predicted[wrong], confidence[wrong], label_names)
+
+
+def _listed(name: str, chosen, texts, labels, others, probabilities, label_names) -> list[dict[str, Any]]:
+    """Describes the chosen texts; `others`, labels, and `probabilities` are theirs."""
+    names = ("index", "text", "given", name, "probability")
     return [
-        {
-            "index": int(i),
-            "text": texts[i],
-            "given": label_names[labels[i]],
-            "predicted": label_names[predicted[i]],
-            "probability": float(confidence[i]),
-        }
-        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+        dict(zip(names, (int(i), texts[i], label_names[labels[i]], label_names[other], float(share)), strict=True))
+        for i, other, share in zip(chosen, others, probabilities, strict=True)
     ]
 
 
@@ -263,17 +247,7 @@ def suspect_labels(
         `suggested` label, `probability` of the given one.
     """
     suspects, suggested = mislabelled(labels, probabilities)
-    return {
-        "texts": len(labels),
-        "suspects": len(suspects),
-        "listed": [
-            {
-                "index": int(i),
-                "text": texts[i],
-                "given": label_names[labels[i]],
-                "suggested": label_names[j],
-                "probability": float(probabilities[i][labels[i]]),
-            }
-            for i, j in zip(suspects[:most], suggested[:most], strict=True)
-        ],
-    }
+    shown = suspects[:most]
+    own = [probabilities[i][labels[i]] for i in shown]
+    listed = _listed("suggested", shown, texts, labels, suggested[:most], own, label_names)
+    return {"texts": len(labels), "suspects": len(suspects), "listed": listed}

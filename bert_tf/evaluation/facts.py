@@ -42,7 +42,7 @@ def run_facts(
     Raises: ValueError for values that do not fit together.
     """
     splits = {"training": train, "validation": validation}
-    texts, labels = [*validation[0]], np.asarray(validation[1])
+    texts, labels, classes = [*validation[0]], np.asarray(validation[1]), len(label_names)
     overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels), best_epoch)
     facts: dict[str, Any] = {
         **scores.evaluate(labels, probabilities, label_names, seed),
@@ -54,7 +54,9 @@ def run_facts(
             "splits": [
                 {
                     "name": name,
-                    "labels": _counts(split_labels, label_names),
+                    "labels": dict(
+                        zip(label_names, np.bincount(split_labels, minlength=classes).tolist(), strict=True)
+                    ),
                     "lengths": diagnostics.lengths(lengths[name], max_length) if lengths and max_length else None,
                 }
                 for name, (_, split_labels) in splits.items()
@@ -69,10 +71,6 @@ def run_facts(
     return facts | others
 
 
-def _counts(labels: Any, label_names: Sequence[str]) -> dict[str, int]:
-    return dict(zip(label_names, np.bincount(labels, minlength=len(label_names)).tolist(), strict=True))
-
-
 def _by_logistic_regression(label_names, train, texts, labels, probabilities, seed) -> dict[str, Any]:
     """Returns `baseline` and `mislabelled`.
 
@@ -82,11 +80,10 @@ def _by_logistic_regression(label_names, train, texts, labels, probabilities, se
     train_labels = np.asarray(train[1])
     chosen = np.zeros(len(train_labels), bool)
     chosen[np.random.default_rng(seed).permutation(len(train_labels))[:MOST_TEXTS]] = True
-    train_texts, train_labels = [*compress(train[0], chosen)], train_labels[chosen]
-    baseline = tfidf.train_baseline(train_texts, train_labels, len(label_names), seed)(texts)
-    rows, _ = tfidf.tfidf(train_texts)
-    groups = diagnostics.groups(train_texts)
-    held_out = tfidf.out_of_fold(rows, train_labels, len(label_names), groups=groups, seed=seed)
+    train_texts, train_labels, classes = [*compress(train[0], chosen)], train_labels[chosen], len(label_names)
+    baseline = tfidf.train_baseline(train_texts, train_labels, classes, seed)(texts)
+    rows, groups = tfidf.tfidf(train_texts)[0], diagnostics.groups(train_texts)
+    held_out = tfidf.out_of_fold(rows, train_labels, classes, groups=groups, seed=seed)
     suspects = diagnostics.suspect_labels(train_texts, train_labels, held_out, label_names)
     places = np.flatnonzero(chosen)
     for suspect in suspects["listed"]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation.scores import RESAMPLES, Estimate
+from bert_tf.evaluation.scores import RESAMPLES, Estimate, percentiles
 from bert_tf.formatting import format_value
 
 Row = Mapping[str, Any]
@@ -39,8 +39,7 @@ def gain(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Estimate:
         seeds = rng.multinomial(len(right), np.full(len(right), 1 / len(right)), draws) / len(right)  # (draws, S)
         return np.einsum("ds,sm,dm->d", seeds, right.astype("float64"), weights, optimize=True)
 
-    low, high = np.percentile(drawn(first) - drawn(second), [2.5, 97.5])
-    return {"value": float(first.mean() - second.mean()), "low": float(low), "high": float(high)}
+    return percentiles(first.mean() - second.mean(), drawn(first) - drawn(second))
 
 
 def frontier(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
@@ -58,7 +57,12 @@ def frontier(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
 
 def is_significant(difference: Estimate) -> bool:
     """Returns whether the 95 % interval excludes 0."""
-    return bool(difference["low"] > 0 or difference["high"] < 0)  # type: ignore[operator]
+    return is_gain(difference) or difference["high"] < 0  # type: ignore[operator]
+
+
+def is_gain(difference: Estimate) -> bool:
+    """Returns whether the 95 % interval is above 0."""
+    return difference["low"] > 0  # type: ignore[operator]
 
 
 def points(difference: Estimate) -> str:

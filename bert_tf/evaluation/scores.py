@@ -56,15 +56,15 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
     draws = min(RESAMPLES, max(200, 10**8 // len(labels)))  # fewer are enough for very many texts
     f1_drawn = np.stack([_f1(_resampled(confusion, rng)) for _ in range(draws)])
     loss_drawn = [losses[rng.integers(len(losses), size=len(losses))].mean() for _ in range(draws)]
-    f1 = _f1(_sums(confusion))
-    right, actual, predicted = _sums(confusion)
+    right, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = _f1((right, actual, predicted))
     return {
         "label_names": [*label_names],
         "scores": {
             "texts": len(labels),
             "accuracy": wilson(right.sum(), len(labels)),
-            "macro_f1": _percentiles(_mean(f1), _mean(f1_drawn)),
-            "log_loss": _percentiles(losses.mean(), loss_drawn),
+            "macro_f1": percentiles(np.nanmean(f1), np.nanmean(f1_drawn, axis=1)),
+            "log_loss": percentiles(losses.mean(), loss_drawn),
         },
         "confusion": confusion.tolist(),
         "classes": [
@@ -73,7 +73,7 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
                 "support": int(actual[i]),
                 "precision": wilson(right[i], predicted[i]),
                 "recall": wilson(right[i], actual[i]),
-                "f1": _percentiles(f1[i], f1_drawn[:, i]),
+                "f1": percentiles(f1[i], f1_drawn[:, i]),
             }
             for i, name in enumerate(label_names)
         ],
@@ -125,10 +125,6 @@ def wilson(successes: int, trials: int) -> Estimate:
 Sums = tuple[np.ndarray, np.ndarray, np.ndarray]  # per class `(C,)`: texts predicted right, texts, predictions
 
 
-def _sums(confusion: np.ndarray) -> Sums:
-    return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-
-
 def _resampled(confusion: np.ndarray, rng: np.random.Generator) -> Sums:
     """Returns the sums of a bootstrap sample of the texts: to draw texts is to draw cells of the confusion matrix."""
     actual, predicted = np.nonzero(confusion)
@@ -147,12 +143,8 @@ def _f1(sums: Sums) -> np.ndarray:
     return np.where(actual + predicted > 0, 2 * right / np.maximum(actual + predicted, 1), np.nan)
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Returns the mean over the last axis, nan left out."""
-    return np.nansum(values, axis=-1) / np.maximum(np.isfinite(values).sum(axis=-1), 1)
-
-
-def _percentiles(value: Any, drawn: Any) -> Estimate:
+def percentiles(value: Any, drawn: Any) -> Estimate:
+    """Returns a value with the interval that holds 95 % of what was drawn, nan left out."""
     drawn = np.asarray(drawn)
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (math.nan, math.nan)
@@ -162,9 +154,6 @@ def _percentiles(value: Any, drawn: Any) -> Estimate:
 def _estimate(value: float, low: float, high: float) -> Estimate:
     numbers = (float(number) if math.isfinite(number) else None for number in (value, low, high))
     return dict(zip(("value", "low", "high"), numbers, strict=True))  # type: ignore[return-value]
-
-
-# Calibration
 
 
 def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any]:
@@ -199,11 +188,11 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
         "error_by_chance": float(np.median(by_chance)),
         "bins": [
             {
-                "confidence": float(confidence[bins == i].mean()),
-                "accuracy": wilson(int(right[bins == i].sum()), int((bins == i).sum())),
-                "texts": int((bins == i).sum()),
+                "confidence": float(confidence[own].mean()),
+                "accuracy": wilson(right[own].sum(), own.sum()),
+                "texts": int(own.sum()),
             }
-            for i in np.unique(bins)
+            for own in (bins == i for i in np.unique(bins))
         ],
         "temperature": temperature(labels, probabilities),
         "log_loss": log_loss(labels, probabilities),
@@ -254,9 +243,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return scipy.special.softmax(logits, axis=1)
 
 
-# Two classifiers on the same texts
-
-
 def compare(
     labels: Any, first: Any, second: Any, names: tuple[str, str] = ("the first", "the second"), seed: int = 0
 ) -> dict[str, Any]:
@@ -286,14 +272,16 @@ def compare(
     texts = len(labels)
     shares = np.array([only_first, only_second, texts - only_first - only_second]) / texts
     drawn = np.random.default_rng(seed).multinomial(texts, shares, RESAMPLES)
-    comparison = {
+    difference = percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts)
+    p_value = mcnemar(only_first, only_second)
+    return {
         "names": [*names],
-        "difference": _percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts),
+        "difference": difference,
         "only_first": only_first,
         "only_second": only_second,
-        "p_value": mcnemar(only_first, only_second),
+        "p_value": p_value,
+        "verdict": _verdict(*names, difference, p_value, texts),
     }
-    return {**comparison, "verdict": _verdict(comparison, texts)}
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -302,18 +290,14 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(scipy.stats.binomtest(only_first, trials).pvalue) if trials else 1.0
 
 
-def _verdict(comparison: dict[str, Any], texts: int) -> str:
-    better, worse = comparison["names"]
-    difference = comparison["difference"]
-    p_value = format_value(comparison["p_value"], "p")
-    test = f"McNemar p {p_value if p_value.startswith('<') else '= ' + p_value}, {texts:,} texts"
-    if comparison["p_value"] >= 0.05 or difference["low"] <= 0 <= difference["high"]:
-        points = f"{format_value(difference, 'points')} points of accuracy"
-        return f"No significant difference between {better} and {worse}: {points} ({test})."
+def _verdict(better: str, worse: str, difference: Any, p_value: float, texts: int) -> str:
+    shown = format_value(p_value, "p")
+    test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
+    if p_value >= 0.05 or difference["low"] <= 0 <= difference["high"]:
+        by = f"{format_value(difference, 'points')} points of accuracy"
+        return f"No significant difference between {better} and {worse}: {by} ({test})."
     if difference["high"] < 0:
         better, worse = worse, better
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
-    by = format_value(difference, "points").replace("+", "")
-    return (
-        f"{better[:1].upper()}{better[1:]} is significantly better than {worse}, by {by} points of accuracy ({test})."
-    )
+    by = f"{format_value(difference, 'points').replace('+', '')} points of accuracy"
+    return f"{better[:1].upper()}{better[1:]} is significantly better than {worse}, by {by} ({test})."

@@ -65,13 +65,11 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
 
     labels = _at_least_two_classes(labels)
     rows, vectorizer = tfidf(texts)
-    strength = USUAL_STRENGTH
-    if len(labels) <= CHOSEN_UP_TO:
 
-        def loss(strength: float) -> float:
-            return log_loss(labels, _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed))
+    def loss(strength: float) -> float:
+        return log_loss(labels, _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed))
 
-        strength = min(STRENGTHS, key=loss)
+    strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
     with _one_thread():
         model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
     return TfidfBaseline(vectorizer, model, num_labels)

@@ -11,18 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from bert_tf.formatting import format_value
+from bert_tf.reporting import sections, tables
 from bert_tf.reporting.page import PAGES
-from bert_tf.reporting.sections import (
-    Facts,
-    Section,
-    baseline,
-    calibration,
-    classes,
-    data,
-    parameters,
-    results,
-    training,
-)
+from bert_tf.reporting.sections import Block, Facts
 from bert_tf.reporting.templates import render
 
 
@@ -93,11 +84,11 @@ def model_card(
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    scores = facts.get("scores")
+    scores = facts.get("scores") or {}
     dataset = datasets[0] if datasets else "validation texts"
     measured = [
         EvalResult(task, dataset, dataset, type_, scores[key]["value"], metric_name=words)
-        for key, type_, words in (METRICS if scores else ())
+        for key, type_, words in METRICS
         if scores and scores[key]["value"] is not None
     ]
     header = ModelCardData(
@@ -112,57 +103,40 @@ def model_card(
         datasets=[*datasets] or None,
         base_model=finetuned_from if finetuned_from and not Path(finetuned_from).exists() else None,
     )
-    facts = _without_texts(facts)
-    shared = (results, baseline, classes, calibration, _training, data, parameters, _settings)
+    data = facts.get("data") or {}
+    if data.get("duplicates"):  # without their texts
+        facts = {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
+    shown = ("Results", "Baseline", "Classes", "Calibration", "Training", "Data", "Parameters", "Settings")
+    makers = {**sections.MAKERS, "Training": _training, "Settings": _settings}
     return render(
         PAGES / "card.md",
         header=Markup(header.to_yaml()),
         name=name,
         origin=_local(finetuned_from),
-        sections=[section for section in (make(facts) for make in shared) if section and section["blocks"]],
-        cells=_cells,
+        sections=[{"title": title, "blocks": blocks} for title in shown if (blocks := makers[title](facts))],
+        cells=tables.cells,
         counts=_counts,
     )
 
 
-def _without_texts(facts: Facts) -> dict[str, Any]:
-    data = facts.get("data") or {}
-    if not data.get("duplicates"):
-        return dict(facts)
-    return {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
-
-
-def _training(facts: Facts) -> Section:
+def _training(facts: Facts) -> list[Block]:
     """The verdict on the training curves, and their numbers as a table."""
-    section = training(facts) or {"title": "Training", "blocks": []}
     history = facts.get("history") or {}
-    if not history:
-        return section
-    kinds = ["score" if name.endswith(("loss", "accuracy")) else "plain" for name in history]
-    columns = [{"name": name, "kind": kind} for name, kind in zip(["epoch", *history], ["plain", *kinds], strict=True)]
+    kinds = {name: "score" if name.endswith(("loss", "accuracy")) else "plain" for name in history}
+    columns = [{"name": name, "kind": kind} for name, kind in {"epoch": "plain", **kinds}.items()]
     rows = [[epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), 1)]
-    return {**section, "blocks": [*section["blocks"], {"table": {"columns": columns, "rows": rows}}]}
+    return [*sections.training(facts), *([{"table": {"columns": columns, "rows": rows}}] if history else [])]
 
 
-def _settings(facts: Facts) -> Section:
-    settings = {
-        **(facts.get("settings") or {}),
-        **{f"version of {k}": v for k, v in (facts.get("versions") or {}).items()},
-    }
-    return {
-        "title": "Settings",
-        "blocks": [{"list": [(key, _local(value)) for key, value in settings.items()]}] if settings else [],
-    }
+def _settings(facts: Facts) -> list[Block]:
+    versions = {f"version of {name}": value for name, value in (facts.get("versions") or {}).items()}
+    settings = {**(facts.get("settings") or {}), **versions}
+    return [{"list": [(name, _local(value)) for name, value in settings.items()]}] if settings else []
 
 
 def _local(value: Any) -> Any:
     """Shortens a path on this machine to its last part."""
     return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
-
-
-def _cells(table: Mapping[str, Any]) -> list[list[str]]:
-    kinds = ["plain" if column["kind"] == "text" else column["kind"] for column in table["columns"]]
-    return [[format_value(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in table["rows"]]
 
 
 def _counts(confusion: Mapping[str, Any]) -> list[list[str]]:

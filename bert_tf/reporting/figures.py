@@ -23,18 +23,16 @@ from bert_tf.files import written_whole
 from bert_tf.formatting import printable
 
 Plot = Mapping[str, Any]
+EPOCHS = {"label": "epoch", "whole": True}  # axes
+ACCURACY = {"label": "accuracy (share of texts)", "kind": "score"}
+LOSS = {"label": "cross-entropy loss (nats)", "kind": "score"}
 
 # Colours on white and on dark: by Okabe and Ito (2008), made darker or lighter until series have a contrast of at least 3 with
 # the page and text 4.5, as WCAG 2.2 asks. The same as in pages/report.css.
 SERIES = ("#0072b2", "#c04f00", "#007a5a", "#a3487c", "#8a6a00", "#43484f")
 TEXT, QUIET, RULE = "#1b1f24", "#545c66", "#d5d9df"
-DARK = dict(
-    zip(
-        (*SERIES, TEXT, QUIET, RULE),
-        ("#56b4e9", "#f08c3c", "#2fc49b", "#dd92bd", "#e0c341", "#b9c0c8", "#e8eaed", "#a9b1bb", "#3a424c"),
-        strict=True,
-    )
-)
+ON_DARK = ("#56b4e9", "#f08c3c", "#2fc49b", "#dd92bd", "#e0c341", "#b9c0c8", "#e8eaed", "#a9b1bb", "#3a424c")
+DARK = dict(zip((*SERIES, TEXT, QUIET, RULE), ON_DARK, strict=True))
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
 MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
 SIZE = (4.7, 3.4)  # inches of one plot
@@ -55,6 +53,23 @@ STYLE = {
     "grid.linewidth": 0.7, "lines.linewidth": 1.7, "lines.markersize": 4.5, "legend.frameon": False,
     "svg.fonttype": "none", "svg.hashsalt": "bert_tf",
 }  # fmt: skip
+
+
+def describe(
+    title: str, description: str, x: Plot, y: Plot, series: Sequence[Mapping], **others: Any
+) -> dict[str, Any]:
+    """Returns a description; `others` are `marks` and `diagonal`."""
+    return {"title": title, "description": description, "x": x, "y": y, "series": [*series], **others}
+
+
+def by_epoch(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """Returns a series of one value per epoch."""
+    return {"name": name, "x": [*range(1, len(values) + 1)], "y": [*values]}
+
+
+def interval(estimates: Sequence[Mapping[str, Any]]) -> dict[str, list]:
+    """Returns estimates, dicts of `value`, `low` and `high`, as the `y`, `low` and `high` of a series."""
+    return {name: [one[key] for one in estimates] for name, key in (("y", "value"), ("low", "low"), ("high", "high"))}
 
 
 def draw_svg(plot: Plot) -> str:

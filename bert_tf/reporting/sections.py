@@ -11,13 +11,15 @@ All of it is plain data: page.py makes HTML of it, card.py Markdown.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
+from bert_tf.reporting.figures import ACCURACY, EPOCHS, LOSS, by_epoch, describe, interval
 
 Facts = Mapping[str, Any]
+Block = dict[str, Any]
 Section = dict[str, Any]
 
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
@@ -43,16 +45,16 @@ def sections(facts: Facts) -> list[Section]:
             `settings`, `versions`: name -> value; `command`: str, which trains the same model again.
     Returns: the sections that there are facts for.
     """
-    made = [make(facts) for make in (results, baseline, training, classes, calibration, mistakes, mislabelled)]
-    made += [dict(section) for section in facts.get("sections", ())]
-    made += [make(facts) for make in (data, parameters, cost, reproduce)]
-    return [section for section in made if section and section["blocks"]]
+    made = [{"title": title, "blocks": make(facts)} for title, make in MAKERS.items()]
+    before = [*MAKERS].index("Data")
+    every = [*made[:before], *map(dict, facts.get("sections", ())), *made[before:]]
+    return [section for section in every if section["blocks"]]
 
 
-def results(facts: Facts) -> Section | None:
+def results(facts: Facts) -> list[Block]:
     scores = facts.get("scores")
     if not scores:
-        return None
+        return []
     names = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss (nats)"}
     figures = [{"name": name, "value": scores[key], "kind": "score"} for key, name in names.items()]
     if facts.get("calibration"):
@@ -64,14 +66,14 @@ def results(facts: Facts) -> Section | None:
     if epoch := facts.get("best_epoch"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
     hints = [{"text": hint} for hint in facts.get("hints", ())]
-    return {"title": "Results", "blocks": [{"figures": figures}, {"text": words}, *hints]}
+    return [{"figures": figures}, {"text": words}, *hints]
 
 
-def baseline(facts: Facts) -> Section | None:
+def baseline(facts: Facts) -> list[Block]:
     simple = facts.get("baseline")
     if not simple:
-        return None
-    blocks: list[dict[str, Any]] = [{"verdict": simple["comparison"]["verdict"]}]
+        return []
+    blocks: list[Block] = [{"verdict": simple["comparison"]["verdict"]}]
     if simple["comparison"]["difference"]["low"] <= 0:
         words = "If counting words does as well, prefer it: it is far cheaper to run."
         if (facts.get("settings") or {}).get("unfreeze", 0) == 0:
@@ -84,12 +86,12 @@ def baseline(facts: Facts) -> Section | None:
     )
     columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
     cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows if scores]
-    return {"title": "Baseline", "blocks": [*blocks, _table(caption, columns, cells)]}
+    return [*blocks, _table(caption, columns, cells)]
 
 
-def training(facts: Facts) -> Section | None:
+def training(facts: Facts) -> list[Block]:
     fit = facts.get("overfitting")
-    blocks: list[dict[str, Any]] = [{"verdict": fit["verdict"]}] if fit else []
+    blocks: list[Block] = [{"verdict": fit["verdict"]}] if fit else []
     blocks += [{"plot": plot} for plot in curves(facts.get("history") or {}, facts.get("best_epoch"))]
     if fit:
         caption = (
@@ -98,36 +100,29 @@ def training(facts: Facts) -> Section | None:
         )
         rows = [["kept", fit["best_epoch"], fit["gap_at_best"]], ["last", fit["epochs"], fit["gap_at_last"]]]
         blocks.append(_table(caption, _columns("", epoch="plain", gap="score"), rows))
-    return {"title": "Training", "blocks": blocks}
+    return blocks
 
 
 def curves(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> list[dict[str, Any]]:
     """Describes the plots of loss and accuracy by epoch, the kept epoch marked; none for a metric without a finite value."""
     plots = []
-    for metric, label in (("loss", "cross-entropy loss (nats)"), ("accuracy", "accuracy (share of texts)")):
+    for metric, axis in (("loss", LOSS), ("accuracy", ACCURACY)):
         series = [
-            {"name": name, "x": [*range(1, len(history[key]) + 1)], "y": [*history[key]]}
+            by_epoch(name, history[key])
             for name, key in (("training", metric), ("validation", f"val_{metric}"))
             if any(math.isfinite(value) for value in history.get(key) or ())
         ]
-        ends = [
-            f"{s['name']} from {format_value(s['y'][0], 'score')} to {format_value(s['y'][-1], 'score')}"
-            for s in series
-        ]
         if series:
-            plots.append({
-                "title": f"{metric.capitalize()} by epoch",
-                "description": f"{'; '.join(ends).capitalize()}, over {len(series[0]['x'])} epochs.",
-                "x": {"label": "epoch", "whole": True},
-                "y": {"label": label, "kind": "score"},
-                "series": series,
-                "marks": [{"x": best_epoch, "label": f"kept: epoch {best_epoch}"}] if best_epoch else [],
-            })  # fmt: skip
+            ends = [[one["name"], *(format_value(one["y"][i], "score") for i in (0, -1))] for one in series]
+            words = "; ".join(f"{name} from {first} to {last}" for name, first, last in ends).capitalize()
+            words += f", over {len(series[0]['x'])} epochs."
+            marks = [{"x": best_epoch, "label": f"kept: epoch {best_epoch}"}] if best_epoch else []
+            plots.append(describe(f"{metric.capitalize()} by epoch", words, EPOCHS, axis, series, marks=marks))
     return plots
 
 
-def classes(facts: Facts) -> Section | None:
-    blocks: list[dict[str, Any]] = []
+def classes(facts: Facts) -> list[Block]:
+    blocks: list[Block] = []
     names, confusion = facts.get("label_names") or [], facts.get("confusion")
     if confusion and len(names) <= MOST_CLASSES:
         blocks.append({"confusion": {"label_names": [*names], "counts": confusion}})
@@ -144,17 +139,15 @@ def classes(facts: Facts) -> Section | None:
         columns = _columns("class", texts="count", precision="score", recall="score", F1="score")
         keys = ("label", "support", "precision", "recall", "f1")
         blocks.append(_table(caption, columns, [[row[key] for key in keys] for row in facts["classes"]]))
-    return {"title": "Classes", "blocks": blocks}
+    return blocks
 
 
-def calibration(facts: Facts) -> Section | None:
+def calibration(facts: Facts) -> list[Block]:
     measured = facts.get("calibration")
     if not measured:
-        return None
-    error, by_chance, after = (
-        format_value(measured[key], "score") for key in ("error", "error_by_chance", "error_after")
-    )
-    before_loss, after_loss = (format_value(measured[key], "score") for key in ("log_loss", "log_loss_after"))
+        return []
+    keys = ("error", "error_by_chance", "error_after", "log_loss", "log_loss_after")
+    error, by_chance, after, before_loss, after_loss = (format_value(measured[key], "score") for key in keys)
     temperature = measured["temperature"]
     words = "well calibrated" if 0.9 <= temperature <= 1.1 else "overconfident" if temperature > 1 else "underconfident"
     verdict = (
@@ -168,64 +161,48 @@ def calibration(facts: Facts) -> Section | None:
         "the texts is fitted on the other half. Predicted labels stay the same."
     )
     bins = measured["bins"]
-    series = {"name": "accuracy", "x": [one["confidence"] for one in bins], "as_": "points"}
-    series |= interval([one["accuracy"] for one in bins])
-    plot = {
-        "title": "Accuracy by confidence",
-        "description": "Each point stands for the same number of texts. On the dotted line the model is right as often as its "
-        "confidence says; below the line it is overconfident. Bars are 95 % intervals.",
-        # Of two classes, no confidence is below 0.5.
-        "x": {
-            "label": "confidence (mean probability of the predicted label)",
-            "range": [max(0.0, int(min(one["confidence"] for one in bins) * 10) / 10), 1.0],
-            "kind": "score",
-        },
-        "y": {"label": "accuracy (share of texts)", "kind": "score"},
-        "series": [series],
-        "diagonal": True,
+    x = [one["confidence"] for one in bins]
+    series = {"name": "accuracy", "x": x, "as_": "points", **interval([one["accuracy"] for one in bins])}
+    axis = {
+        "label": "confidence (mean probability of the predicted label)",
+        "range": [max(0.0, int(min(x) * 10) / 10), 1.0],  # of two classes, no confidence is below 0.5
+        "kind": "score",
     }
-    return {"title": "Calibration", "blocks": [{"verdict": verdict}, {"plot": plot}, {"text": note}]}
+    description = (
+        "Each point stands for the same number of texts. On the dotted line the model is right as often as its confidence says; "
+        "below the line it is overconfident. Bars are 95 % intervals."
+    )
+    drawn = describe("Accuracy by confidence", description, axis, ACCURACY, [series], diagonal=True)
+    return [{"verdict": verdict}, {"plot": drawn}, {"text": note}]
 
 
-def interval(estimates: Sequence[Mapping[str, Any]]) -> dict[str, list]:
-    """Returns estimates, dicts of `value`, `low` and `high`, as the `y`, `low` and `high` of a plot's series."""
-    return {
-        name: [estimate[key] for estimate in estimates]
-        for name, key in (("y", "value"), ("low", "low"), ("high", "high"))
-    }
-
-
-def mistakes(facts: Facts) -> Section | None:
+def mistakes(facts: Facts) -> list[Block]:
     if not facts.get("mistakes"):
-        return None
+        return []
     rows = [[m["text"], m["given"], m["predicted"], m["probability"]] for m in facts["mistakes"]]
     columns = _columns("text", given="text", predicted="text", probability="score")
-    table = _table("Validation texts that the model gets wrong, most confident first", columns, rows)
-    return {"title": "Most confident mistakes", "blocks": [table]}
+    return [_table("Validation texts that the model gets wrong, most confident first", columns, rows)]
 
 
-def mislabelled(facts: Facts) -> Section | None:
+def mislabelled(facts: Facts) -> list[Block]:
     labels = facts.get("mislabelled")
     if not labels:
-        return None
-    title, suspects, texts = "Possible label errors", labels["suspects"], labels["texts"]
+        return []
+    suspects, texts = labels["suspects"], labels["texts"]
     if not suspects:
-        return {"title": title, "blocks": [{"verdict": f"None found among {texts:,} training texts."}]}
+        return [{"verdict": f"None found among {texts:,} training texts."}]
     words = (
         f"{suspects:,} of {texts:,} training texts ({format_value(suspects / texts, 'share')}) may have the wrong label, according to "
         "models that were not trained on them (confident learning). Check these first; some labels will turn out right."
     )
     rows = [[m["text"], m["given"], m["suggested"], m["probability"]] for m in labels["listed"]]
     columns = _columns("text", given="text", suggested="text", probability_of_given="score")
-    return {
-        "title": title,
-        "blocks": [{"text": words}, _table("Training texts, least likely label first", columns, rows)],
-    }
+    return [{"text": words}, _table("Training texts, least likely label first", columns, rows)]
 
 
-def data(facts: Facts) -> Section | None:
+def data(facts: Facts) -> list[Block]:
     if not facts.get("data"):
-        return None
+        return []
     splits = facts["data"]["splits"]
     names = [*dict.fromkeys(name for split in splits for name in split["labels"])]
     if len(names) <= MOST_COLUMNS:
@@ -243,7 +220,7 @@ def data(facts: Facts) -> Section | None:
         blocks += [_table(caption, columns, rows), {"plot": _histogram(measured)}]
     if facts["data"].get("duplicates"):
         blocks += _duplicates(facts["data"]["duplicates"])
-    return {"title": "Data", "blocks": blocks}
+    return blocks
 
 
 def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -254,14 +231,10 @@ def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
         shares = [count / max(split["texts"], 1) for count in split["counts"]]
         series.append({"name": name, "x": middles, "y": shares})
     longest = max(split["longest"] for _, split in measured)
-    return {
-        "title": "Text lengths",
-        "description": f"Share of texts by number of tokens. The longest text has {longest:,}.",
-        "x": {"label": "tokens", "range": [0, max(longest, 1)]},
-        "y": {"label": "share of texts", "kind": "share"},
-        "series": series,
-        "marks": [{"x": most, "label": f"cut at {most}"}] if most < longest else [],
-    }
+    words = f"Share of texts by number of tokens. The longest text has {longest:,}."
+    x, y = {"label": "tokens", "range": [0, max(longest, 1)]}, {"label": "share of texts", "kind": "share"}
+    marks = [{"x": most, "label": f"cut at {most}"}] if most < longest else []
+    return describe("Text lengths", words, x, y, series, marks=marks)
 
 
 def _duplicates(repeats: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -272,8 +245,8 @@ def _duplicates(repeats: Mapping[str, Any]) -> list[dict[str, Any]]:
     columns = [*_columns("split", repeated="count"), {"name": f"also in {first}", "kind": "count"}]
     blocks = [_table("Texts that occur more than once (ignoring case and spacing)", columns, rows)]
     if leaked := sum(repeats["across"].values()):
-        words = f"{leaked:,} validation texts also occur in the training data, so the scores are too optimistic."
-        blocks.append({"verdict": words})
+        seen = f"{leaked:,} validation texts also occur in the training data"
+        blocks.append({"verdict": f"{seen}, so the scores are too optimistic."})
     if repeats["conflicting"]:
         words = (
             f"{repeats['conflicting']:,} texts occur with different labels. At least one label of each must be wrong."
@@ -285,37 +258,43 @@ def _duplicates(repeats: Mapping[str, Any]) -> list[dict[str, Any]]:
     return blocks
 
 
-def parameters(facts: Facts) -> Section | None:
+def parameters(facts: Facts) -> list[Block]:
     rows = [[*row] for row in facts.get("parameters") or ()]
     if not rows:
-        return None
+        return []
     rows.append(["total", sum(row[1] for row in rows), sum(row[2] for row in rows)])
     cells = [[name, count, trained, trained / count if count else None] for name, count, trained in rows]
     columns = _columns("part", parameters="count", trainable="count", share="share")
-    return {
-        "title": "Parameters",
-        "blocks": [_table("Which parts were trained, and which stayed frozen", columns, cells)],
-    }
+    return [_table("Which parts were trained, and which stayed frozen", columns, cells)]
 
 
-def cost(facts: Facts) -> Section | None:
+def cost(facts: Facts) -> list[Block]:
     rows = [[what, format_value(value, kind)] for what, value, kind in facts.get("cost") or ()]
-    if not rows:
-        return None
-    table = _table("What the run took", _columns("resource", amount="plain"), rows)
-    return {"title": "Time and memory", "blocks": [table]}
+    return [_table("What the run took", _columns("resource", amount="plain"), rows)] if rows else []
 
 
-def reproduce(facts: Facts) -> Section | None:
-    blocks: list[dict[str, Any]] = [{"code": facts["command"]}] if facts.get("command") else []
-    for key, columns in (
-        ("settings", _columns("setting", value="plain")),
-        ("versions", _columns("package", version="plain")),
-    ):
+def reproduce(facts: Facts) -> list[Block]:
+    blocks: list[Block] = [{"code": facts["command"]}] if facts.get("command") else []
+    for key, *names in (("settings", "setting", "value"), ("versions", "package", "version")):
         if facts.get(key):
             rows = [[name.replace("_", " "), value] for name, value in facts[key].items()]
-            blocks.append(_table(key.capitalize(), columns, rows))
-    return {"title": "Reproduce this run", "blocks": blocks}
+            blocks.append(_table(key.capitalize(), _columns(names[0], **{names[1]: "plain"}), rows))
+    return blocks
+
+
+MAKERS: dict[str, Callable[[Facts], list[Block]]] = {  # the title of a section -> its blocks
+    "Results": results,
+    "Baseline": baseline,
+    "Training": training,
+    "Classes": classes,
+    "Calibration": calibration,
+    "Most confident mistakes": mistakes,
+    "Possible label errors": mislabelled,
+    "Data": data,
+    "Parameters": parameters,
+    "Time and memory": cost,
+    "Reproduce this run": reproduce,
+}
 
 
 def _table(caption: str, columns: Sequence[Mapping[str, str]], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

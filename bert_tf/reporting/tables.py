@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bert_tf.formatting import format_value
+
 
 def parameter_table(rows: Sequence[tuple[str, int, int]]) -> str:
     """Lays out which parameters are trained.
@@ -24,13 +26,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        first, *others = (
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join([first, *others]).rstrip()
+        aligned = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        return "  ".join([row[0].ljust(widths[0]), *aligned[1:]]).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def cells(table: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the rows of a table, in the form that `bert_tf.reporting.sections` describes, as text."""
+    kinds = ["plain" if column["kind"] == "text" else column["kind"] for column in table["columns"]]
+    return [[format_value(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in table["rows"]]
 
 
 def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,17 +59,13 @@ def numbers(plot: Mapping[str, Any]) -> dict[str, Any]:
     else:
         columns = [(x["label"], x_kind), *((series["name"], y_kind) for series in plot["series"])]
         several = any(len(set(series["x"])) < len(series["x"]) for series in plot["series"])  # points that share an x
-        rows = (
-            [
-                [name(at), *(_estimate(s, j) if k == i else None for k, s in enumerate(plot["series"]))]
-                for at, i, j in sorted((at, i, j) for i, s in enumerate(plot["series"]) for j, at in enumerate(s["x"]))
-            ]
-            if several
-            else [
-                [name(at), *(_estimate(s, s["x"].index(at)) if at in s["x"] else None for s in plot["series"])]
-                for at in sorted({at for series in plot["series"] for at in series["x"]})
-            ]
-        )
+        places: dict[tuple, dict[int, int]] = {}  # of each row: series -> which of its points
+        for place in sorted((at, i, j) for i, series in enumerate(plot["series"]) for j, at in enumerate(series["x"])):
+            places.setdefault(place if several else place[:1], {})[place[1]] = place[2]
+        rows = [
+            [name(at), *(_estimate(one, held[i]) if i in held else None for i, one in enumerate(plot["series"]))]
+            for (at, *_), held in places.items()
+        ]
     return {"columns": [{"name": column, "kind": kind} for column, kind in columns], "rows": rows}
 
 

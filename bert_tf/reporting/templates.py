@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import html
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,14 +52,6 @@ def _markdown(value: Any) -> Any:
     """Returns text that cannot leave its place in Markdown or in the HTML that Markdown may hold."""
     if isinstance(value, Markup):
         return value
-    text = printable(str(value)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for characters, name in (
-        ("|", "&#124;"),
-        ("`", "&#96;"),
-        ("*", "&#42;"),
-        ("](", "]&#40;"),
-        ("][", "]&#91;"),
-        ("]:", "]&#58;"),
-    ):
-        text = text.replace(characters, name)
+    text = html.escape(printable(str(value)), quote=False)
+    text = re.sub(r"[|`*]|(?<=\])[(\[:]", lambda character: f"&#{ord(character[0])};", text)
     return Markup(" ".join(text.split()))
