@@ -16,7 +16,14 @@ import bert_tf
 
 PACKAGE = ROOT / "bert_tf"
 
-GROUND = {"__init__", "files", "formatting", "hardware", "options", "settings"}  # import nothing of the package but each other
+GROUND = {
+    "__init__",
+    "files",
+    "formatting",
+    "hardware",
+    "options",
+    "settings",
+}  # import nothing of the package but each other
 FACE = {"checkpoints/families/table", "checkpoints/heads"}  # what __init__ imports: public names follow from these rows
 MAY_IMPORT = {
     "checkpoints": set(),
