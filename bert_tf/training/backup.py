@@ -87,8 +87,9 @@ class Backup(keras.callbacks.Callback):
 
     def restore_best(self, model) -> int:
         """Loads the weights of the best epoch; returns its number, from 1."""
+        best = history.best_epoch(self.history, self.monitor)  # first: it says so if the training diverged
         load(self.folder / BEST, model.trainable_variables)
-        return history.best_epoch(self.history, self.monitor)
+        return best
 
 
 def state(model) -> list:

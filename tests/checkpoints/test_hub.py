@@ -139,6 +139,7 @@ assert len(bert_tf.load_tokenizer("somebody/pushed")("great value")["input_ids"]
     assert "| epoch | loss |" in card
 
 
+@pytest.mark.slow
 def test_a_repository_with_h5_alone(hub, tmp_path):
     folder = GOLDEN / "v4/distilbert_h5"
     Hub.repos["somebody/old"] = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -169,6 +170,7 @@ except FileNotFoundError as error:
     assert "Unknown checkpoint 'somebody/nothing'" in printed
 
 
+@pytest.mark.slow
 def test_model_card_escapes_and_tells_the_history(tmp_path):
     model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(GOLDEN / "distilbert_tiny")
     model.compile("adam", metrics=["accuracy"])

@@ -156,6 +156,7 @@ def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
     assert "from 8 to 24 texts" in found.verdict
 
 
+@pytest.mark.slow
 def test_alone_a_candidate_has_its_memory_to_itself(reviews, tmp_path):
     examples = bert_tf.read_examples(reviews)
     ballast = np.ones(2**26, "uint8")  # the parent's memory is not the child's
@@ -302,6 +303,7 @@ def test_the_verdict_on_models_follows_the_numbers():
 # The command line
 
 
+@pytest.mark.slow
 def test_the_command_runs_a_ladder_and_names_what_has_no_part(reviews, tmp_path, capsys):
     files.write_csv(
         tmp_path / "r.csv",

@@ -276,7 +276,7 @@ def without_dropout(folder, target):
     return target
 
 
-@pytest.mark.parametrize(("unfreeze", "tolerance"), [(0, 1e-5), (2, 1e-4)])
+@pytest.mark.parametrize(("unfreeze", "tolerance"), [(0, 1e-5), pytest.param(2, 1e-4, marks=pytest.mark.slow)])
 def test_training_on_features_is_training_without(minilm, reviews, tmp_path, unfreeze, tolerance):
     """Three epochs of the real MiniLM, with nothing dropped: the same history."""
     plain = without_dropout(minilm, tmp_path / "plain")
@@ -325,7 +325,7 @@ class TooMuch(keras.callbacks.Callback):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,3,20,20]")
 
 
-@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("epoch", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_without_memory_it_goes_on_with_less_at_once(tiny, reviews, tmp_path, capsys, epoch):
     plain = without_dropout(tiny, tmp_path / "plain")
     options = {

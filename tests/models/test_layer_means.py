@@ -107,7 +107,7 @@ def test_cached_equals_uncached(tiny, reviews, tmp_path):
     assert any(np.diff(cached.history["loss"]))
 
 
-@pytest.mark.parametrize("unfreeze", [0, 1])
+@pytest.mark.parametrize("unfreeze", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_model_like_any_other(tiny, reviews, tmp_path, unfreeze):
     done = bert_tf.finetune(reviews, **options(tiny, tmp_path / "run", unfreeze=unfreeze))
     assert done.model.standardization.adapted
@@ -157,6 +157,7 @@ def test_transformers_reads_the_base_and_not_the_head(tiny, tmp_path):
         transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_bert_keeps_its_pooler_and_does_not_train_it(tmp_path):
     model = AUTO.from_pretrained(GOLDEN / "bert_tiny")
     bert_tf.TFBertModel.from_pretrained(GOLDEN / "bert_tiny").save_pretrained(tmp_path)

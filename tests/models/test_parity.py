@@ -100,6 +100,7 @@ def torch_logits(folder, given: dict) -> np.ndarray:
         return model(**{name: torch.tensor(array) for name, array in given.items()}).logits.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_we_save_pytorch_reads(family, tmp_path):
     pytest.importorskip("torch")

@@ -51,7 +51,7 @@ def test_it_leaves_what_it_promises(tiny, reviews, tmp_path):
     assert metrics["validation_examples"] == {"negative": 2, "positive": 2}
 
 
-@pytest.mark.parametrize("unfreeze", [0, "all"])
+@pytest.mark.parametrize("unfreeze", [0, pytest.param("all", marks=pytest.mark.slow)])
 def test_the_saved_model_is_that_of_the_best_epoch(tiny, reviews, tmp_path, unfreeze):
     options = settings(tiny, tmp_path / "run", epochs=4, learning_rate=0.05, unfreeze=unfreeze, precision="float32")
     done = bert_tf.finetune(reviews, reviews, **options)
@@ -63,6 +63,7 @@ def test_the_saved_model_is_that_of_the_best_epoch(tiny, reviews, tmp_path, unfr
     assert loss == pytest.approx(done.metrics["val_loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_it_leaves_pytorch_reads(tiny, reviews, tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
@@ -171,6 +172,7 @@ def test_early_stopping_and_callbacks(tiny, reviews, tmp_path):
     assert len(seen) == done.metrics["epochs"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(tiny, reviews, tmp_path):
     first, again, other = (
         bert_tf.finetune(reviews, **settings(tiny, tmp_path / f"{i}", seed=seed, epochs=1)).history

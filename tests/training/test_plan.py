@@ -14,7 +14,15 @@ def _short_probe(monkeypatch):
     monkeypatch.setattr(import_module("bert_tf.training.plan"), "PROBE", 0.02)
 
 
-@pytest.mark.parametrize(("unfreeze", "precision"), [(0, "float32"), (1, "float32"), (1, "auto"), ("all", "float32")])
+@pytest.mark.parametrize(
+    ("unfreeze", "precision"),
+    [
+        (0, "float32"),
+        (1, "float32"),
+        pytest.param(1, "auto", marks=pytest.mark.slow),
+        pytest.param("all", "float32", marks=pytest.mark.slow),
+    ],
+)
 def test_sizes_are_those_of_the_run(tiny, reviews, tmp_path, unfreeze, precision):
     options = {"checkpoint": tiny, "unfreeze": unfreeze, "epochs": 2, "batch_size": 8, "precision": precision}
     reviews = {**reviews, "text": [f"{i} {text}" for i, text in enumerate(reviews["text"])]}  # no text twice

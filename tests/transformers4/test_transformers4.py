@@ -464,6 +464,7 @@ def test_create_optimizer_spares_biases_and_norms(model, texts):
     assert isinstance(bert_tf.create_optimizer(0.1, 10, 0)[0], keras.optimizers.Adam)
 
 
+@pytest.mark.slow
 def test_keras_callbacks_work(model, texts, tmp_path):
     inputs, labels = texts
     model.compile("adam", metrics=["accuracy"])

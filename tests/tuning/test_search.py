@@ -45,7 +45,7 @@ def write_csv(file, reviews) -> None:
     file.write_text("\n".join(["text,label", *lines]))
 
 
-@pytest.mark.parametrize("unfreeze", [0, 1])
+@pytest.mark.parametrize("unfreeze", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_trial_is_a_run_of_finetune(reviews, options, tmp_path, unfreeze):
     more = {**options, **FIXED, "unfreeze": unfreeze, "epochs": 3, "schedule": "linear", "seed": 3}
     found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, early_stopping=None, **more)
