@@ -165,6 +165,7 @@ def test_a_damaged_chunk_is_computed_anew(model, tmp_path, small_batches, caplog
 
 FILL = """
 import os, signal, sys
+sys.path.append("..")  # where conftest is
 import numpy as np
 import bert_tf
 from bert_tf import hardware
