@@ -178,8 +178,7 @@ class Command:
     def arguments(self, settings: Any) -> list[str]:
         """Returns the command-line arguments that give these settings again, those that are not the default."""
         parts: list[str] = []
-        for option in self.options():
-            value = getattr(getattr(settings, option.group), option.name)
+        for option, value in zip(self.options(), self.values(settings).values(), strict=True):
             if value == option.default or not option.about.get("repeat", True):
                 continue
             if value is False:

@@ -86,15 +86,12 @@ def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
 
 def read_sources(options: argparse.Namespace) -> tuple[Any, Any]:
     """Reads both sources, so that a wrong file is reported before TensorFlow has loaded, which takes seconds."""
-    from bert_tf.data.readers import DEMO, demo_reviews, read_examples
+    from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read_examples
 
-    train, validation = options.train, options.validation
     columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
-    if train == DEMO:
-        train, validation = demo_reviews()[0], validation or DEMO
-    if validation == DEMO:
-        validation = demo_reviews()[1]
-    train = read_examples(train, *columns)
+    validation = options.validation or (DEMO if options.train == DEMO else None)
+    validation = DEMO_VALIDATION if validation == DEMO else validation
+    train = read_examples(options.train, *columns)
     return train, validation if validation is None else read_examples(validation, *columns)
 
 

@@ -11,7 +11,6 @@ import keras_tuner
 from keras_tuner.src import config
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-LEASE = 60.0  # seconds without a heartbeat after which a worker counts as dead
 HEARTBEAT = 1.0  # seconds between heartbeats
 CHIEF_TIMEOUT = 300  # seconds that a worker waits for its chief
 
