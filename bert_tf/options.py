@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 _LIMITS = {
     "above": (operator.gt, "greater than"),
     "least": (operator.ge, "at least"),
@@ -57,6 +58,12 @@ def values_to_search(value: str) -> Any:
         return lowest, highest
     several = [number(part) for part in value.split(",")]
     return several if len(several) > 1 else several[0]
+
+
+def seconds(value: str) -> float:
+    """Reads a time: "90", "90s", "5m" or "1.5h"."""
+    number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
+    return float(number) * _UNITS[unit]
 
 
 def number_or_never(value: str) -> int | None:

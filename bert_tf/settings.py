@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bert_tf.options import Command, Group, depth, listed, number_or_never, option, values_to_search
+from bert_tf.options import Command, Group, depth, listed, number_or_never, option, seconds, values_to_search
 
 _unrecorded = functools.partial(option, recorded=False)
 _unrepeated = functools.partial(_unrecorded, repeat=False)
@@ -52,20 +52,24 @@ class Model(Group):
     head: str | None = option(
         None,
         "what a new head looks at: first_token, the last layer's first token, as in Hugging Face's classes; or layer_means, "
-        "the means of every layer, which suits a frozen base",
+        "the means of every layer, which says more of a text",
         choices=("first_token", "layer_means"),
-        absent="the checkpoint's, or first_token for a new one",
+        absent="the checkpoint's; for a new one layer_means, or first_token with recipe=plain",
     )
     new_head: bool = _unrecorded(False, "replace the classification head that the checkpoint has")
-    unfreeze: int | str = option(
+    unfreeze: int | str | None = option(
         0,
-        "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all",
+        "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all (the embeddings too)",
         metavar="K",
         parse=depth,
         check=_check_unfreeze,
+        absent="every layer, but not the embeddings; 0 with recipe=plain",
     )
     dropout: float | None = option(
-        None, "dropout rate of the head", absent="the checkpoint's, or 0.5 for a new head over layer_means", **_FRACTION
+        None,
+        "dropout rate of the head",
+        absent="the checkpoint's; for a new head over layer_means 0.5 if the base is frozen, else 0.1",
+        **_FRACTION,
     )
 
 
@@ -73,18 +77,58 @@ class Model(Group):
 class Training(Group):
     """training"""
 
-    epochs: int | None = option(3, "passes over the training texts, at most", above=0)
+    recipe: str = option(
+        "plain",
+        "auto = first solve a new head on the frozen base, which takes seconds, then train the layers from there, and keep the "
+        "better of both; plain = train once, from a random head, as Keras' fit",
+        choices=("auto", "plain"),
+    )
+    budget: float | None = _unrepeated(
+        None,
+        "time for the whole run, such as 90s, 5m or 1h; decides how long the layers are trained (recipe=auto)",
+        metavar="TIME",
+        parse=seconds,
+        above=0,
+        absent="as long as the epochs take",
+    )
+    epochs: int | None = option(
+        3,
+        "passes over the training texts, at most",
+        above=0,
+        absent="3; with recipe=auto none for a frozen base, whose head is solved instead",
+    )
     learning_rate: float | None = option(
-        None, "step size, at its highest", above=0, absent="1e-3 for a frozen base (3e-4 under layer_means), else 5e-5"
+        None,
+        "step size, at its highest",
+        above=0,
+        absent="1e-4 after a solved head; else 1e-3 for a frozen base (3e-4 under layer_means), 5e-5 for unfrozen layers",
     )
     batch_size: int = option(32, "texts in a step", above=0)
-    optimizer: str = option("adam", "a Keras optimizer")
-    weight_decay: float = option(0.0, "decoupled weight decay; biases and layer norms are spared", least=0)
-    warmup: float = option(
-        0.0, "fraction of all steps in which the learning rate rises from 0", metavar="SHARE", **_FRACTION
+    optimizer: str | None = option("adam", "a Keras optimizer", absent="adamw after a solved head, else adam")
+    weight_decay: float | None = option(
+        0.0,
+        "decoupled weight decay; biases and layer norms are spared",
+        least=0,
+        absent="0.01 after a solved head, else 0",
     )
-    schedule: str = option(
-        "constant", "the learning rate after the warm-up: constant, or linear down to 0", choices=("constant", "linear")
+    warmup: float | None = option(
+        0.0,
+        "fraction of all steps in which the learning rate rises from 0",
+        metavar="SHARE",
+        absent="0.1 after a solved head, else 0",
+        **_FRACTION,
+    )
+    schedule: str | None = option(
+        "constant",
+        "the learning rate after the warm-up: constant, or linear down to 0",
+        choices=("constant", "linear"),
+        absent="linear after a solved head, else constant",
+    )
+    clip: float | None = option(
+        0.0,
+        "the largest norm of all gradients together; beyond it they are scaled down; 0 = any",
+        least=0,
+        absent="1 after a solved head, else any",
     )
     early_stopping: int | None = option(
         None,
@@ -261,9 +305,24 @@ class Settings:
 
 command = functools.partial(Command, Settings)
 _BASE = ("data", "model", "training", "compute")
-FINETUNE = command("finetune", (*_BASE, "output"), defaults={"output_dir": "runs/finetune"})
-PLAN = command("plan", _BASE)
-_SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)} | {"cache"}
+_BY_RECIPE = (
+    "unfreeze",
+    "epochs",
+    "optimizer",
+    "weight_decay",
+    "warmup",
+    "schedule",
+    "clip",
+)  # None: the recipe decides
+_AUTO = {"recipe": "auto", **dict.fromkeys(_BY_RECIPE)}
+FINETUNE = command("finetune", (*_BASE, "output"), defaults={**_AUTO, "output_dir": "runs/finetune"})
+PLAN = command("plan", _BASE, {"budget"}, _AUTO)
+_SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)} | {
+    "cache",
+    "recipe",
+    "budget",
+    "clip",
+}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
 _TRIAL_DEFAULTS = {"epochs": 10, "early_stopping": 5, "verbose": True}
 HYPERMODEL = command(
@@ -276,7 +335,7 @@ SEARCH = command(
     "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
-_FIXED |= {"dropout", "cache", "report"}
+_FIXED |= {"dropout", "cache", "report", "recipe", "budget", "clip"}
 LADDER = command(
     "ladder",
     (*_BASE, "ladder", "repeats", "output"),

@@ -1,6 +1,8 @@
 """`bert-tf finetune`."""
 
-from bert_tf.cli.options import add_options, read
+import time
+
+from bert_tf.cli.options import add_options, read, read_test
 from bert_tf.settings import FINETUNE
 
 
@@ -8,16 +10,19 @@ def add_finetune(commands) -> None:
     command = commands.add_parser(
         "finetune",
         help="train a classifier on your labelled texts",
-        description="Trains a classifier on labelled texts and keeps its best epoch. Leaves in the output folder: "
-        "report.html, model/ (for bert_tf and transformers), history.csv, metrics.json, curves.png, tensorboard/.",
-        epilog="Example: bert-tf finetune --train reviews.csv --epochs 10 --output-dir runs/reviews",
+        description="Trains a classifier on labelled texts: first its head on the frozen base, in seconds, then all layers from "
+        "there; the better one is kept. Leaves in the output folder: "
+        "report.html, model/, history.csv, metrics.json, curves.png, tensorboard/.",
+        epilog="Example: bert-tf finetune --train reviews.csv --budget 5m --output-dir runs/reviews",
     )
-    add_options(command, FINETUNE)
+    add_options(command, FINETUNE, test=True)
     command.set_defaults(run=_finetune)
 
 
 def _finetune(options) -> None:
+    began = time.monotonic()
+    test = read_test(options)
     train, validation, settings = read(options, FINETUNE)
     from bert_tf.training.finetune import finetune
 
-    finetune(train, validation, **settings)
+    finetune(train, validation, test=test, started=began, **settings)

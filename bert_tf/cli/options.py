@@ -10,11 +10,11 @@ from typing import Any
 from bert_tf.options import Command, Option
 from bert_tf.settings import Settings
 
-NOT_OPTIONS = ("command", "run", "train", "validation")
+NOT_OPTIONS = ("command", "run", "train", "validation", "test")
 METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
 
 
-def add_options(parser: argparse.ArgumentParser, *commands: Command) -> None:
+def add_options(parser: argparse.ArgumentParser, *commands: Command, test: bool = False) -> None:
     """Adds the data sources and every option of some commands, group by group.
 
     Options that are not given are missing from the parsed namespace: the functions have the defaults.
@@ -31,6 +31,9 @@ def add_options(parser: argparse.ArgumentParser, *commands: Command) -> None:
             section.add_argument("--train", metavar="FILE", required=True, help=what)
             what = "texts to choose the best epoch by; if omitted, some training texts are held out"
             section.add_argument("--validation", metavar="FILE", help=what)
+            if test:
+                what = "texts that nothing is chosen by: classified once, by the model that is kept"
+                section.add_argument("--test", metavar="FILE", help=what)
         for variants in options.values():
             _add(section, variants)
 
@@ -93,6 +96,14 @@ def read_sources(options: argparse.Namespace) -> tuple[Any, Any]:
     validation = DEMO_VALIDATION if validation == DEMO else validation
     train = read_examples(options.train, *columns)
     return train, validation if validation is None else read_examples(validation, *columns)
+
+
+def read_test(options: argparse.Namespace) -> Any:
+    """Reads the source given as `--test`; None if there is none."""
+    from bert_tf.data.readers import read_examples
+
+    columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
+    return read_examples(options.test, *columns) if options.test else None
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

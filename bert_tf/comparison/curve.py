@@ -38,7 +38,7 @@ def curve(train: Any, validation: Any = None, *, settings: Settings) -> Compared
     counts = sorted({total if size == "all" else min(int(size), total) for size in sizes})
     frozen = model.unfreeze == 0
     head, epochs = model.head or ("layer_means" if frozen else "first_token"), training.epochs or (20 if frozen else 2)
-    options = training_options(settings, model.unfreeze, head=head, epochs=epochs)
+    options = training_options(settings, model.unfreeze or 0, head=head, epochs=epochs)
     seeds = [*range(settings.repeats.seeds)]
     candidates = {}
     for count in counts:

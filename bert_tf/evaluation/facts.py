@@ -31,7 +31,7 @@ def run_facts(
         label_names: str, C of them.
         train, validation: `(texts, labels)`: texts that can be iterated repeatedly, labels int `(N,)` and `(M,)`.
         probabilities: float `(M, C)`, of the validation texts, by the model that was kept.
-        history: metric -> value of each epoch.
+        history: metric -> value of each epoch; empty if nothing was trained by epochs.
         best_epoch: int, the epoch whose model was kept; None = the one with the lowest validation loss.
         lengths: "training" and "validation" -> int `(N,)`, `(M,)`, tokens before truncation to `max_length`.
         seed: int.
@@ -43,12 +43,9 @@ def run_facts(
     """
     splits = {"training": train, "validation": validation}
     texts, labels, classes = [*validation[0]], np.asarray(validation[1]), len(label_names)
-    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels), best_epoch)
     facts: dict[str, Any] = {
         **scores.evaluate(labels, probabilities, label_names, seed),
-        "best_epoch": overfitting["best_epoch"],
-        "history": {name: [float(value) for value in values] for name, values in history.items()},
-        "overfitting": overfitting,
+        **(_by_epoch(history, labels, best_epoch) if history else {}),
         "mistakes": diagnostics.mistakes(texts, labels, probabilities, label_names),
         "data": {
             "splits": [
@@ -69,6 +66,12 @@ def run_facts(
     except ValueError as error:
         facts["hints"] = [f"The baseline and the likely wrong labels are missing. {error}"]
     return facts | others
+
+
+def _by_epoch(history: Mapping[str, Sequence[float]], labels: np.ndarray, best_epoch: int | None) -> dict[str, Any]:
+    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels), best_epoch)
+    values = {name: [float(value) for value in values] for name, values in history.items()}
+    return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 
 
 def _by_logistic_regression(label_names, train, texts, labels, probabilities, seed) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
         return log_loss(labels, _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed))
 
     strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
-    with _one_thread():
+    with one_thread():
         model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
     return TfidfBaseline(vectorizer, model, num_labels)
 
@@ -119,7 +119,7 @@ def _held_out(rows, labels, num_labels: int, strength: float, folds: int, groups
     folds = min(folds, int(np.bincount(labels).max()))  # the most that scikit-learn accepts
     splitter = kind(folds, shuffle=True, random_state=seed)
     model = LogisticRegression(C=strength, max_iter=300)
-    with _one_thread():
+    with one_thread():
         probabilities = cross_val_predict(
             model, rows, labels, groups=groups, cv=splitter, method="predict_proba", n_jobs=1
         )
@@ -141,7 +141,7 @@ def _in_columns(probabilities: np.ndarray, classes: np.ndarray, num_labels: int)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread: more would wait for each other and for TensorFlow's. No warnings: near the optimum is near enough, and a
     class may have fewer texts than there are folds."""
     from threadpoolctl import threadpool_limits  # scikit-learn's own dependency

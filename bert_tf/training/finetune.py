@@ -10,14 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
+from bert_tf.checkpoints.folder import load_weights
+from bert_tf.data.examples import Examples
+from bert_tf.data.readers import read_examples
+from bert_tf.evaluation import scores, tfidf
+from bert_tf.evaluation.facts import MOST_TEXTS
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
+from bert_tf.inference.predict import predict
 from bert_tf.options import with_options
 from bert_tf.reporting import figures, sections
-from bert_tf.settings import FINETUNE, Settings
-from bert_tf.training import learning_rate, run_report
+from bert_tf.settings import FINETUNE, Settings, Training
+from bert_tf.training import learning_rate, run_report, stages
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
@@ -25,6 +32,10 @@ from bert_tf.training.optimizer import compile_model
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
+
+# Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
+SAVING, REPORTING = 4.0, 8.0
+LEAST_TRAINING = 15.0  # seconds, of which compiling takes the most
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ class Finetuned:
     Attributes:
         model, tokenizer: the classifier, with the weights of its best epoch, and the checkpoint's tokenizer.
         history: dict, metric -> value of each epoch.
-        metrics: dict, the content of metrics.json.
+        metrics: dict, the content of metrics.json; `stages` are those of the recipe, `temperature` what the logits of the
+            trained model were divided by.
         output_dir: Path of the run.
     """
 
@@ -47,27 +59,57 @@ class Finetuned:
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that has been read and checked; `seconds` fills up as it goes."""
+    """A run that has been read and checked; `seconds` and `results`, a stage each, fill up as it goes."""
 
     job: Job
-    settings: Settings
+    test: Examples | None
+    asked: Settings
     recorded: dict[str, Any]
     folder: RunFolder
     backup: Backup
     say: Say
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
+    results: list[stages.Stage] = field(default_factory=list)
+
+    @property
+    def training(self) -> Training:
+        return self.job.settings.training
+
+    @property
+    def verbose(self) -> bool:
+        return bool(self.asked.output.verbose)
+
+    @property
+    def deadline(self) -> float | None:
+        """When training must end for the run to keep its budget, as `time.monotonic()`."""
+        return None if self.training.budget is None else self.started + self.training.budget - self._afterwards
+
+    @property
+    def _afterwards(self) -> float:
+        """Seconds for what comes after the training."""
+        return SAVING + (REPORTING if self.asked.output.report else 0.0)
 
 
 @with_options(FINETUNE)
 def finetune(
-    train: Any, validation: Any = None, *, callbacks: Sequence[keras.callbacks.Callback] = (), settings: Settings
+    train: Any,
+    validation: Any = None,
+    *,
+    test: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    started: float | None = None,
+    settings: Settings,
 ) -> Finetuned:
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
 
-    The base is frozen unless `unfreeze` says otherwise: only the head is trained. The frozen layers run once per text,
-    without dropout; their output is kept for all epochs and later runs. With `cache=False` they run in every epoch with
-    dropout, as in plain `model.fit` and in transformers 4.
+    By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in seconds, and the model saved.
+    Then all layers are trained from there for three epochs, or as long as a `budget` allows. The better of both is kept, judged by
+    the validation texts after calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
+    with `epochs` it trains the head by epochs instead.
+
+    Frozen layers run once per text, without dropout; their output is kept for all epochs and later runs. With `cache=False`
+    they run in every epoch with dropout, as in plain `model.fit` and in transformers 4.
 
     Leaves in `output_dir`: report.html, model/ (a Hugging Face folder with tokenizer and model card), history.csv,
     metrics.json, curves.png, tensorboard/. Nothing is written before data and checkpoint have been read and checked.
@@ -75,6 +117,8 @@ def finetune(
     Args:
         train, validation: a source that `bert_tf.read_examples` reads (path, `"tfds:NAME@SPLIT"`, DataFrame, dict of
             lists, pair). Without `validation`, `validation_share` of the training texts is held out, stratified.
+        test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
+        started: float, the `time.monotonic()` that `budget` counts from; None = now.
         callbacks: Keras callbacks, beside those that keep the best weights, the history and the TensorBoard logs. What
             they add to the logs goes into the history; `resume` does not restore a state of their own.
         {options}
@@ -84,55 +128,67 @@ def finetune(
     >>> from bert_tf.data.readers import demo_reviews
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP
     """
-    run = _read(train, validation, settings)
+    run = _read(train, validation, test, settings, time.monotonic() if started is None else started)
     inputs = _train(run, callbacks)
-    metrics = _keep(run)
+    metrics = _keep(run, inputs)
+    if run.test is not None:
+        metrics |= _test(run, metrics)
     if settings.output.report:
-        metrics |= _report(run, inputs, metrics)
+        metrics |= _report(run, metrics)
     for line in run_report.verdicts(metrics):
         run.say(line)
     run.say(run.folder.contents())
     return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path)
 
 
-def _read(train: Any, validation: Any, settings: Settings) -> _Run:
+def _read(train: Any, validation: Any, test: Any, settings: Settings, started: float) -> _Run:
     """Reads and checks everything; writes nothing."""
-    started = time.monotonic()
     output = settings.output
     say: Say = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
-    folder.check(sources=(str(settings.model.checkpoint), train, validation))
+    folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
     job = prepare(train, validation, settings=settings, say=say)
-    model, unfreeze = job.model, settings.model.unfreeze
-    rate = settings.training.learning_rate or learning_rate.usual_learning_rate(unfreeze, model.head)
-    settings = job.settings.replace(learning_rate=rate)
+    if test is not None:
+        test = read_examples(test, settings.data.text_column, settings.data.label_column).relabel(job.train.label_names)
+    model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
+    if training.budget and not job.solves:
+        raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
     say(job.describe())
-    if warning := learning_rate.warning(rate, settings.training.optimizer, unfreeze):
+    if warning := learning_rate.warning(training.learning_rate or 0.0, training.optimizer or "", unfreeze or 0):
         say(warning)
     recorded = {
-        **FINETUNE.recorded(settings),
+        **FINETUNE.recorded(job.settings),
         **job.recorded(),
         "dropout": float(model.dropout.rate),
         "features": job.feature_dtype(model),
     }
-    compile_model(model, settings.training, len(job.train))  # an unknown optimizer fails here, before the long work
+    compile_model(model, training, len(job.train))  # an unknown optimizer fails here, before the long work
     folder.check_resumable(recorded)
-    backup = Backup(folder / "state", early_stopping=settings.training.early_stopping)
-    return _Run(job, settings, recorded, folder, backup, say, started)
+    monitor = stages.MONITOR if job.solves else "val_loss"
+    backup = Backup(folder / "state", monitor, early_stopping=training.early_stopping)
+    return _Run(job, test, settings, recorded, folder, backup, say, started)
 
 
 def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     """Computes the features and trains; returns the inputs of the trained part."""
-    job, training, output = run.job, run.settings.training, run.settings.output
-    model, progress, began = job.model, bool(output.verbose), time.monotonic()
-    job.adapt(progress, run.say)
-    inputs = job.inputs(model, progress, run.say)
-    run.seconds["features of the frozen layers"] = time.monotonic() - began
+    job, model, began = run.job, run.job.model, time.monotonic()
+    if job.solves:
+        _solve(run)
+    else:
+        job.adapt(run.verbose, run.say)
+    inputs = job.inputs(model, run.verbose, run.say)
+    run.seconds.setdefault("features of the frozen layers", time.monotonic() - began)
     run.folder.start(run.recorded)
-    verbose = (1 if sys.stdout.isatty() else 2) if output.verbose == "auto" else output.verbose
+    if not run.training.epochs:
+        return inputs
+    if run.deadline and run.deadline - time.monotonic() < LEAST_TRAINING:
+        run.say("The budget leaves no time to train the layers.")
+        return inputs
+    verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
+    schedules: list[Any] = [None]
 
     def compile(micro_batches: int) -> None:
-        compile_model(model, training, len(job.train), micro_batches)
+        schedules[0] = compile_model(model, run.training, len(job.train), micro_batches)
 
     def write(epoch: int, logs: Any) -> None:
         write_history(run.folder / "history.csv", run.backup.history)
@@ -142,25 +198,64 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
             on_epoch_end=write
         )  # after the backup, which has the epochs before a restart
         board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
-        fitted = {"epochs": training.epochs, "callbacks": [*callbacks, run.backup, files, board], "verbose": verbose}
-        job.fit(model, inputs, training.batch_size, training.seed, first_epoch, micro_batches, **fitted)
+        staged = _staged(run, inputs, schedules[0], micro_batches) if job.solves else []
+        fitted = {
+            "callbacks": [*callbacks, *staged, run.backup, files, board],
+            "verbose": verbose,
+            "epochs": _epochs(run),
+        }
+        epochs = {"first_epoch": first_epoch, "micro_batches": micro_batches, "validate": not job.solves}
+        job.fit(model, inputs, run.training.batch_size, run.training.seed, **epochs, **fitted)
 
     began = time.monotonic()
-    train_model(model, training, compile, fit, run.backup, run.say)
+    train_model(model, run.training, compile, fit, run.backup, run.say, until=_epochs(run))
     run.seconds["training"] = time.monotonic() - began
     return inputs
 
 
-def _keep(run: _Run) -> dict[str, Any]:
-    """Writes the best epoch's model and all numbers; returns the metrics, which are written last."""
+def _solve(run: _Run) -> None:
+    """Stage 1: solves the head and saves the model."""
+    job, began = run.job, time.monotonic()
+    logits = stages.solve_head(job, run.verbose, run.say)
+    run.seconds["features and solved head"] = time.monotonic() - began
+    run.folder.start(run.recorded)
+    job.tokenizer.model_max_length = job.max_length
+    run.folder.save_model(job.model, job.tokenizer)
+    stage = stages.Stage("solved head", logits, job.validation.labels, time.monotonic() - run.started)
+    run.results.append(stage)
+    run.say(
+        f"\nFirst result, the head solved on the frozen base: validation accuracy {format_value(stage.accuracy, 'score')}, "
+        f"loss {format_value(stage.loss, 'score')}, after {format_value(stage.seconds, 'seconds')}. "
+        f"Saved in {run.folder / 'model'}."
+    )
+
+
+def _epochs(run: _Run) -> int:
+    return stages.MOST_EPOCHS if run.deadline and run.asked.training.epochs is None else run.training.epochs or 0
+
+
+def _staged(run: _Run, inputs: Any, schedule: Any, micro_batches: int) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks of stage 2."""
+    job, training = run.job, run.training
+    batches = micro_batches * -(-len(job.train) // training.batch_size)
+    validation = stages.Validation(job, inputs, run.started)
+    warmup = training.warmup or 0.0
+    return [stages.Pace(batches, _epochs(run), validation, schedule, warmup, run.deadline, run.say), validation]
+
+
+def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
+    """Writes the best model and all numbers; returns the metrics, which are written last."""
     job, backup, folder = run.job, run.backup, run.folder
-    model, history = job.model, backup.history
-    best = backup.restore_best(model)
+    model, history, found = job.model, backup.history, {}
+    if history:
+        best = backup.restore_best(model)
+        found = {"best_epoch": best, "epochs": backup.epochs_done} | {name: v[best - 1] for name, v in history.items()}
+    if job.solves:
+        found |= _better_stage(run, inputs) if history else _numbers(run.results[0])
     job.tokenizer.model_max_length = job.max_length
     metrics = {
-        "best_epoch": best,
-        "epochs": backup.epochs_done,
-        **{name: values[best - 1] for name, values in history.items()},
+        **found,
+        **({"stages": [stage.row() for stage in run.results]} if job.solves else {}),
         "parameters": model.num_parameters(),
         "trainable_parameters": model.num_parameters(only_trainable=True),
         "train_examples": job.train.counts(),
@@ -170,30 +265,76 @@ def _keep(run: _Run) -> dict[str, Any]:
         "versions": versions("bert-tf", "keras", "transformers"),
     }
     folder.save_model(model, job.tokenizer)
-    write_history(folder / "history.csv", history)
-    trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-    figures.draw_png(folder / "curves.png", sections.curves(history, best), f"{Path(job.checkpoint).name}, {trained}")
+    if history:
+        write_history(folder / "history.csv", history)
+        trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
+        plots = sections.curves(history, metrics["best_epoch"])
+        figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
     write_json(folder / "metrics.json", metrics)
     shutil.rmtree(backup.folder, ignore_errors=True)
+    kept = f"epoch {best} of {backup.epochs_done}" if metrics.get("best_epoch") else "the solved head"
     run.say(
-        f"\nKept epoch {best} of {backup.epochs_done}: validation loss {format_value(metrics['val_loss'], 'score')}, "
+        f"\nKept {kept}: validation loss {format_value(metrics['val_loss'], 'score')}, "
         f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
     )
     return metrics
 
 
-def _report(run: _Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+def _better_stage(run: _Run, inputs: Any) -> dict[str, Any]:
+    """Calibrates the trained model, whose best epoch is loaded, and compares it with stage 1; the better one is in the model
+    afterwards. Returns its numbers."""
+    job, labels = run.job, run.job.validation.labels
+    logits = job.logits(job.model, inputs, run.training.batch_size)
+    temperature = stages.calibrate(job.model, labels, logits)
+    trained = f"{run.backup.epochs_done} epochs from it"
+    run.results.append(stages.Stage(trained, logits / temperature, labels, time.monotonic() - run.started))
+    solved, tuned = run.results
+    if (tuned.loss, -tuned.accuracy) < (solved.loss, -solved.accuracy):
+        return _numbers(tuned) | {"temperature": temperature}
+    load_weights(job.model, run.folder / "model")
+    return _numbers(solved) | {"best_epoch": None, "temperature": 1.0}
+
+
+def _numbers(stage: stages.Stage) -> dict[str, Any]:
+    return {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
+
+
+def _test(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Measures the kept model on the test texts, once, beside the baseline; returns the numbers for metrics.json."""
+    job, test = run.job, run.test
+    assert test is not None
+    texts, names = [*test.texts], job.train.label_names
+    probabilities = predict(job.model, texts, job.tokenizer, max_length=job.max_length).probabilities
+    chosen = job.train.take(np.random.default_rng(0).permutation(len(job.train))[:MOST_TEXTS])
+    baseline = tfidf.train_baseline([*chosen.texts], chosen.labels, len(names), run.training.seed)(texts)
+    compared = scores.compare(test.labels, probabilities, baseline, ("this model", tfidf.BASELINE))
+    measured, simple = (scores.evaluate(test.labels, p, names)["scores"] for p in (probabilities, baseline))
+    found = {"test": {"source": test.source, "scores": measured, "baseline": simple, "comparison": compared}}
+    write_json(run.folder / "metrics.json", metrics | found)
+    accuracy = format_value(measured["accuracy"], "score")
+    run.say(f"On the {len(texts):,} test texts: accuracy {accuracy}. {compared['verdict']}")
+    return found
+
+
+def _report(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
     """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
     job = run.job
+
+    def probabilities() -> np.ndarray:
+        if run.results:
+            kept = next(stage for stage in run.results if stage.loss == metrics["val_loss"])
+            return scores.softmax(kept.logits.astype("float64"))
+        return job.probabilities(job.model, job.inputs(job.model, False, lambda _: None), run.training.batch_size)
+
     numbers = run_report.write(
         run.folder.path,
         job,
-        lambda: job.probabilities(job.model, inputs, run.settings.training.batch_size),
+        probabilities,
         results=metrics,
         history=run.backup.history,
         settings=run.recorded,
         parameters=job.model.parameter_table(),
-        command=run_report.command(job, run.settings),
+        command=run_report.command(job, run.asked),
         seconds={"all of it, this report aside": metrics["seconds"], **run.seconds},
     )
     write_json(run.folder / "metrics.json", metrics | numbers)

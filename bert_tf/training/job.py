@@ -9,7 +9,7 @@ Inputs are features if layers are frozen, else tokens.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,14 +32,11 @@ from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
 from bert_tf.models.auto import model_class
 from bert_tf.reporting import tables
-from bert_tf.settings import Data, Model, Settings
+from bert_tf.settings import Data, Settings
+from bert_tf.training import recipe
 
 Say = Callable[[str], None]
 NEW_HEAD = "For a new head pass new_head=True (--new-head)."
-
-# Of a new head over the means of every layer. Validation loss at the best epoch, against a dropout of 0.2: 0.224 and 0.232
-# on 2,000 product reviews, 0.302 and 0.301 on as many app reviews.
-LAYER_MEANS_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,10 @@ class Job:
     Attributes:
         train, validation: `Examples`, their labels in the order of the model's.
         tokenizer, model: the checkpoint's, and the classifier as training starts, frozen as the settings say.
-        settings: `Settings`, with the `max_length` that is used.
+        settings: `Settings`, with all that the recipe and the checkpoint decide filled in.
         precision: str, "float32" or "bfloat16".
         held_out: bool, whether the validation texts were held out of the training texts.
+        solves: bool, whether the head is new and solved before anything is trained.
     """
 
     train: Examples
@@ -61,6 +59,7 @@ class Job:
     settings: Settings
     precision: str
     held_out: bool
+    solves: bool
 
     @property
     def checkpoint(self) -> str:
@@ -91,11 +90,18 @@ class Job:
         """Measures mean and variance of the training texts for a head that standardises its inputs, unless it has them."""
         if self.model.head == "first_token" or self.model.standardization.adapted:
             return
-        self.model.freeze(0)  # the means of every layer as training starts
-        job = replace(self, settings=self.settings.replace(cache=self.settings.compute.cache or "memory"))
-        features = job.inputs(self.model, progress, say)
+        features = self.frozen_features(progress, say)
         self.model.adapt(features.take(np.arange(len(self.train))))
-        self.model.freeze(self.settings.model.unfreeze)
+
+    def frozen_features(self, progress: bool = True, say: Say = print) -> Features:
+        """Returns what the head sees of each text as training starts: features of all layers, kept in memory without a cache."""
+        self.model.freeze(0)
+        try:
+            keep = self.settings.compute.cache or "memory"
+            features = self._features(self.model, self.settings.replace(cache=keep), progress, say)
+        finally:
+            self.model.freeze(self.settings.model.unfreeze)
+        return features
 
     def inputs(self, model, progress: bool = True, say: Say = print) -> Tokens | Features:
         """Returns what the trained part of a model takes: the features of its frozen layers, or tokens.
@@ -105,10 +111,11 @@ class Job:
             progress: bool, whether to show a progress bar on a terminal.
             say: takes a line about what was computed and where it is kept.
         """
-        dtype, started = self.feature_dtype(model), time.monotonic()
-        if dtype is None:
-            return self.tokens
-        compute = self.settings.compute
+        return self.tokens if self.feature_dtype(model) is None else self._features(model, self.settings, progress, say)
+
+    def _features(self, model, settings: Settings, progress: bool, say: Say) -> Features:
+        started, compute = time.monotonic(), settings.compute
+        dtype = feature_dtype(model.encoder, compute.precision)
         kind = "memory" if compute.cache == "memory" else "disk"
         kept: dict[str, Any] = {
             "cache": kind,
@@ -140,14 +147,22 @@ class Job:
         return batches(*self.splits(inputs)[1], batch_size=batch_size, pad_token_id=pad)
 
     def fit(
-        self, model, inputs: Tokens | Features, batch_size: int, seed: int, first_epoch: int, micro_batches: int, **more
+        self,
+        model,
+        inputs: Tokens | Features,
+        batch_size: int,
+        seed: int,
+        first_epoch: int,
+        micro_batches: int,
+        validate: bool = True,
+        **more,
     ) -> None:
         """Trains a compiled model from an epoch on; `more` are arguments of `keras.Model.fit`."""
         model.fit(
             self.training_batches(
                 inputs, batch_size=batch_size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
             ),
-            validation_data=self.validation_batches(inputs, batch_size),
+            validation_data=self.validation_batches(inputs, batch_size) if validate else None,
             initial_epoch=first_epoch,
             **more,
         )
@@ -191,7 +206,10 @@ class Job:
     def describe(self) -> str:
         """Returns what the model is, what of it is trained and in which precision, as lines to read."""
         unfreeze = self.settings.model.unfreeze
-        start = f"\nFrom {self.checkpoint}, " + ("with a frozen base:" if unfreeze == 0 else f"unfrozen: {unfreeze}:")
+        trained = {0: "with a frozen base", "all": "everything trained"}.get(
+            unfreeze, f"the top {unfreeze} layers trained"
+        )
+        start = f"\nFrom {self.checkpoint}, {trained}:"
         if self.settings.compute.precision != "auto":
             precision = f"Precision: {self.precision}, as requested."
         elif self.precision == "bfloat16":
@@ -207,11 +225,16 @@ def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say 
     examples, held = _read(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)
     tokenizer = load_tokenizer(settings.model.checkpoint)
-    model, examples = _classifier(settings.model, examples, hardware.policy(precision))
+    model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
     held = held.relabel(examples.label_names)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint))
+    solves = recipe.solves(settings, model.head, new_head)
+    settings = recipe.filled_in(settings.replace(max_length=max_length), model, new_head, solves)
+    if new_head and settings.model.dropout is not None:
+        model.dropout.rate = settings.model.dropout
+        setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
-    return Job(examples, held, tokenizer, model, settings.replace(max_length=max_length), precision, validation is None)
+    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves)
 
 
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
@@ -229,8 +252,10 @@ def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples,
     return examples, validation
 
 
-def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Examples]:
-    """Loads the classifier for the labels of `examples`; keeps the checkpoint's head only if it is for these labels."""
+def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any, Examples, bool]:
+    """Loads the classifier for the labels of `examples`, and says whether its head is new; the checkpoint's is kept only if it
+    is for these labels."""
+    options = settings.model
     source, head = str(options.checkpoint), options.head
     path = locate.resolve(source)
     config = read_config(path)
@@ -239,17 +264,16 @@ def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Ex
         raise ValueError(f"{source} has a head over {head_of(config)}, but head={head!r} was given. {NEW_HEAD}")
     if keep_head:
         examples = _with_labels_of(config, examples, source)
+    elif head is None and settings.training.recipe == "auto":
+        head = "layer_means"
     config = read_config(
         path,
         id2label=dict(enumerate(examples.label_names)),
         problem_type="single_label_classification",
         **({"classifier_pooling": head} if head else {}),
     )
-    dropout = options.dropout
-    if dropout is None and not keep_head and head_of(config) == "layer_means":
-        dropout = LAYER_MEANS_DROPOUT
-    if dropout is not None:
-        setattr(config, FAMILIES[config.model_type].head_dropout[0], dropout)
+    if options.dropout is not None:
+        setattr(config, FAMILIES[config.model_type].head_dropout[0], options.dropout)
     model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)
     if options.unfreeze == 0 and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):
@@ -258,7 +282,7 @@ def _classifier(options: Model, examples: Examples, dtype: str) -> tuple[Any, Ex
             "(--unfreeze 1), use head='layer_means' (--head layer_means), or fold the checkpoint: bert-tf convert --to distilbert."
         )
     model.name_or_path = source
-    return model, examples
+    return model, examples, not keep_head
 
 
 def _with_labels_of(config, examples: Examples, source: str) -> Examples:

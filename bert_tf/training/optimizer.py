@@ -46,23 +46,34 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 def total_steps(training: Training, texts: int) -> tuple[int, int]:
     """Returns the number of steps of a run over so many texts, and how many of them are warm-up."""
     steps = (training.epochs or 0) * -(-texts // training.batch_size)
-    return steps, round(training.warmup * steps)
+    return steps, round((training.warmup or 0) * steps)
 
 
-def compile_model(model, training: Training, texts: int, micro_batches: int = 1) -> None:
-    """Compiles a model for a run over so many training texts; `training.learning_rate` must not be None."""
+def compile_model(model, training: Training, texts: int, micro_batches: int = 1) -> Schedule | None:
+    """Compiles a model for a run over so many training texts; `training.learning_rate` must not be None.
+
+    Returns: the schedule of the learning rate; None if that is constant.
+    """
     learning_rate: Any = training.learning_rate
-    if training.warmup or training.schedule != "constant":
+    if training.warmup or training.schedule == "linear":
         falling = training.schedule == "linear"
-        learning_rate = Schedule(learning_rate, *total_steps(training, texts), falling, micro_batches)
-    compile_with(model, training.optimizer, learning_rate, training.weight_decay or None, micro_batches)
+        # Variables: a run with a budget changes the plan as it goes.
+        steps, warmup_steps = (keras.Variable(float(n), trainable=False) for n in total_steps(training, texts))
+        learning_rate = Schedule(learning_rate, steps, warmup_steps, falling, micro_batches)
+    name, decay = training.optimizer or "adam", training.weight_decay or None
+    compile_with(model, name, learning_rate, decay, micro_batches, training.clip or None)
+    return learning_rate if isinstance(learning_rate, Schedule) else None
 
 
-def compile_with(model, name: str, learning_rate, weight_decay, micro_batches: int = 1) -> None:
+def compile_with(
+    model, name: str, learning_rate, weight_decay, micro_batches: int = 1, clip: float | None = None
+) -> None:
     """Compiles a model with a Keras optimizer; learning rate and weight decay may be variables."""
     config = {"learning_rate": learning_rate}
     if micro_batches > 1:
         config["gradient_accumulation_steps"] = micro_batches
+    if clip:
+        config["global_clipnorm"] = clip
     optimizer = keras.optimizers.get({"class_name": name, "config": config})
     if weight_decay is not None:
         set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a variable

@@ -66,8 +66,8 @@ def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
     Returns: `Plan`.
     Raises: as `bert_tf.finetune`.
     """
-    training = settings.training
     job = prepare(train, validation, settings=settings, say=lambda _: None)
+    training = job.settings.training
     model, tokens, encoder = job.model, job.tokens, job.model.encoder
     share = len(job.validation) / len(tokens)
     total, longest = int(tokens.lengths.sum()), int(tokens.lengths.max())

@@ -64,7 +64,7 @@ def write(
     try:
         unfreeze, source = settings["unfreeze"], job.train.source
         texts = "the demo reviews" if source == DEMO else Path(source).name
-        usual = {0: "the base frozen", 1: "the top layer trained", "all": "all layers trained"}
+        usual = {0: "the base frozen", 1: "the top layer trained", "all": "everything trained"}
         trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
         found = facts.run_facts(
             label_names=job.train.label_names,
@@ -72,7 +72,7 @@ def write(
             validation=(job.validation.texts, job.validation.labels),
             probabilities=predict(),
             history=history,
-            best_epoch=results["best_epoch"],
+            best_epoch=results.get("best_epoch"),
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],

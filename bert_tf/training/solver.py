@@ -1,0 +1,101 @@
+"""The head of a frozen base as a convex problem: logistic regression on its features, solved instead of trained by epochs.
+
+scikit-learn is imported when it is needed: that takes a second or two.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bert_tf.evaluation import scores
+from bert_tf.evaluation.tfidf import one_thread
+
+# Inverse regularisation to choose from, for a loss that is summed over the texts and features of variance 1. On 2,000 app
+# reviews the best of 1e-5 to 1 was 1e-3, on 100 of them 1e-2.
+STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+USUAL_STRENGTH = 1e-3  # where a class has too few texts to cross-validate
+CHOSEN_UP_TO = 5_000  # texts to choose the strength on; the head is then solved on all
+FOLDS = 5
+ABSENT = -20.0  # bias of a class without training texts: no text is assigned to it
+TOLERANCE = 1e-3  # of the gradient: ten times as exact changes no prediction
+
+
+@dataclass(frozen=True)
+class SolvedHead:
+    """A linear head, calibrated.
+
+    Attributes:
+        kernel, bias: float32 `(D, C)`, `(C,)`, of logits that are divided by the temperature already.
+        strength: float, the inverse regularisation that cross-validation chose.
+        temperature: float, what the held-out logits were divided by.
+        held_out_loss: float, log loss (nats) of the calibrated probabilities of each text by a head solved without its fold;
+            nan if there were too few texts.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strength: float
+    temperature: float
+    held_out_loss: float
+
+
+def solve(rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0) -> SolvedHead:
+    """Fits multinomial logistic regression with an L2 penalty; strength and temperature come from stratified cross-validation.
+
+    Args:  (N = texts, D = features, C = classes)
+        rows: float `(N, D)`, standardised.
+        labels: int `(N,)`.
+        num_labels: int, C.
+        seed: int, of the folds.
+    Raises: ValueError for fewer than two classes.
+    """
+    labels, rows = np.asarray(labels), np.ascontiguousarray(rows, "float32")
+    if (present := len(np.unique(labels))) < 2:
+        raise ValueError(f"The training texts must have at least two classes. Received: {present}")
+    strength, temperature, loss = _choose(rows, labels, num_labels, seed)
+    kernel, bias = _fit(rows, labels, num_labels, [strength])[0]
+    return SolvedHead(kernel / temperature, bias / temperature, strength, temperature, loss)
+
+
+def _choose(rows: np.ndarray, labels: np.ndarray, num_labels: int, seed: int) -> tuple[float, float, float]:
+    """Returns the strength with the lowest held-out loss, the temperature for it, and the loss at that temperature."""
+    from sklearn.model_selection import StratifiedKFold
+
+    chosen = np.random.default_rng(seed).permutation(len(labels))[:CHOSEN_UP_TO]
+    rows, labels = rows[chosen], labels[chosen]
+    counts = np.bincount(labels)
+    folds = min(FOLDS, int(counts[counts > 0].min()))
+    if folds < 2:
+        return USUAL_STRENGTH, 1.0, float("nan")
+    logits = np.zeros((len(STRENGTHS), len(labels), num_labels))
+    for fit, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, labels):
+        for i, (kernel, bias) in enumerate(_fit(rows[fit], labels[fit], num_labels, STRENGTHS)):
+            logits[i, held] = rows[held] @ kernel + bias
+    found = []
+    for strength, each in zip(STRENGTHS, logits, strict=True):
+        divisor = scores.temperature(labels, scores.softmax(each))
+        found.append((scores.log_loss(labels, scores.softmax(each / divisor)), strength, divisor))
+    loss, strength, temperature = min(found)
+    return strength, temperature, loss
+
+
+def _fit(rows: np.ndarray, labels: np.ndarray, num_labels: int, strengths) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns kernel `(D, C)` and bias `(C,)` for each strength, each starting from the one before."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(max_iter=200, tol=TOLERANCE, warm_start=True)
+    heads = []
+    with one_thread():
+        for strength in strengths:
+            model.set_params(C=strength).fit(rows, labels)
+            coefficients, bias = model.coef_, model.intercept_
+            if len(coefficients) == 1:  # two classes: scikit-learn gives the difference of their logits
+                coefficients, bias = (
+                    np.stack([-coefficients[0], coefficients[0]]) / 2,
+                    np.array([-bias[0], bias[0]]) / 2,
+                )
+            kernel, full = np.zeros((rows.shape[1], num_labels), "float32"), np.full(num_labels, ABSENT, "float32")
+            kernel[:, model.classes_], full[model.classes_] = coefficients.T, bias
+            heads.append((kernel, full))
+    return heads

@@ -1,0 +1,204 @@
+"""The stages of the auto recipe: a head that is solved on the frozen base, then training from it, within a budget if there is one.
+
+Stage 1 takes seconds and its model is saved at once. Stage 2 is training as any other (`loop.py`) with two callbacks:
+`Validation` measures each epoch after calibration, `Pace` plans how long it lasts.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert_tf.evaluation import scores
+from bert_tf.formatting import duration
+from bert_tf.training import solver
+from bert_tf.training.job import Job, Say
+from bert_tf.training.optimizer import Schedule
+
+MONITOR = "val_calibrated_loss"  # a trained model is overconfident: its raw loss rises while it still gets better
+MOST_EPOCHS = 10  # of a budget
+PROBE = (3, 11)  # batches: the clock runs between them; the first ones compile
+REPLAN = 10  # batches between plans
+LEAST_BATCHES = 10  # fewer steps are not worth the compilation
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage reached on the validation texts.
+
+    Attributes:
+        name: str, to show.
+        logits: float `(M, C)`, of the validation texts in their order.
+        labels: int `(M,)`.
+        seconds: float, since the run began.
+    """
+
+    name: str
+    logits: np.ndarray
+    labels: np.ndarray
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """The log loss in nats."""
+        return scores.log_loss(self.labels, scores.softmax(self.logits.astype("float64")))
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.logits.argmax(axis=1) == self.labels).mean())
+
+    def row(self) -> dict[str, Any]:
+        """Returns the numbers as JSON values."""
+        return {
+            "stage": self.name,
+            "val_accuracy": self.accuracy,
+            "val_loss": self.loss,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def solve_head(job: Job, progress: bool, say: Say) -> np.ndarray:
+    """Gives the model its solved head; returns its logits of the validation texts, float32 `(M, C)`."""
+    model, size = job.model, len(job.train)
+    features = job.frozen_features(progress, say)
+    if not model.standardization.adapted:
+        model.adapt(features.take(np.arange(size)))
+    rows = np.stack([features[i] for i in range(len(features))])
+    rows = keras.ops.convert_to_numpy(model.standardization(rows.astype("float32")))
+    head = solver.solve(rows[:size], job.train.labels, model.num_labels, job.settings.training.seed)
+    model.classifier.kernel.assign(head.kernel)
+    model.classifier.bias.assign(head.bias)
+    return rows[size:] @ head.kernel + head.bias
+
+
+def calibrate(model, labels: np.ndarray, logits: np.ndarray) -> float:
+    """Divides a classifier's logits by the temperature that fits labels best, inside the weights of its last layer, so that
+    every reader of the checkpoint gets calibrated probabilities; returns the temperature.
+
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599. Predicted labels stay the same.
+    """
+    temperature = fitted_temperature(labels, logits)
+    for variable in model.classifier.weights:
+        variable.assign(variable / temperature)
+    return temperature
+
+
+def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+    return scores.temperature(labels, scores.softmax(logits.astype("float64")))
+
+
+class Validation(keras.callbacks.Callback):
+    """Measures an epoch on the validation texts: adds `val_loss`, `val_accuracy` and the loss at the best temperature.
+
+    Args:
+        job, inputs: of the run.
+        began: float, `time.monotonic()` at the start of the run, for the column `seconds`.
+    Attributes:
+        seconds: float, how long the last one took; 0 before the first.
+    """
+
+    def __init__(self, job: Job, inputs: Any, began: float):
+        super().__init__()
+        self.job, self.inputs, self.began, self.seconds = job, inputs, began, 0.0
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is None:
+            return
+        started = time.monotonic()
+        labels = self.job.validation.labels
+        logits = self.job.logits(self.model, self.inputs, self.job.settings.training.batch_size)
+        stage = Stage("", logits, labels, 0.0)
+        logs |= {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
+        finite = np.isfinite(logits).all()
+        calibrated = logits / fitted_temperature(labels, logits) if finite else logits
+        logs[MONITOR] = Stage("", calibrated, labels, 0.0).loss if finite else float("nan")
+        self.seconds = time.monotonic() - started
+        logs["seconds"] = time.monotonic() - self.began
+
+
+class Pace(keras.callbacks.Callback):
+    """Says after a few batches how long training will take; with a deadline plans how much of it fits, again and again.
+
+    The learning rate falls to 0 with the last planned step, whatever the pace turns out to be (Li et al. 2020, Budgeted
+    Training, https://arxiv.org/abs/1905.04753).
+
+    Args:
+        batches, epochs: int, batches in an epoch, and the most epochs.
+        validation: `Validation`, whose time counts too.
+        schedule: of the learning rate; None = it does not depend on the plan.
+        warmup: float, the fraction of the steps that are warm-up.
+        deadline: float, of `time.monotonic()`; None = all epochs.
+        say: takes the plan.
+    """
+
+    def __init__(
+        self,
+        batches: int,
+        epochs: int,
+        validation: Validation,
+        schedule: Schedule | None,
+        warmup: float,
+        deadline: float | None,
+        say: Say,
+    ):
+        super().__init__()
+        self.schedule = schedule
+        self.batches, self.epochs, self.validation = batches, epochs, validation
+        self.warmup, self.deadline, self.say = warmup, deadline, say
+        self.total = batches * epochs
+        self._done, self._timed, self._spent, self._started = 0, 0, 0.0, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._done, self._began = epoch * self.batches, time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._done += 1
+        self._timed += 1
+        if self._timed > PROBE[0]:
+            self._spent += time.monotonic() - self._began
+        self._began = time.monotonic()
+        if self._timed == PROBE[1] or (self._timed > PROBE[1] and self._timed % REPLAN == 0 and self.deadline):
+            self._plan(first=self._timed == PROBE[1])
+        if self._done >= self.total:
+            self.model.stop_training = True
+
+    def _plan(self, first: bool) -> None:
+        each = self._spent / (self._timed - PROBE[0])
+        measuring = self.validation.seconds or each * self.batches * len(self.validation.job.validation) / (
+            3 * len(self.validation.job.train)  # forwards is about a third of a step
+        )
+        now = time.monotonic()
+        if self.deadline:
+            self.total = planned(self._done, self.batches, self.epochs, each, measuring, self.deadline - now)
+            self._reschedule(first)
+        if first:
+            left = self.total - self._done
+            seconds = left * each + -(-left // self.batches) * measuring
+            epochs = self.total / self.batches
+            self.say(f"Training for {epochs:.3g} epochs, {self.total:,} steps: about {duration(seconds)} left.")
+
+    def _reschedule(self, first: bool) -> None:
+        if self.schedule is not None:
+            steps = max(1, self.total // self.schedule.micro_batches)
+            self.schedule.steps.assign(float(steps))
+            if first:
+                self.schedule.warmup_steps.assign(float(round(self.warmup * steps)))
+
+
+def planned(done: int, batches: int, epochs: int, each: float, measuring: float, left: float) -> int:
+    """Returns how many batches a run can do in all.
+
+    Args:
+        done: batches that are done.
+        batches, epochs: batches in an epoch, the most epochs.
+        each, measuring, left: seconds for a batch, for a validation, and until the deadline.
+    """
+    total = done
+    while total < batches * epochs:
+        rest = batches - total % batches
+        if left < rest * each + measuring:
+            return total + max(0, int((left - measuring) / each))
+        total, left = total + rest, left - rest * each - measuring
+    return total
