@@ -10,7 +10,7 @@ DEMO := runs/demo
 .PHONY: demo test test-all lint format clean
 
 demo: .venv/demo
-	$(BIN)/bert-tf finetune --train demo --unfreeze 2 --epochs 2 --learning-rate 3e-4 --output-dir $(DEMO) --overwrite
+	$(BIN)/bert-tf finetune --train demo --output-dir $(DEMO) --overwrite
 	$(BIN)/bert-tf predict $(DEMO)/model \
 		--text "Really happy with this kettle, quick and quiet, great value." \
 		--text "Stopped charging after a week. A waste of money, avoid."

@@ -24,7 +24,6 @@ from common import counts, machine
 from bert_tf.data.readers import read_examples
 from bert_tf.files import write_csv, write_json
 
-MAX_LENGTH = 128
 SPLIT_SEED = 1234  # of the texts that are drawn; not one of the seeds of the runs
 ARGUMENTS = {"default": [], "stage 1": ["--unfreeze", "0"]}
 
@@ -43,7 +42,7 @@ def main() -> None:
         "--output", type=Path, metavar="FILE", help="JSON that is written after every run and resumed from"
     )
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "max_length": MAX_LENGTH, "runs": []}
+    results: dict[str, Any] = {"machine": machine(), "runs": []}
     if options.output and options.output.is_file():
         results = json.loads(options.output.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as scratch:

@@ -252,7 +252,8 @@ class Ladder(Group):
 
     rungs: Any = option(
         None,
-        "some of baseline, first_token, layer_means (a frozen base under either head), 1, 2, ... (the top layers trained), all",
+        "some of baseline, first_token, layer_means (a frozen base under either head, trained by epochs), solved (the first stage "
+        "of finetune), 1, 2, ... (the top layers trained), all, auto (both stages of finetune)",
         metavar="RUNGS",
         parse=listed,
         absent="all of these",
@@ -346,7 +347,8 @@ RACE = command(
     "race",
     (*_BASE, "race", "repeats", "output"),
     _FIXED | {"checkpoint", "unfreeze", "new_head", "seeds"},
-    {"epochs": 20, "head": "layer_means", "output_dir": "runs/race", "verbose": True},
+    {"epochs": None, "head": "layer_means", "output_dir": "runs/race", "verbose": True},
+    {"epochs": "no epochs: the head is solved"},
 )
 CURVE = command(
     "curve",
@@ -354,7 +356,7 @@ CURVE = command(
     _FIXED | {"seed"},
     {"epochs": None, "output_dir": "runs/curve", "verbose": True},
     {
-        "epochs": "20 for a frozen base, stopped early, else 2",
+        "epochs": "no epochs for a frozen base, whose head is solved, else 2",
         "head": "layer_means for a frozen base, else first_token",
     },
 )

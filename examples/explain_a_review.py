@@ -21,7 +21,7 @@ options = parser.parse_args()
 
 train, validation = bert_tf.demo_reviews()
 if not options.model:
-    settings = {"checkpoint": options.checkpoint, "epochs": options.epochs, "unfreeze": 2, "learning_rate": 3e-4}
+    settings = {"checkpoint": options.checkpoint, "epochs": options.epochs, "unfreeze": 2}
     bert_tf.finetune(train, validation, **settings, output_dir="runs/explain", overwrite=True)
     options.model = "runs/explain/model"
 

@@ -23,6 +23,7 @@ for layers in options.layers:
         validation,
         checkpoint=options.checkpoint,
         unfreeze=layers if layers == "all" else int(layers),
+        recipe="plain",
         epochs=options.epochs,
         learning_rate=1e-3 if layers == "0" else 2e-4,
         output_dir=f"runs/unfreeze-{layers}",

@@ -47,7 +47,7 @@ ONLY_IN = {
     "tensorflow": {"data/pipeline", "data/rows", "backends/tensorflow", "hardware", "transformers4", "cli"},
     "torch": {"checkpoints/weights", "backends/torch"},
     "jax": {"backends/jax"},
-    "sklearn": {"evaluation"},
+    "sklearn": {"evaluation", "training/solver"},
     "scipy": {"evaluation"},
     "matplotlib": {"reporting/figures"},
     "keras_tuner.src": {"tuning/oracles", "tuning/distributed"},

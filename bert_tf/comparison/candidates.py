@@ -7,6 +7,7 @@ seed-S/run.json and seed-S/probabilities.npy for each seed, and record.json when
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -235,7 +236,7 @@ def _finetuned_and_kept(candidate: Candidate, train: Examples, validation: Examp
     classify, facts = _existing_classifier(classifier, train, validation, folder)
     metrics = read_json(output_dir / "metrics.json", DAMAGED)
     run_file = folder / f"seed-{seed}" / RUN
-    write_json(run_file, read_json(run_file, DAMAGED) | {name: metrics[name] for name in ("best_epoch", "seconds")})
+    write_json(run_file, read_json(run_file, DAMAGED) | {name: metrics.get(name) for name in ("best_epoch", "seconds")})
     return classify, facts | {"trainable_parameters": metrics["trainable_parameters"]}
 
 
@@ -260,10 +261,36 @@ def label_columns(model_labels: Sequence[str], label_names: Sequence[str], sourc
     )
 
 
+def _finetuned_per_seed(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+    """Runs `bert_tf.finetune` for each seed; nothing of its folders is kept but what is measured."""
+    from bert_tf.inference.predict import predict
+    from bert_tf.training.finetune import finetune
+
+    for seed, seed_folder in _unfinished(candidate, folder):
+        started, output_dir = time.monotonic(), seed_folder / "finetune"
+        how = {
+            "seed": seed,
+            "resume": (output_dir / RUN).is_file(),
+            "verbose": 0,
+            "report": False,
+            **candidate["options"],
+        }
+        run = finetune(_part(candidate, train, seed), validation, output_dir=output_dir, **how)
+        max_length = run.metrics["settings"]["max_length"]
+
+        def classify(texts: Sequence[str], run=run, max_length=max_length) -> np.ndarray:
+            return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").probabilities
+
+        _write(seed_folder, classify([*validation.texts]), run.history, started)
+        shutil.rmtree(output_dir)
+    return classify, {name: run.metrics[name] for name in ("parameters", "trainable_parameters")}
+
+
 KINDS: dict[str, Callable[..., Measured]] = {
     "tfidf": _baseline,
     "lstm": _baseline,
     "trained_per_seed": _trained_per_seed,
+    "finetuned_per_seed": _finetuned_per_seed,
     "existing_classifier": _existing_classifier,
     "finetuned_and_kept": _finetuned_and_kept,
 }

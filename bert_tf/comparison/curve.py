@@ -37,13 +37,21 @@ def curve(train: Any, validation: Any = None, *, settings: Settings) -> Compared
         raise ValueError(f"`sizes` are numbers of texts, at least 2, or all. Received: {wrong[0]!r}")
     counts = sorted({total if size == "all" else min(int(size), total) for size in sizes})
     frozen = model.unfreeze == 0
-    head, epochs = model.head or ("layer_means" if frozen else "first_token"), training.epochs or (20 if frozen else 2)
-    options = training_options(settings, model.unfreeze or 0, head=head, epochs=epochs)
+    head, epochs = (
+        model.head or ("layer_means" if frozen else "first_token"),
+        training.epochs or (None if frozen else 2),
+    )
+    solved = epochs is None and head == "layer_means"
+    options = training_options(settings, model.unfreeze or 0, head=head, epochs=epochs if solved else epochs or 20)
     seeds = [*range(settings.repeats.seeds)]
     candidates = {}
     for count in counts:
         common = {"seeds": seeds, "texts": count}
-        trained = {"kind": "trained_per_seed", "options": options, "work": 1.0 + count / total}
+        trained = {
+            "kind": "finetuned_per_seed" if solved else "trained_per_seed",
+            "options": options,
+            "work": 1.0 + count / total,
+        }
         candidates[count] = (
             {"name": f"{count} texts", **common, **trained},
             {"name": f"{count} texts, baseline", **common, "kind": "tfidf", "work": 0.2},

@@ -30,6 +30,11 @@ COLUMNS = {
     "texts_per_second": "count",
 }
 
+STAGED = {
+    "solved": "frozen, solved head",
+    "auto": "all layers from the solved head",
+}  # rungs that are the stages of `finetune`
+
 
 @with_options(LADDER)
 def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compared:
@@ -50,7 +55,7 @@ def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compare
     checkpoint, rungs = settings.model.checkpoint, settings.ladder.rungs
     comparison = Comparison("ladder", train, validation, [checkpoint], settings)
     layers = encoder_settings(config.read_config(locate.resolve(checkpoint)))["num_hidden_layers"]
-    rungs = ["baseline", *HEADS, *range(1, layers), "all"] if rungs is None else rungs
+    rungs = ["baseline", *HEADS, "solved", *range(1, layers), "all", "auto"] if rungs is None else rungs
     every = [_candidate(rung, layers, settings) for rung in rungs]
     comparison.run(every)
     results = {one["name"]: (one, result) for one in every if (result := comparison.result(one)) is not None}
@@ -73,12 +78,21 @@ def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
     if rung in HEADS:
         name, work, epochs = f"frozen, {str(rung).replace('_', ' ')}", 1.0, settings.ladder.frozen_epochs
         options = training_options(settings, head=rung, epochs=epochs, learning_rate=None)
+    elif rung in STAGED:
+        unfreeze = 0 if rung == "solved" else layers
+        work = 0.5 if rung == "solved" else 1.0 + layers
+        more = {"epochs": settings.training.epochs if unfreeze else None, "early_stopping": None}
+        options = training_options(settings, unfreeze, recipe="auto", **more)
+        seeds = [*range(settings.repeats.seeds)]
+        return {"name": STAGED[rung], "kind": "finetuned_per_seed", "seeds": seeds, "options": options, "work": work}
     elif rung == "all" or (type(rung) is int and 0 < rung <= layers):
         name = "all layers" if rung == "all" else f"top {rung} layer{'s' if rung != 1 else ''}"
         work = 1.0 + (layers if rung == "all" else int(rung))
         options = training_options(settings, rung, head="first_token", epochs=settings.training.epochs)
     else:
-        raise ValueError(f"A rung is baseline, {', '.join(HEADS)}, 1 to {layers}, or all. Received: {rung!r}")
+        raise ValueError(
+            f"A rung is baseline, {', '.join([*HEADS, *STAGED])}, 1 to {layers}, or all. Received: {rung!r}"
+        )
     trained = {"kind": "trained_per_seed", "seeds": [*range(settings.repeats.seeds)]}
     return {"name": name, **trained, "options": options, "work": work}
 

@@ -106,7 +106,7 @@ def model_card(
     data = facts.get("data") or {}
     if data.get("duplicates"):  # without their texts
         facts = {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
-    shown = ("Results", "Baseline", "Classes", "Calibration", "Training", "Data", "Parameters", "Settings")
+    shown = ("Results", "Test", "Baseline", "Classes", "Calibration", "Training", "Data", "Parameters", "Settings")
     makers = {**sections.MAKERS, "Training": _training, "Settings": _settings}
     return render(
         PAGES / "card.md",

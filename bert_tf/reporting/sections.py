@@ -38,6 +38,8 @@ def sections(facts: Facts) -> list[Section]:
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
+            `stages`: dicts of `stage`, `val_accuracy`, `val_loss`, `seconds`; `test`: a dict of `scores`, `baseline` (both of
+                `evaluate`) and `comparison`, on texts that nothing was chosen by.
             `parameters`: `(part, parameters, trainable parameters)` of each part.
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
@@ -77,7 +79,7 @@ def baseline(facts: Facts) -> list[Block]:
     if simple["comparison"]["difference"]["low"] <= 0:
         words = "If counting words does as well, prefer it: it is far cheaper to run."
         if (facts.get("settings") or {}).get("unfreeze", 0) == 0:
-            words += " A frozen encoder often does no better; training its top layers (--unfreeze 2) often helps."
+            words += " Training the layers as well (without --unfreeze 0) usually does better."
         blocks.append({"text": words})
     rows = [["this model", facts.get("scores")], [BASELINE, simple["scores"]]]
     caption = (
@@ -89,9 +91,34 @@ def baseline(facts: Facts) -> list[Block]:
     return [*blocks, _table(caption, columns, cells)]
 
 
+def test(facts: Facts) -> list[Block]:
+    measured = facts.get("test")
+    if not measured:
+        return []
+    rows = [["this model", measured["scores"]], [BASELINE, measured["baseline"]]]
+    caption = (
+        f"{format_value(measured['scores']['texts'], 'count')} texts that nothing was chosen by, classified once at the end: the "
+        "numbers to expect on new texts. All others in this report are of the validation texts."
+    )
+    columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
+    cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows]
+    return [{"verdict": measured["comparison"]["verdict"]}, _table(caption, columns, cells)]
+
+
+def _stages(facts: Facts) -> list[Block]:
+    """Returns the table of the stages, for a run that has them."""
+    stages = facts.get("stages")
+    if not stages:
+        return []
+    caption = "Each stage on the validation texts, after calibration; seconds since the start. The one with the lower log loss is kept."
+    columns = _columns("stage", accuracy="score", log_loss="score", after="seconds")
+    rows = [[stage[key] for key in ("stage", "val_accuracy", "val_loss", "seconds")] for stage in stages]
+    return [_table(caption, columns, rows)]
+
+
 def training(facts: Facts) -> list[Block]:
     fit = facts.get("overfitting")
-    blocks: list[Block] = [{"verdict": fit["verdict"]}] if fit else []
+    blocks: list[Block] = [*_stages(facts), *([{"verdict": fit["verdict"]}] if fit else [])]
     blocks += [{"plot": plot} for plot in curves(facts.get("history") or {}, facts.get("best_epoch"))]
     if fit:
         caption = (
@@ -165,7 +192,7 @@ def calibration(facts: Facts) -> list[Block]:
     series = {"name": "accuracy", "x": x, "as_": "points", **interval([one["accuracy"] for one in bins])}
     axis = {
         "label": "confidence (mean probability of the predicted label)",
-        "range": [max(0.0, int(min(x) * 10) / 10), 1.0],  # of two classes, no confidence is below 0.5
+        "range": [min(int(min(x) * 10) / 10, 0.9), 1.0],  # of two classes, no confidence is below 0.5
         "kind": "score",
     }
     description = (
@@ -284,6 +311,7 @@ def reproduce(facts: Facts) -> list[Block]:
 
 MAKERS: dict[str, Callable[[Facts], list[Block]]] = {  # the title of a section -> its blocks
     "Results": results,
+    "Test": test,
     "Baseline": baseline,
     "Training": training,
     "Classes": classes,

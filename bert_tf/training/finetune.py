@@ -199,12 +199,16 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
         )  # after the backup, which has the epochs before a restart
         board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
         staged = _staged(run, inputs, schedules[0], micro_batches) if job.solves else []
-        fitted = {
+        fitted: dict[str, Any] = {
             "callbacks": [*callbacks, *staged, run.backup, files, board],
             "verbose": verbose,
             "epochs": _epochs(run),
         }
-        epochs = {"first_epoch": first_epoch, "micro_batches": micro_batches, "validate": not job.solves}
+        epochs: dict[str, Any] = {
+            "first_epoch": first_epoch,
+            "micro_batches": micro_batches,
+            "validate": not job.solves,
+        }
         job.fit(model, inputs, run.training.batch_size, run.training.seed, **epochs, **fitted)
 
     began = time.monotonic()

@@ -20,7 +20,7 @@ def train(tmp_path, reviews):
 
 def finetune(train, tiny, out, *more) -> list[str]:
     return ["finetune", "--train", str(train), "--checkpoint", str(tiny), "--output-dir", str(out), "--epochs", "1",
-            "--max-length", "24", *more]  # fmt: skip
+            "--max-length", "24", "--recipe", "plain", *more]  # fmt: skip
 
 
 @pytest.mark.slow

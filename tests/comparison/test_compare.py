@@ -54,7 +54,9 @@ def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
         ("frozen, layer means", {"head": "layer_means", "epochs": 2}),
         ("top 1 layer", {"unfreeze": 1, "epochs": 2, "learning_rate": 0.002}),
     ):
-        run = bert_tf.finetune(reviews, reviews, output_dir=tmp_path / rung, seed=1, verbose=0, **how, **options)
+        run = bert_tf.finetune(
+            reviews, reviews, output_dir=tmp_path / rung, seed=1, verbose=0, recipe="plain", **how, **options
+        )
         ours = [row for row in epochs if row["rung"] == rung and row["seed"] == "1"]
         for metric, values in run.history.items():
             np.testing.assert_allclose(
@@ -95,7 +97,14 @@ def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
 @pytest.mark.slow
 def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
     tuned = bert_tf.finetune(
-        reviews, reviews, output_dir=tmp_path / "mine", epochs=2, learning_rate=0.01, verbose=0, **options
+        reviews,
+        reviews,
+        output_dir=tmp_path / "mine",
+        epochs=2,
+        learning_rate=0.01,
+        recipe="plain",
+        verbose=0,
+        **options,
     )
     del options["checkpoint"]
     out = tmp_path / "race"
@@ -106,7 +115,7 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
     labels = np.array([label == "positive" for label in reviews["label"]], int)
     assert accuracy["mine"] == pytest.approx(tuned.metrics["val_accuracy"])
     alone = bert_tf.finetune(reviews, reviews, checkpoint=tiny, head="layer_means", epochs=2, seed=3, output_dir=tmp_path / "alone",
-                             verbose=0, **options)  # fmt: skip
+                             recipe="plain", verbose=0, **options)  # fmt: skip
     assert accuracy["base"] == pytest.approx(alone.metrics["val_accuracy"])
     examples = bert_tf.read_examples(reviews)
     words = tfidf.train_baseline(reviews["text"], labels, 2, seed=3)(reviews["text"])
@@ -150,7 +159,7 @@ def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
     kept = np.load(tmp_path / "curve/entrants/8 texts, baseline/seed-1/probabilities.npy")
     np.testing.assert_allclose(kept, expected, atol=1e-6)
     run = bert_tf.finetune(part, examples, seed=1, head="layer_means", epochs=2, learning_rate=0.01, output_dir=tmp_path / "run",
-                           verbose=0, **options)  # fmt: skip
+                           recipe="plain", verbose=0, **options)  # fmt: skip
     history = json.loads((tmp_path / "curve/entrants/8 texts/seed-1/run.json").read_text())["history"]
     np.testing.assert_allclose(history["val_loss"], run.history["val_loss"], atol=1e-5)
     assert "from 8 to 24 texts" in found.verdict

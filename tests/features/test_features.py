@@ -285,7 +285,7 @@ def test_training_on_features_is_training_without(minilm, reviews, tmp_path, unf
         bert_tf.finetune(
             reviews, checkpoint=plain, output_dir=tmp_path / str(kept), cache=kept, cache_dir=tmp_path / "cache",
             unfreeze=unfreeze, epochs=3, batch_size=8, learning_rate=1e-3 if unfreeze == 0 else 1e-4, verbose=0,
-            precision="float32", report=False,
+            precision="float32", report=False, recipe="plain",
         ).history
         for kept in (True, False)
     ]  # fmt: skip
@@ -301,7 +301,7 @@ def test_micro_batches_make_the_same_steps(tiny, reviews, tmp_path):
     histories = [
         bert_tf.finetune(
             reviews, checkpoint=plain, output_dir=tmp_path / f"{size}", unfreeze="all", epochs=2, batch_size=8,
-            learning_rate=0.01, micro_batch_size=size, precision="float32", verbose=0, report=False,
+            learning_rate=0.01, micro_batch_size=size, precision="float32", verbose=0, report=False, recipe="plain",
         ).history
         for size in (8, 2)
     ]  # fmt: skip
@@ -331,7 +331,7 @@ def test_without_memory_it_goes_on_with_less_at_once(tiny, reviews, tmp_path, ca
     plain = without_dropout(tiny, tmp_path / "plain")
     options = {
         "checkpoint": plain, "unfreeze": 1, "epochs": 3, "batch_size": 8, "learning_rate": 0.01, "verbose": 2,
-        "report": False,
+        "report": False, "recipe": "plain",
     }  # fmt: skip
     watched = TooMuch(epoch, most=2)
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "less", callbacks=[watched], **options)
@@ -416,6 +416,7 @@ def test_half_precision_never_touches_what_is_trained(tiny, reviews, tmp_path, c
         csv.writer(file).writerows([("text", "label"), *zip(reviews["text"], reviews["label"], strict=True)])
     done = bert_tf.finetune(
         str(train),
+        recipe="plain",
         checkpoint=tiny,
         output_dir=tmp_path / "run",
         unfreeze=1,

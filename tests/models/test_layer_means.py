@@ -90,7 +90,7 @@ def test_standardised_by_the_training_texts(model):
 
 def options(tiny, folder, **more) -> dict:
     return {"checkpoint": tiny, "output_dir": folder, "epochs": 3, "batch_size": 5, "max_length": 24, "verbose": 0,
-            "precision": "float32", "head": "layer_means", "report": False, **more}  # fmt: skip
+            "precision": "float32", "head": "layer_means", "report": False, "recipe": "plain", **more}  # fmt: skip
 
 
 def test_cached_equals_uncached(tiny, reviews, tmp_path):

@@ -21,6 +21,7 @@ from bert_tf.training.backup import Backup
 
 def settings(tiny, folder, **more) -> dict:
     return {
+        "recipe": "plain",
         "checkpoint": tiny,
         "output_dir": folder,
         "epochs": 2,
@@ -86,7 +87,7 @@ def test_it_says_what_freezing_does_and_how_it_ended(tiny, reviews, tmp_path, ca
     bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", unfreeze=1, verbose=2))
     printed = capsys.readouterr().out
     assert "4 of 24 texts are held out" in printed
-    assert "unfrozen: 1" in printed
+    assert "the top 1 layers trained" in printed
     for part in ("embeddings", "layer 0", "layer 2", "head", "total"):
         assert part in printed
     assert "Epoch 2/2" in printed
@@ -108,7 +109,7 @@ class Kill(keras.callbacks.Callback):
 
 train, tiny, out = sys.argv[1:]
 bert_tf.finetune(train, checkpoint=tiny, output_dir=out, epochs=10, batch_size=4, max_length=24, learning_rate=0.01,
-                 unfreeze=1, callbacks=[Kill()], verbose=0)
+                 unfreeze=1, recipe="plain", callbacks=[Kill()], verbose=0)
 """
 
 
@@ -120,7 +121,7 @@ def test_killed_and_resumed_is_as_never_killed(tiny, reviews, tmp_path):
         csv.writer(file).writerows([("text", "label"), *zip(reviews["text"], reviews["label"], strict=True)])
     options = {
         "epochs": 10, "batch_size": 4, "max_length": 24, "learning_rate": 0.01, "unfreeze": 1, "verbose": 0,
-        "checkpoint": str(tiny),
+        "checkpoint": str(tiny), "recipe": "plain",
     }  # fmt: skip
     straight = bert_tf.finetune(str(train), output_dir=tmp_path / "straight", **options)
 

@@ -24,7 +24,14 @@ def _short_probe(monkeypatch):
     ],
 )
 def test_sizes_are_those_of_the_run(tiny, reviews, tmp_path, unfreeze, precision):
-    options = {"checkpoint": tiny, "unfreeze": unfreeze, "epochs": 2, "batch_size": 8, "precision": precision}
+    options = {
+        "checkpoint": tiny,
+        "recipe": "plain",
+        "unfreeze": unfreeze,
+        "epochs": 2,
+        "batch_size": 8,
+        "precision": precision,
+    }
     reviews = {**reviews, "text": [f"{i} {text}" for i, text in enumerate(reviews["text"])]}  # no text twice
     found = bert_tf.plan(reviews, **options)
     done = bert_tf.finetune(reviews, output_dir=tmp_path / "run", cache_dir=tmp_path / "cache", verbose=0, **options)

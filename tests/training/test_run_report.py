@@ -154,7 +154,9 @@ def test_texts_are_counted_before_they_are_cut(run, minilm):
 @pytest.mark.report_may_fail
 def test_a_report_that_fails_loses_nothing(tiny, reviews, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(page, "write_report", lambda *_: 1 / 0)
-    done = bert_tf.finetune(reviews, checkpoint=tiny, max_length=24, epochs=1, output_dir=tmp_path / "run", verbose=0)
+    done = bert_tf.finetune(
+        reviews, checkpoint=tiny, max_length=24, epochs=1, output_dir=tmp_path / "run", recipe="plain", verbose=0
+    )
     assert [record.message for record in caplog.records if "report" in record.message] == [
         "The run is complete, but its report could not be written: ZeroDivisionError: division by zero"
     ]

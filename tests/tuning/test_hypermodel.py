@@ -146,5 +146,7 @@ def test_a_learning_rate_far_off_is_remarked(reviews, tiny, options, tmp_path, c
     remarks = " ".join(hypermodel.warnings())
     assert "1e-05 is very small" in remarks
     assert "0.01 is very large" in remarks
-    bert_tf.finetune(reviews, checkpoint=tiny, output_dir=tmp_path / "f", learning_rate=1e-6, epochs=1, report=False)
+    bert_tf.finetune(
+        reviews, checkpoint=tiny, output_dir=tmp_path / "f", learning_rate=1e-6, epochs=1, report=False, recipe="plain"
+    )
     assert "about 1e-3 is usual for a frozen base" in capsys.readouterr().out

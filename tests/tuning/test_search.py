@@ -49,7 +49,7 @@ def write_csv(file, reviews) -> None:
 def test_a_trial_is_a_run_of_finetune(reviews, options, tmp_path, unfreeze):
     more = {**options, **FIXED, "unfreeze": unfreeze, "epochs": 3, "schedule": "linear", "seed": 3}
     found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, early_stopping=None, **more)
-    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "verbose": 0})
+    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "recipe": "plain", "verbose": 0})
     history = record(tmp_path / "s/trials/trial_0")["history"]
     assert run.history.keys() == history.keys()
     for metric, curve in run.history.items():
@@ -62,7 +62,7 @@ def test_a_head_over_every_layer_is_searched_by_the_same_argument(reviews, optio
     more = {**options, **FIXED, "head": "layer_means", "epochs": 2}
     found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, **more)
     assert found.model.standardization.adapted
-    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "verbose": 0})
+    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "recipe": "plain", "verbose": 0})
     assert found.best["val_loss"] == pytest.approx(run.metrics["val_loss"], abs=1e-5)
     assert "--head layer_means" in found.best["finetune"]
 

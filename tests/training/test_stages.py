@@ -1,0 +1,126 @@
+"""The auto recipe: what each stage leaves, which one is kept, what a budget plans."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import bert_tf
+from bert_tf.evaluation import scores
+from bert_tf.training import stages
+
+
+def options(tiny, folder, **more) -> dict:
+    return {"checkpoint": tiny, "output_dir": folder, "batch_size": 5, "max_length": 24, "verbose": 0, "precision": "float32",
+            "epochs": 2, **more}  # fmt: skip
+
+
+def losses(folder, reviews) -> tuple[float, float]:
+    """Returns log loss and accuracy of a saved model."""
+    found = bert_tf.predict(folder, reviews["text"])
+    labels = np.array([found.label_names.index(label) for label in reviews["label"]])
+    return scores.log_loss(labels, found.probabilities.astype("float64")), float(
+        (found.probabilities.argmax(1) == labels).mean()
+    )
+
+
+class Watch(keras.callbacks.Callback):
+    """Keeps what the saved model of stage 1 says when stage 2 begins."""
+
+    def __init__(self, folder, texts):
+        super().__init__()
+        self.folder, self.texts = folder, texts
+
+    def on_train_begin(self, logs=None):
+        self.probabilities = bert_tf.predict(self.folder / "model", self.texts).probabilities
+
+
+def test_the_first_stage_is_saved_before_the_second_and_kept_if_that_is_worse(tiny, reviews, tmp_path):
+    watch = Watch(tmp_path / "run", reviews["text"])
+    done = bert_tf.finetune(reviews, reviews, callbacks=[watch], **options(tiny, tmp_path / "run", learning_rate=5.0))
+    solved, trained = done.metrics["stages"]
+    assert trained["val_loss"] > solved["val_loss"]
+    assert done.metrics["best_epoch"] is None
+    assert done.metrics["val_loss"] == solved["val_loss"]
+    kept = bert_tf.predict(tmp_path / "run/model", reviews["text"]).probabilities
+    np.testing.assert_allclose(kept, watch.probabilities, atol=1e-6)
+    assert losses(tmp_path / "run/model", reviews) == pytest.approx(
+        (solved["val_loss"], solved["val_accuracy"]), abs=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_the_second_stage_is_kept_if_it_is_better_and_its_numbers_are_the_saved_models(tiny, reviews, tmp_path):
+    folder = tmp_path / "run"
+    done = bert_tf.finetune(reviews, reviews, **options(tiny, folder, learning_rate=2e-3, epochs=6))
+    solved, trained = done.metrics["stages"]
+    assert trained["val_loss"] < solved["val_loss"]
+    epoch = done.metrics["best_epoch"]
+    curve = done.history[stages.MONITOR]
+    assert curve[epoch - 1] == min(curve) == pytest.approx(trained["val_loss"], abs=1e-4)
+    assert losses(folder / "model", reviews) == pytest.approx((trained["val_loss"], trained["val_accuracy"]), abs=1e-4)
+    assert done.metrics["temperature"] != 1
+    assert "solved head" in (folder / "report.html").read_text()
+
+
+def test_with_a_frozen_base_nothing_is_trained_by_epochs(tiny, reviews, tmp_path):
+    chosen = options(tiny, tmp_path / "run", unfreeze=0, epochs=None)
+    done = bert_tf.finetune(reviews, reviews, test=reviews, **chosen)
+    assert done.history == {}
+    assert not (tmp_path / "run/curves.png").exists()
+    assert (tmp_path / "run/report.html").is_file()
+    (solved,) = done.metrics["stages"]
+    assert losses(tmp_path / "run/model", reviews) == pytest.approx(
+        (solved["val_loss"], solved["val_accuracy"]), abs=1e-4
+    )
+    test = json.loads((tmp_path / "run/metrics.json").read_text())["test"]
+    assert test["scores"]["accuracy"]["value"] == pytest.approx(solved["val_accuracy"])
+    assert "nothing was chosen by" in (tmp_path / "run/report.html").read_text()
+
+
+def test_epochs_of_a_frozen_base_are_trained(tiny, reviews, tmp_path):
+    done = bert_tf.finetune(reviews, **options(tiny, tmp_path / "run", unfreeze=0, report=False))
+    assert len(done.history["val_loss"]) == 2
+    assert "stages" not in done.metrics
+    assert done.model.head == "layer_means"
+
+
+def test_what_the_test_texts_say_is_checked_first(tiny, reviews, tmp_path):
+    other = {"text": ["fine"], "label": ["lukewarm"]}
+    with pytest.raises(ValueError, match="unknown labels 'lukewarm'"):
+        bert_tf.finetune(reviews, test=other, **options(tiny, tmp_path / "run"))
+    with pytest.raises(ValueError, match='`budget` needs recipe="auto"'):
+        bert_tf.finetune(reviews, budget=60, recipe="plain", **options(tiny, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_that_is_over_leaves_the_first_stage(tiny, reviews, tmp_path, capsys):
+    chosen = options(tiny, tmp_path / "run", epochs=None, verbose=2, report=False)
+    done = bert_tf.finetune(reviews, budget=0.1, **chosen)
+    assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head"]
+    assert "The budget leaves no time to train the layers." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "expected"),
+    [
+        (0, 1000.0, 30),  # all of 3 epochs of 10
+        (0, 26.0, 20),  # 2 epochs of 10 seconds, and 3 for each validation
+        (0, 20.0, 14),  # an epoch, and 4 batches with their validation
+        (8, 6.0, 10),  # the rest of the first epoch and its validation
+        (8, 4.0, 9),
+        (8, 0.0, 8),
+    ],
+)
+def test_as_many_batches_are_planned_as_fit(done, left, expected):
+    assert stages.planned(done, batches=10, epochs=3, each=1.0, measuring=3.0, left=left) == expected
+
+
+def test_calibrated_logits_rank_as_before(tiny):
+    model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny, num_labels=2)
+    ids = np.arange(1, 41).reshape(8, 5)
+    logits = np.asarray(model(ids).logits)
+    labels = np.array([0, 1] * 4)
+    temperature = stages.calibrate(model, labels, logits)
+    np.testing.assert_allclose(np.asarray(model(ids).logits) * temperature, logits, atol=1e-5)
