@@ -64,16 +64,7 @@ def _add(results: dict[str, Any], text: str, texts: int | None, seed: int, run: 
         return
     sources = _sources(text, texts, seed, options, scratch)
     folder, started = scratch / "run", time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "bert_tf.cli",
-        "finetune",
-        *sources,
-        "--no-report",
-        "--max-length",
-        str(MAX_LENGTH),
-    ]
+    command = [sys.executable, "-m", "bert_tf.cli", "finetune", *sources, "--no-report"]
     command += ["--seed", str(seed), "--output-dir", str(folder), *ARGUMENTS[run]]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
