@@ -38,7 +38,7 @@ def sections(facts: Facts) -> list[Section]:
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
-            `stages`: dicts of `stage`, `val_accuracy`, `val_loss`, `seconds`; `test`: a dict of `scores`, `baseline` (both of
+            `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, `val_accuracy`, `val_loss`, `seconds`; `test`: a dict of `scores`, `baseline` (both of
                 `evaluate`) and `comparison`, on texts that nothing was chosen by.
             `parameters`: `(part, parameters, trainable parameters)` of each part.
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
@@ -200,7 +200,11 @@ def calibration(facts: Facts) -> list[Block]:
         "below the line it is overconfident. Bars are 95 % intervals."
     )
     drawn = describe("Accuracy by confidence", description, axis, ACCURACY, [series], diagonal=True)
-    return [{"verdict": verdict}, {"plot": drawn}, {"text": note}]
+    blocks: list[Block] = [{"verdict": verdict}, {"plot": drawn}, {"text": note}]
+    if (divided := facts.get("temperature", 1.0)) != 1:
+        words = f"The model was calibrated on these same texts: its logits were divided by {divided:.2f}, inside its last layer. "
+        blocks.insert(1, {"text": words + "On new texts expect a slightly larger error."})
+    return blocks
 
 
 def mistakes(facts: Facts) -> list[Block]:

@@ -170,20 +170,20 @@ def _read(train: Any, validation: Any, test: Any, settings: Settings, started: f
 
 
 def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
-    """Computes the features and trains; returns the inputs of the trained part."""
+    """Computes the features and trains; returns the inputs of the trained part, None if there is only the solved head."""
     job, model, began = run.job, run.job.model, time.monotonic()
     if job.solves:
         _solve(run)
     else:
         job.adapt(run.verbose, run.say)
+    if not run.training.epochs:
+        return None
     inputs = job.inputs(model, run.verbose, run.say)
     run.seconds.setdefault("features of the frozen layers", time.monotonic() - began)
     run.folder.start(run.recorded)
-    if not run.training.epochs:
-        return inputs
     if run.deadline and run.deadline - time.monotonic() < LEAST_TRAINING:
         run.say("The budget leaves no time to train the layers.")
-        return inputs
+        return None
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
     schedules: list[Any] = [None]
 
@@ -242,7 +242,7 @@ def _staged(run: _Run, inputs: Any, schedule: Any, micro_batches: int) -> list[k
     """Returns the callbacks of stage 2."""
     job, training = run.job, run.training
     batches = micro_batches * -(-len(job.train) // training.batch_size)
-    validation = stages.Validation(job, inputs, run.started)
+    validation = stages.Validation(job, inputs)
     warmup = training.warmup or 0.0
     return [stages.Pace(batches, _epochs(run), validation, schedule, warmup, run.deadline, run.say), validation]
 

@@ -276,7 +276,8 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
         setattr(config, FAMILIES[config.model_type].head_dropout[0], options.dropout)
     model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)
-    if options.unfreeze == 0 and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):
+    frozen = options.unfreeze == 0 or (options.unfreeze is None and settings.training.recipe == "plain")
+    if frozen and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):
         raise ValueError(
             f"{source} has no pooler, and with a frozen base a random one would stay. Train it with unfreeze=1 "
             "(--unfreeze 1), use head='layer_means' (--head layer_means), or fold the checkpoint: bert-tf convert --to distilbert."

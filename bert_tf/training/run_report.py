@@ -85,7 +85,7 @@ def write(
             settings=settings,
             versions=results["versions"],
             command=command,
-            **{name: results[name] for name in ("stages", "test") if name in results},
+            **{name: results[name] for name in ("stages", "test", "temperature") if name in results},
         )
         for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
             found["scores"][name]["value"] = results[measured]

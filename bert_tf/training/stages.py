@@ -94,14 +94,13 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         job, inputs: of the run.
-        began: float, `time.monotonic()` at the start of the run, for the column `seconds`.
     Attributes:
         seconds: float, how long the last one took; 0 before the first.
     """
 
-    def __init__(self, job: Job, inputs: Any, began: float):
+    def __init__(self, job: Job, inputs: Any):
         super().__init__()
-        self.job, self.inputs, self.began, self.seconds = job, inputs, began, 0.0
+        self.job, self.inputs, self.seconds = job, inputs, 0.0
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is None:
@@ -115,7 +114,6 @@ class Validation(keras.callbacks.Callback):
         calibrated = logits / fitted_temperature(labels, logits) if finite else logits
         logs[MONITOR] = Stage("", calibrated, labels, 0.0).loss if finite else float("nan")
         self.seconds = time.monotonic() - started
-        logs["seconds"] = time.monotonic() - self.began
 
 
 class Pace(keras.callbacks.Callback):

@@ -83,4 +83,5 @@ def test_wrong_input_is_refused(tiny, reviews):
 def test_its_head_has_the_classes_of_the_data(tiny, reviews):
     two = bert_tf.plan(reviews, checkpoint=tiny)
     reviews["label"][:3] = ["mixed"] * 3
-    assert bert_tf.plan(reviews, checkpoint=tiny).parameters == two.parameters + 12 + 1
+    width = 12 * 4  # the means of the embeddings and three layers
+    assert bert_tf.plan(reviews, checkpoint=tiny).parameters == two.parameters + width + 1

@@ -41,7 +41,7 @@ def run(minilm, tmp_path_factory):
     out = folder / "out"
     given = ["--train", folder / FILE, "--validation", folder / f"validation {FILE}", "--text-column", "words", "--label-column",
              "verdict", "--checkpoint", minilm, "--epochs", 2, "--batch-size", 7, "--max-length", 24, "--learning-rate", 0.001,
-             "--precision", "float32", "--seed", 5, "--output-dir", out]  # fmt: skip
+             "--precision", "float32", "--seed", 5, "--recipe", "plain", "--output-dir", out]  # fmt: skip
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         assert main(["finetune", *map(str, given)]) == 0
