@@ -85,7 +85,8 @@ class Training(Group):
     )
     budget: float | None = _unrepeated(
         None,
-        "time for the whole run, such as 90s, 5m or 1h; decides how long the layers are trained (recipe=auto)",
+        "time for the whole run, such as 90s, 5m or 1h, again from the start when it is resumed; decides how long the layers are "
+        "trained (recipe=auto)",
         metavar="TIME",
         parse=seconds,
         above=0,

@@ -327,7 +327,25 @@ def test_the_command_runs_a_ladder_and_names_what_has_no_part(reviews, tmp_path,
     assert main([*common, "--overwrite", "--ladder", "--baselines", "tfidf"]) == 2
     assert "--baselines cannot be used with a ladder" in capsys.readouterr().err
     assert main([*common, "--overwrite", "--ladder", "--rungs", "baseline,7"]) == 2
-    assert "A rung is baseline, first_token, layer_means, 1 to 6, or all. Received: 7" in capsys.readouterr().err
+    assert (
+        "A rung is baseline, first_token, layer_means, solved, auto, 1 to 6, or all. Received: 7"
+        in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
         main([*common, "--ladder", "--data-sizes", "10"])
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_a_stage_is_a_rung_and_a_run_of_finetune(tiny, reviews, tmp_path, options):
+    out = tmp_path / "ladder"
+    found = bert_tf.ladder(
+        reviews, reviews, rungs=["baseline", "solved"], seeds=2, output_dir=out, alone=False, **options
+    )
+    assert [row["rung"] for row in found.rows] == ["TF-IDF + logistic regression", "frozen, solved head"]
+    run = bert_tf.finetune(
+        reviews, reviews, unfreeze=0, seed=1, report=False, output_dir=tmp_path / "run", verbose=0, **options
+    )
+    kept = np.load(out / "entrants/frozen, solved head/seed-1/probabilities.npy")
+    expected = bert_tf.predict(run.model, reviews["text"], run.tokenizer).probabilities
+    np.testing.assert_allclose(kept, expected, atol=1e-5)
+    assert not (out / "entrants/frozen, solved head/seed-1/finetune").exists()

@@ -1,6 +1,10 @@
 """The auto recipe: what each stage leaves, which one is kept, what a budget plans."""
 
+import csv
 import json
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -124,3 +128,38 @@ def test_calibrated_logits_rank_as_before(tiny):
     labels = np.array([0, 1] * 4)
     temperature = stages.calibrate(model, labels, logits)
     np.testing.assert_allclose(np.asarray(model(ids).logits) * temperature, logits, atol=1e-5)
+
+
+KILLED = """
+import os, signal, sys
+import keras
+import bert_tf
+
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == 1 and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train, tiny, out = sys.argv[1:]
+bert_tf.finetune(train, checkpoint=tiny, output_dir=out, epochs=3, batch_size=5, max_length=24, precision="float32",
+                 learning_rate=2e-3, callbacks=[Kill()], verbose=0)
+"""
+
+
+@pytest.mark.slow
+def test_killed_in_the_second_stage_it_ends_as_if_never_killed(tiny, reviews, tmp_path):
+    train = tmp_path / "train.csv"
+    with train.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *zip(reviews["text"], reviews["label"], strict=True)])
+    chosen = {"learning_rate": 2e-3, "epochs": 3}
+    straight = bert_tf.finetune(str(train), **options(str(tiny), tmp_path / "straight", **chosen))
+    killed = tmp_path / "killed"
+    process = subprocess.run([sys.executable, "-c", KILLED, str(train), str(tiny), str(killed)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert (killed / "model").is_dir()  # of the first stage
+    resumed = bert_tf.finetune(str(train), resume=True, **options(str(tiny), killed, **chosen))
+    for name, values in straight.history.items():
+        np.testing.assert_allclose(resumed.history[name], values, atol=1e-5, err_msg=name)
+    assert resumed.metrics["val_loss"] == pytest.approx(straight.metrics["val_loss"], abs=1e-5)
