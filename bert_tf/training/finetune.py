@@ -35,7 +35,8 @@ OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "
 
 # Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
 SAVING, REPORTING = 4.0, 8.0
-LEAST_TRAINING = 15.0  # seconds, of which compiling takes the most
+# Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
+LEAST_TRAINING = 2.5
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     inputs = job.inputs(model, run.verbose, run.say)
     run.seconds.setdefault("features of the frozen layers", time.monotonic() - began)
     run.folder.start(run.recorded)
-    if run.deadline and run.deadline - time.monotonic() < LEAST_TRAINING:
+    now = time.monotonic()
+    if run.deadline and run.deadline - now < LEAST_TRAINING * (now - run.started):
         run.say("The budget leaves no time to train the layers.")
         return None
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose

@@ -19,9 +19,8 @@ from bert_tf.training.optimizer import Schedule
 
 MONITOR = "val_calibrated_loss"  # a trained model is overconfident: its raw loss rises while it still gets better
 MOST_EPOCHS = 10  # of a budget
-PROBE = (3, 11)  # batches: the clock runs between them; the first ones compile
-REPLAN = 10  # batches between plans
-LEAST_BATCHES = 10  # fewer steps are not worth the compilation
+PROBE = (2, 6)  # batches: the clock runs between them; the first ones compile
+REPLAN = 4  # batches between plans
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class Pace(keras.callbacks.Callback):
         if self._timed > PROBE[0]:
             self._spent += time.monotonic() - self._began
         self._began = time.monotonic()
-        if self._timed == PROBE[1] or (self._timed > PROBE[1] and self._timed % REPLAN == 0 and self.deadline):
+        if self._timed == PROBE[1] or (self.deadline and self._timed > PROBE[1] and self._timed % REPLAN == 0):
             self._plan(first=self._timed == PROBE[1])
         if self._done >= self.total:
             self.model.stop_training = True
