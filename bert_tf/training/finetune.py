@@ -252,12 +252,8 @@ def _staged(run: _Run, inputs: Any, schedule: Any, micro_batches: int) -> list[k
 def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     """Writes the best model and all numbers; returns the metrics, which are written last."""
     job, backup, folder = run.job, run.backup, run.folder
-    model, history, found = job.model, backup.history, {}
-    if history:
-        best = backup.restore_best(model)
-        found = {"best_epoch": best, "epochs": backup.epochs_done} | {name: v[best - 1] for name, v in history.items()}
-    if job.solves:
-        found |= _better_stage(run, inputs) if history else _numbers(run.results[0])
+    model, history = job.model, backup.history
+    found = _best(run, inputs)
     job.tokenizer.model_max_length = job.max_length
     metrics = {
         **found,
@@ -274,11 +270,12 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     if history:
         write_history(folder / "history.csv", history)
         trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-        plots = sections.curves(history, metrics["best_epoch"])
+        plots = sections.curves(history, metrics.get("best_epoch"))
         figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
     write_json(folder / "metrics.json", metrics)
     shutil.rmtree(backup.folder, ignore_errors=True)
-    kept = f"epoch {best} of {backup.epochs_done}" if metrics.get("best_epoch") else "the solved head"
+    best = metrics.get("best_epoch")
+    kept = f"epoch {best} of {backup.epochs_done}" if best else "the solved head"
     run.say(
         f"\nKept {kept}: validation loss {format_value(metrics['val_loss'], 'score')}, "
         f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
@@ -286,19 +283,28 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     return metrics
 
 
-def _better_stage(run: _Run, inputs: Any) -> dict[str, Any]:
-    """Calibrates the trained model, whose best epoch is loaded, and compares it with stage 1; the better one is in the model
-    afterwards. Returns its numbers."""
-    job, labels = run.job, run.job.validation.labels
-    logits = job.logits(job.model, inputs, run.training.batch_size)
-    temperature = stages.calibrate(job.model, labels, logits)
-    trained = f"{run.backup.epochs_done} epochs from it"
-    run.results.append(stages.Stage(trained, logits / temperature, labels, time.monotonic() - run.started))
-    solved, tuned = run.results
-    if (tuned.loss, -tuned.accuracy) < (solved.loss, -solved.accuracy):
-        return _numbers(tuned) | {"temperature": temperature}
-    load_weights(job.model, run.folder / "model")
-    return _numbers(solved) | {"best_epoch": None, "temperature": 1.0}
+def _best(run: _Run, inputs: Any) -> dict[str, Any]:
+    """Leaves the best weights in the model: of the best epoch or, if it is better or the training diverged, of the solved head.
+    Returns their numbers."""
+    job, backup, labels = run.job, run.backup, run.job.validation.labels
+    history, model = backup.history, job.model
+    trained = bool(history) and not (job.solves and not np.isfinite(history[stages.MONITOR]).any())
+    if trained:
+        best = backup.restore_best(model)
+        numbers = {"best_epoch": best, "epochs": backup.epochs_done} | {
+            name: v[best - 1] for name, v in history.items()
+        }
+        if not job.solves:
+            return numbers
+        logits = job.logits(model, inputs, run.training.batch_size)
+        temperature = stages.calibrate(model, labels, logits)
+        name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} from it"
+        run.results.append(stages.Stage(name, logits / temperature, labels, time.monotonic() - run.started))
+        if run.results[1].loss < run.results[0].loss:
+            return numbers | {**_numbers(run.results[1]), "temperature": temperature}
+    if history:
+        load_weights(model, run.folder / "model")
+    return {"best_epoch": None, "epochs": backup.epochs_done, **_numbers(run.results[0])}
 
 
 def _numbers(stage: stages.Stage) -> dict[str, Any]:

@@ -68,6 +68,21 @@ def test_the_second_stage_is_kept_if_it_is_better_and_its_numbers_are_the_saved_
     assert "solved head" in (folder / "report.html").read_text()
 
 
+class Diverge(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.classifier.bias.assign([np.nan, np.nan])
+
+
+def test_training_that_diverges_leaves_the_first_stage(tiny, reviews, tmp_path):
+    chosen = options(tiny, tmp_path / "run", callbacks=[Diverge()])
+    done = bert_tf.finetune(reviews, reviews, **chosen)
+    (solved,) = done.metrics["stages"]
+    assert losses(tmp_path / "run/model", reviews) == pytest.approx(
+        (solved["val_loss"], solved["val_accuracy"]), abs=1e-4
+    )
+    assert done.metrics["overfitting"]["kind"] == "diverged"
+
+
 def test_with_a_frozen_base_nothing_is_trained_by_epochs(tiny, reviews, tmp_path):
     chosen = options(tiny, tmp_path / "run", unfreeze=0, epochs=None)
     done = bert_tf.finetune(reviews, reviews, test=reviews, **chosen)
