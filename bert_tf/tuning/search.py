@@ -63,8 +63,8 @@ class Searched:
 def search(train: Any, validation: Any = None, *, settings: Settings) -> Searched | None:
     """Searches for the settings that train best, and keeps the model of the best trial.
 
-    The first trial uses the defaults of `bert_tf.finetune`. Each runs to the last epoch or stops after 5 epochs without
-    improvement (`early_stopping`); the best epoch is read off its curve. The model that is kept is that of the best trial at
+    The first trial uses the defaults of `bert_tf.finetune` with `recipe="plain"`. Each runs to the last epoch or stops after 5
+    epochs without improvement (`early_stopping`); the best epoch is read off its curve. The model that is kept is that of the best trial at
     its best epoch; it is not trained again. The options of the space are each one value, a list or a range `(lowest,
     highest)`, see `bert_tf.ClassifierHyperModel`.
 
