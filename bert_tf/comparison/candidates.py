@@ -236,7 +236,7 @@ def _finetuned_and_kept(candidate: Candidate, train: Examples, validation: Examp
     classify, facts = _existing_classifier(classifier, train, validation, folder)
     metrics = read_json(output_dir / "metrics.json", DAMAGED)
     run_file = folder / f"seed-{seed}" / RUN
-    write_json(run_file, read_json(run_file, DAMAGED) | {name: metrics.get(name) for name in ("best_epoch", "seconds")})
+    write_json(run_file, read_json(run_file, DAMAGED) | {name: metrics[name] for name in ("best_epoch", "seconds")})
     return classify, facts | {"trainable_parameters": metrics["trainable_parameters"]}
 
 

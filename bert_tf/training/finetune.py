@@ -82,6 +82,11 @@ class _Run:
         return bool(self.asked.output.verbose)
 
     @property
+    def kept(self) -> stages.Stage:
+        """The best stage so far, the earlier of equals."""
+        return min(self.results, key=lambda stage: stage.loss)
+
+    @property
     def deadline(self) -> float | None:
         """When training must end for the run to keep its budget, as `time.monotonic()`."""
         return None if self.training.budget is None else self.started + self.training.budget - self._afterwards
@@ -135,7 +140,7 @@ def finetune(
     if run.test is not None:
         metrics |= _test(run, metrics)
     if settings.output.report:
-        metrics |= _report(run, metrics)
+        metrics |= _report(run, inputs, metrics)
     for line in run_report.verdicts(metrics):
         run.say(line)
     run.say(run.folder.contents())
@@ -174,14 +179,18 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     """Computes the features and trains; returns the inputs of the trained part, None if there is only the solved head."""
     job, model, began = run.job, run.job.model, time.monotonic()
     if job.solves:
-        _solve(run)
+        logits = stages.solve_head(job, run.verbose, run.say)
     else:
         job.adapt(run.verbose, run.say)
+    inputs: Any = job.inputs(model, run.verbose, run.say) if run.training.epochs else None
+    run.seconds["features and solved head" if job.solves else "features of the frozen layers"] = (
+        time.monotonic() - began
+    )
+    run.folder.start(run.recorded)  # once: with overwrite it empties the folder
+    if job.solves:
+        _save_first(run, logits)
     if not run.training.epochs:
         return None
-    inputs = job.inputs(model, run.verbose, run.say)
-    run.seconds.setdefault("features of the frozen layers", time.monotonic() - began)
-    run.folder.start(run.recorded)
     now = time.monotonic()
     if run.deadline and run.deadline - now < LEAST_TRAINING * (now - run.started):
         run.say("The budget leaves no time to train the layers.")
@@ -219,12 +228,9 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     return inputs
 
 
-def _solve(run: _Run) -> None:
-    """Stage 1: solves the head and saves the model."""
-    job, began = run.job, time.monotonic()
-    logits = stages.solve_head(job, run.verbose, run.say)
-    run.seconds["features and solved head"] = time.monotonic() - began
-    run.folder.start(run.recorded)
+def _save_first(run: _Run, logits: np.ndarray) -> None:
+    """Saves the model with its solved head, stage 1, whose logits of the validation texts are given."""
+    job = run.job
     job.tokenizer.model_max_length = job.max_length
     run.folder.save_model(job.model, job.tokenizer)
     stage = stages.Stage("solved head", logits, job.validation.labels, time.monotonic() - run.started)
@@ -270,11 +276,11 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     if history:
         write_history(folder / "history.csv", history)
         trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-        plots = sections.curves(history, metrics.get("best_epoch"))
+        plots = sections.curves(history, metrics["best_epoch"])
         figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
     write_json(folder / "metrics.json", metrics)
     shutil.rmtree(backup.folder, ignore_errors=True)
-    best = metrics.get("best_epoch")
+    best = metrics["best_epoch"]
     kept = f"epoch {best} of {backup.epochs_done}" if best else "the solved head"
     run.say(
         f"\nKept {kept}: validation loss {format_value(metrics['val_loss'], 'score')}, "
@@ -300,11 +306,11 @@ def _best(run: _Run, inputs: Any) -> dict[str, Any]:
         temperature = stages.calibrate(model, labels, logits)
         name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} from it"
         run.results.append(stages.Stage(name, logits / temperature, labels, time.monotonic() - run.started))
-        if run.results[1].loss < run.results[0].loss:
-            return numbers | {**_numbers(run.results[1]), "temperature": temperature}
+        if run.kept is not run.results[0]:
+            return numbers | {**_numbers(run.kept), "temperature": temperature}
     if history:
         load_weights(model, run.folder / "model")
-    return {"best_epoch": None, "epochs": backup.epochs_done, **_numbers(run.results[0])}
+    return {"best_epoch": None, "epochs": backup.epochs_done, **_numbers(run.kept)}
 
 
 def _numbers(stage: stages.Stage) -> dict[str, Any]:
@@ -328,15 +334,14 @@ def _test(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _report(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
+def _report(run: _Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
     """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
     job = run.job
 
     def probabilities() -> np.ndarray:
         if run.results:
-            kept = next(stage for stage in run.results if stage.loss == metrics["val_loss"])
-            return scores.softmax(kept.logits.astype("float64"))
-        return job.probabilities(job.model, job.inputs(job.model, False, lambda _: None), run.training.batch_size)
+            return scores.softmax(run.kept.logits.astype("float64"))
+        return job.probabilities(job.model, inputs, run.training.batch_size)
 
     numbers = run_report.write(
         run.folder.path,

@@ -72,7 +72,7 @@ def write(
             validation=(job.validation.texts, job.validation.labels),
             probabilities=predict(),
             history=history,
-            best_epoch=results.get("best_epoch"),
+            best_epoch=results["best_epoch"],
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],

@@ -68,6 +68,15 @@ def test_the_second_stage_is_kept_if_it_is_better_and_its_numbers_are_the_saved_
     assert "solved head" in (folder / "report.html").read_text()
 
 
+def test_overwriting_does_not_delete_the_first_stage(tiny, reviews, tmp_path):
+    watch = Watch(tmp_path / "run", reviews["text"])
+    chosen = options(tiny, tmp_path / "run", learning_rate=5.0, report=False)
+    done = bert_tf.finetune(reviews, reviews, callbacks=[watch], overwrite=True, **chosen)
+    assert done.metrics["best_epoch"] is None
+    kept = bert_tf.predict(tmp_path / "run/model", reviews["text"]).probabilities
+    np.testing.assert_allclose(kept, watch.probabilities, atol=1e-6)
+
+
 class Diverge(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.model.classifier.bias.assign(self.model.classifier.bias * np.nan)
