@@ -71,7 +71,7 @@ def _add(results: dict[str, Any], text: str, texts: int | None, seed: int, run: 
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     shutil.rmtree(folder)
-    test = metrics.get("test") or {}
+    test = metrics["test"]
     row |= {
         key: metrics[key]
         for key in ("val_accuracy", "val_loss", "best_epoch", "temperature", "stages")

@@ -89,21 +89,23 @@ def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
 
 def read_sources(options: argparse.Namespace) -> tuple[Any, Any]:
     """Reads both sources, so that a wrong file is reported before TensorFlow has loaded, which takes seconds."""
-    from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read_examples
+    from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 
-    columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
-    train = read_examples(options.train, *columns)
-    return train, validation if validation is None else read_examples(validation, *columns)
+    return _read_source(options, options.train), _read_source(options, validation)
 
 
 def read_test(options: argparse.Namespace) -> Any:
     """Reads the source given as `--test`; None if there is none."""
+    return _read_source(options, options.test)
+
+
+def _read_source(options: argparse.Namespace, source: str | None) -> Any:
     from bert_tf.data.readers import read_examples
 
     columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
-    return read_examples(options.test, *columns) if options.test else None
+    return None if source is None else read_examples(source, *columns)
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

@@ -75,6 +75,7 @@ def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compare
 def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
     if rung in ("baseline", "floor"):
         return {"name": BASELINE, "kind": "tfidf", "seeds": [0], "work": 0.2}
+    kind = "trained_per_seed"
     if rung in HEADS:
         name, work, epochs = f"frozen, {str(rung).replace('_', ' ')}", 1.0, settings.ladder.frozen_epochs
         options = training_options(settings, head=rung, epochs=epochs, learning_rate=None)
@@ -83,8 +84,7 @@ def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
         work = 0.5 if rung == "solved" else 1.0 + layers
         more = {"epochs": settings.training.epochs if unfreeze else None, "early_stopping": None}
         options = training_options(settings, unfreeze, recipe="auto", **more)
-        seeds = [*range(settings.repeats.seeds)]
-        return {"name": STAGED[rung], "kind": "finetuned_per_seed", "seeds": seeds, "options": options, "work": work}
+        name, kind = STAGED[rung], "finetuned_per_seed"
     elif rung == "all" or (type(rung) is int and 0 < rung <= layers):
         name = "all layers" if rung == "all" else f"top {rung} layer{'s' if rung != 1 else ''}"
         work = 1.0 + (layers if rung == "all" else int(rung))
@@ -93,8 +93,8 @@ def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
         raise ValueError(
             f"A rung is baseline, {', '.join([*HEADS, *STAGED])}, 1 to {layers}, or all. Received: {rung!r}"
         )
-    trained = {"kind": "trained_per_seed", "seeds": [*range(settings.repeats.seeds)]}
-    return {"name": name, **trained, "options": options, "work": work}
+    seeds = [*range(settings.repeats.seeds)]
+    return {"name": name, "kind": kind, "seeds": seeds, "options": options, "work": work}
 
 
 def _row(candidate: Candidate, result: Result) -> dict[str, Any]:

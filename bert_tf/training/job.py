@@ -230,7 +230,7 @@ def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say 
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint))
     solves = recipe.solves(settings, model.head, new_head)
     settings = recipe.filled_in(settings.replace(max_length=max_length), model, new_head, solves)
-    if new_head and settings.model.dropout is not None:
+    if settings.model.dropout is not None:
         model.dropout.rate = settings.model.dropout
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
@@ -272,8 +272,6 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
         problem_type="single_label_classification",
         **({"classifier_pooling": head} if head else {}),
     )
-    if options.dropout is not None:
-        setattr(config, FAMILIES[config.model_type].head_dropout[0], options.dropout)
     model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)
     frozen = options.unfreeze == 0 or (options.unfreeze is None and settings.training.recipe == "plain")

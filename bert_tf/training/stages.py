@@ -145,7 +145,7 @@ class Pace(keras.callbacks.Callback):
         self.batches, self.epochs, self.validation = batches, epochs, validation
         self.warmup, self.deadline, self.say = warmup, deadline, say
         self.total = batches * epochs
-        self._done, self._timed, self._spent, self._started = 0, 0, 0.0, 0.0
+        self._done, self._timed, self._spent, self._began = 0, 0, 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._done, self._began = epoch * self.batches, time.monotonic()
