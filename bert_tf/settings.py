@@ -307,24 +307,13 @@ class Settings:
 
 command = functools.partial(Command, Settings)
 _BASE = ("data", "model", "training", "compute")
-_BY_RECIPE = (
-    "unfreeze",
-    "epochs",
-    "optimizer",
-    "weight_decay",
-    "warmup",
-    "schedule",
-    "clip",
-)  # None: the recipe decides
+# None: the recipe decides.
+_BY_RECIPE = ("unfreeze", "epochs", "optimizer", "weight_decay", "warmup", "schedule", "clip")
 _AUTO = {"recipe": "auto", **dict.fromkeys(_BY_RECIPE)}
 FINETUNE = command("finetune", (*_BASE, "output"), defaults={**_AUTO, "output_dir": "runs/finetune"})
 PLAN = command("plan", _BASE, {"budget"}, _AUTO)
-_SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)} | {
-    "cache",
-    "recipe",
-    "budget",
-    "clip",
-}
+_SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
+_SEARCHED |= {"cache", "recipe", "budget", "clip"}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
 _TRIAL_DEFAULTS = {"epochs": 10, "early_stopping": 5, "verbose": True}
 HYPERMODEL = command(

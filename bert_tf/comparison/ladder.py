@@ -30,10 +30,8 @@ COLUMNS = {
     "texts_per_second": "count",
 }
 
-STAGED = {
-    "solved": "frozen, solved head",
-    "auto": "all layers from the solved head",
-}  # rungs that are the stages of `finetune`
+# Rungs that are the stages of `finetune`, and what they are called.
+STAGED = {"solved": "frozen, solved head", "auto": "all layers from the solved head"}
 
 
 @with_options(LADDER)

@@ -15,8 +15,7 @@ import numpy as np
 from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.examples import Examples
 from bert_tf.data.readers import read_examples
-from bert_tf.evaluation import scores, tfidf
-from bert_tf.evaluation.facts import MOST_TEXTS
+from bert_tf.evaluation import facts, scores, tfidf
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
@@ -323,8 +322,8 @@ def _test(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
     assert test is not None
     texts, names = [*test.texts], job.train.label_names
     probabilities = predict(job.model, texts, job.tokenizer, max_length=job.max_length).probabilities
-    chosen = job.train.take(np.random.default_rng(0).permutation(len(job.train))[:MOST_TEXTS])
-    baseline = tfidf.train_baseline([*chosen.texts], chosen.labels, len(names), run.training.seed)(texts)
+    _, known, labels = facts.drawn(job.train.texts, job.train.labels, run.training.seed)
+    baseline = tfidf.train_baseline(known, labels, len(names), run.training.seed)(texts)
     compared = scores.compare(test.labels, probabilities, baseline, ("this model", tfidf.BASELINE))
     measured, simple = (scores.evaluate(test.labels, p, names)["scores"] for p in (probabilities, baseline))
     found = {"test": {"source": test.source, "scores": measured, "baseline": simple, "comparison": compared}}
