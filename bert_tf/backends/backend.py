@@ -29,3 +29,10 @@ def value_and_gradient(function: Callable) -> Callable[..., tuple[np.ndarray, np
         return ops.convert_to_numpy(values), ops.convert_to_numpy(gradient)
 
     return as_numpy
+
+
+def adam_update(optimizer: keras.optimizers.Adam) -> Callable:
+    """Returns `update_step` of a Keras Adam or AdamW as the one operation a variable that TensorFlow has; the numbers are the same."""
+    if keras.backend.backend() != "tensorflow":
+        return optimizer.update_step
+    return import_module("bert_tf.backends.tensorflow").adam_update(optimizer)

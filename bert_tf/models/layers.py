@@ -19,6 +19,25 @@ from keras import ops
 
 from bert_tf.models.keras_internals import all_layers, resize_embedding
 
+
+@ops.custom_gradient
+def trained_gelu(x):
+    """The exact GELU of Hendrycks and Gimpel 2016 (https://arxiv.org/abs/1606.08415) with its gradient written out.
+
+    The same numbers as `ops.gelu(x, approximate=False)`. TensorFlow derives that through `erfc`, which is slow in bfloat16:
+    forwards and backwards this takes a fifth of the time there. Forwards alone, a fused product is faster.
+    """
+    wide = ops.cast(x, "float32")
+    below = 0.5 + 0.5 * ops.erf(wide * math.sqrt(0.5))  # the normal distribution's share below x
+
+    def gradient(*arguments, upstream=None):
+        (upstream,) = arguments or (upstream,)
+        density = ops.exp(-0.5 * ops.square(wide)) * (1 / math.sqrt(2 * math.pi))
+        return ops.cast(ops.cast(upstream, "float32") * (below + wide * density), x.dtype)
+
+    return ops.cast(wide * below, x.dtype), gradient
+
+
 ACTIVATIONS = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
@@ -313,7 +332,8 @@ class FeedForward(Part):
         super().build()
 
     def call(self, hidden_states, training=None):
-        activated = self.activation(self.intermediate(hidden_states))
+        activation = trained_gelu if training and self._settings["hidden_act"] == "gelu" else self.activation
+        activated = activation(self.intermediate(hidden_states))
         return self.dropout(self.dense(activated), training=training)
 
 

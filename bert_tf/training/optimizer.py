@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from bert_tf import hardware
+from bert_tf.backends.backend import adam_update
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import Training
 
@@ -78,6 +79,8 @@ def compile_with(
     if weight_decay is not None:
         set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a variable
         spare_from_decay(optimizer)
+    if isinstance(optimizer, keras.optimizers.Adam):
+        set_untracked(optimizer, "update_step", adam_update(optimizer))
     model.compile(optimizer, metrics=["accuracy"], jit_compile=hardware.jit_compile())
 
 

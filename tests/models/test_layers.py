@@ -130,3 +130,17 @@ def test_adam_counts_a_repeated_word_once():
     moved = np.abs(np.array(table.embeddings) - before)
     np.testing.assert_allclose(moved[1:3], 0.1, rtol=1e-3)
     np.testing.assert_array_equal(moved[[0, 3, 4]], 0)
+
+
+def test_trained_gelu_is_gelu_with_its_gradient():
+    tf = pytest.importorskip("tensorflow")
+    x = tf.constant(np.linspace(-6, 6, 241).astype("float32"))
+    found = []
+    for function in (layers.trained_gelu, layers.ACTIVATIONS["gelu"]):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        found.append((ops.convert_to_numpy(y), tape.gradient(y, x).numpy()))
+    (value, gradient), (expected, expected_gradient) = found
+    np.testing.assert_allclose(value, expected, atol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)

@@ -1,0 +1,35 @@
+"""The optimizer step as one operation against Keras' own."""
+
+import keras
+import numpy as np
+import pytest
+
+from bert_tf.training.optimizer import compile_with
+
+BATCHES = [(np.random.default_rng(i).normal(size=(8, 5)).astype("float32"), np.arange(8) % 3) for i in range(4)]
+
+
+def trained(name: str, fused: bool, **options) -> list[np.ndarray]:
+    """Weights after four steps."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(3)])
+    if fused:
+        compile_with(model, name, 0.01, options.get("weight_decay"), clip=options.get("clip"))
+        assert "adam_update" in model.optimizer.update_step.__qualname__
+    else:
+        config = {"learning_rate": 0.01, "weight_decay": options.get("weight_decay")}
+        optimizer = keras.optimizers.get(
+            {"class_name": name, "config": config | {"global_clipnorm": options.get("clip")}}
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        model.compile(optimizer)
+    model.compile(model.optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    for x, y in BATCHES:
+        model.train_on_batch(x, y)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("options", [{"name": "adam"}, {"name": "adamw", "weight_decay": 0.1, "clip": 0.5}])
+def test_fused_adam_gives_the_weights_of_keras(options):
+    for fused, own in zip(trained(fused=True, **options), trained(fused=False, **options), strict=True):
+        np.testing.assert_allclose(fused, own, atol=1e-6)
