@@ -83,6 +83,11 @@ class Training(Group):
         "better of both; plain = train once, from a random head, as Keras' fit",
         choices=("auto", "plain"),
     )
+    blend: bool = option(
+        False,
+        "mix the solved head of a frozen base (unfreeze=0) with the TF-IDF baseline, if that lowers the loss of held-out texts; "
+        "the baseline then lies in model/tfidf/ and `predict` uses both",
+    )
     budget: float | None = _unrepeated(
         None,
         "time for the whole run, such as 90s, 5m or 1h, again from the start when it is resumed; decides how long the layers are "

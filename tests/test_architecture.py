@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "reporting": {"evaluation"},
     "models": {"checkpoints", "data", "reporting"},
     "backends": {"data"},
-    "inference": {"checkpoints", "data", "models"},
+    "inference": {"checkpoints", "data", "models", "evaluation"},
     "features": {"data", "models", "inference", "backends"},
     "explanation": {"data", "models", "inference", "reporting", "backends"},
     "training": {"checkpoints", "data", "models", "features", "inference", "evaluation", "reporting", "backends"},

@@ -64,7 +64,7 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
     from sklearn.linear_model import LogisticRegression
 
     labels = _at_least_two_classes(labels)
-    rows, vectorizer = tfidf(texts)
+    rows, fitted = tfidf(texts)
 
     def loss(strength: float) -> float:
         return log_loss(labels, _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed))
@@ -72,7 +72,7 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
     strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
     with one_thread():
         model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
-    return TfidfBaseline(vectorizer, model, num_labels)
+    return TfidfBaseline(fitted, model, num_labels)
 
 
 def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
@@ -80,16 +80,32 @@ def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
 
     Terms that occur once are left out if there are 1,000 texts or more; counts enter by their logarithm.
     """
+    fitted = vectorizer(min_df=2 if len(texts) >= 1000 else 1)
+    return fitted.fit_transform(texts), fitted
+
+
+def vectorizer(**options: Any) -> Any:
+    """Returns scikit-learn's vectorizer of the baseline; `options` are more of its arguments."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(
+    return TfidfVectorizer(
         ngram_range=(1, 2),
         sublinear_tf=True,
-        min_df=2 if len(texts) >= 1000 else 1,
         token_pattern=r"\w+|[^\w\s]",  # punctuation and emoji too: better than words alone on two sets of reviews
         dtype=np.float32,
+        **options,
     )
-    return vectorizer.fit_transform(texts), vectorizer
+
+
+def held_out(baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0) -> np.ndarray:
+    """Returns the probabilities of each text by a baseline of the same strength that was not trained on it.
+
+    Args:  (K texts, C classes)
+        texts, labels: str K, int `(K,)`: training texts of `baseline`.
+    Returns: float64 `(K, C)`.
+    """
+    rows = baseline.vectorizer.transform(texts)
+    return _held_out(rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, None, seed)
 
 
 def out_of_fold(rows: Any, labels: Any, num_labels: int, *, groups: Any = None, seed: int = 0) -> np.ndarray:

@@ -15,6 +15,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.models.keras_internals import set_untracked
@@ -53,6 +54,7 @@ def predict(
     batch_size: int | None = None,
     max_length: int | None = None,
     engine: str = "auto",
+    blend: Blend | None = None,
 ) -> Predictions:
     """Classifies texts.
 
@@ -64,11 +66,13 @@ def predict(
         max_length: int, the most tokens of a text, longer ones are truncated; None = the tokenizer's limit, which
             `finetune` has set.
         engine: str, see `bert_tf.inference.engines.choose`.
+        blend: the second part of the model; None = the one in the model's folder, if `model` is a folder with one.
     Returns: `Predictions`, in the order of `texts`.
     Raises: TypeError if `texts` is one string; FileNotFoundError, ValueError for a checkpoint that cannot be used.
     """
     if isinstance(texts, str):
         raise TypeError("`texts` must be a list of strings. Received: one string; put it in a list: [text]")
+    blend = blend or (load_blend(model) if isinstance(model, (str, os.PathLike)) else None)
     model, tokenizer = load_classifier(model, tokenizer)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
@@ -81,6 +85,8 @@ def predict(
     tokens = tokenize(texts, tokenizer, max_length)
     squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
     logits = logits_of(model, tokens, batch_size, engine)
+    if blend is not None:
+        logits = blend(logits, texts).astype("float32")
     return Predictions(ops.convert_to_numpy(squash(logits)), model.label_names)
 
 

@@ -16,6 +16,7 @@ from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.examples import Examples
 from bert_tf.data.readers import read_examples
 from bert_tf.evaluation import facts, scores, tfidf
+from bert_tf.evaluation.blend import Blend, train_blend
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
@@ -36,6 +37,7 @@ OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "
 SAVING, REPORTING = 4.0, 8.0
 # Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
 LEAST_TRAINING = 2.5
+LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Finetuned:
     Attributes:
         model, tokenizer: the classifier, with the weights of its best epoch, and the checkpoint's tokenizer.
         history: dict, metric -> value of each epoch.
+        blend: `Blend`, the second part of the classifier, with `blend=True`; pass it to `bert_tf.predict` with the model.
         metrics: dict, the content of metrics.json; `stages` are those of the recipe, `temperature` what the logits of the
             trained model were divided by.
         output_dir: Path of the run.
@@ -55,11 +58,12 @@ class Finetuned:
     history: dict[str, list[float]]
     metrics: dict[str, Any]
     output_dir: Path
+    blend: Blend | None = None
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that has been read and checked; `seconds` and `results`, a stage each, fill up as it goes."""
+    """A run that has been read and checked; `seconds`, `results`, a stage each, and `blends`, at most one, fill up as it goes."""
 
     job: Job
     test: Examples | None
@@ -71,6 +75,12 @@ class _Run:
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
     results: list[stages.Stage] = field(default_factory=list)
+    blends: list[Blend] = field(default_factory=list)
+
+    @property
+    def blend(self) -> Blend | None:
+        """The second part of the model, if it is better with one."""
+        return self.blends[0] if self.blends and self.kept is self.results[-1] else None
 
     @property
     def training(self) -> Training:
@@ -143,7 +153,7 @@ def finetune(
     for line in run_report.verdicts(metrics):
         run.say(line)
     run.say(run.folder.contents())
-    return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path)
+    return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path, run.blend)
 
 
 def _read(train: Any, validation: Any, test: Any, settings: Settings, started: float) -> _Run:
@@ -158,6 +168,10 @@ def _read(train: Any, validation: Any, test: Any, settings: Settings, started: f
     model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
     if training.budget and not job.solves:
         raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
+    if training.blend and not (job.solves and unfreeze == 0):
+        raise ValueError(
+            '`blend` needs recipe="auto" and unfreeze=0 (--unfreeze 0): only a frozen base gains from TF-IDF.'
+        )
     say(job.describe())
     if warning := learning_rate.warning(training.learning_rate or 0.0, training.optimizer or "", unfreeze or 0):
         say(warning)
@@ -178,7 +192,7 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     """Computes the features and trains; returns the inputs of the trained part, None if there is only the solved head."""
     job, model, began = run.job, run.job.model, time.monotonic()
     if job.solves:
-        logits = stages.solve_head(job, run.verbose, run.say)
+        head, logits = stages.solve_head(job, run.verbose, run.say)
     else:
         job.adapt(run.verbose, run.say)
     inputs: Any = job.inputs(model, run.verbose, run.say) if run.training.epochs else None
@@ -189,6 +203,8 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     if job.solves:
         _save_first(run, logits)
     if not run.training.epochs:
+        if job.solves:
+            _blend(run, head.held_out)
         return None
     now = time.monotonic()
     if run.deadline and run.deadline - now < LEAST_TRAINING * (now - run.started):
@@ -241,6 +257,29 @@ def _save_first(run: _Run, logits: np.ndarray) -> None:
     )
 
 
+def _blend(run: _Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
+    """Mixes the solved head with the baseline or, if that was not asked for, says what it would gain on held-out texts."""
+    job, asked = run.job, run.training.blend
+    try:
+        blend = train_blend([*job.train.texts], job.train.labels, held_out, job.model.num_labels, run.training.seed)
+    except ValueError as error:
+        if asked:
+            run.say(f"Not blended with TF-IDF. {error}")
+        return
+    losses = f"log loss {blend.loss:.3f} instead of {blend.loss_alone:.3f} on held-out training texts"
+    gains = blend.loss < blend.loss_alone - LEAST_BLEND_GAIN
+    if asked and gains:
+        logits = blend(run.results[0].logits, [*job.validation.texts])
+        seconds = time.monotonic() - run.started
+        run.results.append(stages.Stage("solved head + TF-IDF", logits, job.validation.labels, seconds))
+        run.blends.append(blend)
+        run.say(f"Blended with TF-IDF: {losses}.")
+    elif asked:
+        run.say(f"Not blended with TF-IDF, which gains too little: {losses}.")
+    elif gains:
+        run.say(f"A blend with TF-IDF would gain: {losses}. For it, use blend=True (--blend).")
+
+
 def _epochs(run: _Run) -> int:
     return stages.MOST_EPOCHS if run.deadline and run.asked.training.epochs is None else run.training.epochs or 0
 
@@ -271,7 +310,7 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
         "settings": run.recorded,
         "versions": versions("bert-tf", "keras", "transformers"),
     }
-    folder.save_model(model, job.tokenizer)
+    folder.save_model(model, job.tokenizer, run.blend)
     if history:
         write_history(folder / "history.csv", history)
         trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
@@ -280,7 +319,7 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     write_json(folder / "metrics.json", metrics)
     shutil.rmtree(backup.folder, ignore_errors=True)
     best = metrics["best_epoch"]
-    kept = f"epoch {best} of {backup.epochs_done}" if best else "the solved head"
+    kept = f"epoch {best} of {backup.epochs_done}" if best else f"the {run.kept.name}"
     run.say(
         f"\nKept {kept}: validation loss {format_value(metrics['val_loss'], 'score')}, "
         f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
@@ -321,7 +360,7 @@ def _test(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
     job, test = run.job, run.test
     assert test is not None
     texts, names = [*test.texts], job.train.label_names
-    probabilities = predict(job.model, texts, job.tokenizer, max_length=job.max_length).probabilities
+    probabilities = predict(job.model, texts, job.tokenizer, max_length=job.max_length, blend=run.blend).probabilities
     _, known, labels = facts.drawn(job.train.texts, job.train.labels, run.training.seed)
     baseline = tfidf.train_baseline(known, labels, len(names), run.training.seed)(texts)
     compared = scores.compare(test.labels, probabilities, baseline, ("this model", tfidf.BASELINE))

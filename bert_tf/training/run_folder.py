@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from bert_tf.checkpoints.folder import replacing_files
+from bert_tf.evaluation.blend import Blend, save_blend
 from bert_tf.files import read_json, write_json
 
 RUN = "run.json"  # the settings of a run; written first: a folder that has it is a run
@@ -98,11 +99,13 @@ class RunFolder:
         """Returns where the results are and what they are called, for the terminal."""
         return f"In {self.path}/:\n  " + ", ".join(name for name in self.outputs if (self / name).exists())
 
-    def save_model(self, model, tokenizer) -> None:
-        """Writes the model and its tokenizer; they replace an earlier model when all is written."""
+    def save_model(self, model, tokenizer, blend: Blend | None = None) -> None:
+        """Writes the model, its tokenizer and its second part; they replace an earlier model when all is written."""
         with replacing_files(self / "model") as scratch:
             model.save_pretrained(scratch)
             tokenizer.save_pretrained(scratch)
+            if blend is not None:
+                save_blend(blend, scratch)
 
 
 def versions(*packages: str) -> dict[str, str]:

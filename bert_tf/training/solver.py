@@ -31,6 +31,8 @@ class SolvedHead:
         temperature: float, what the held-out logits were divided by.
         held_out_loss: float, log loss (nats) of the calibrated probabilities of each text by a head solved without its fold;
             nan if there were too few texts.
+        held_out: `(places, logits)`, int `(K,)` and float64 `(K, C)`: the texts that were held out in turn, and their calibrated
+            logits; empty if there were too few.
     """
 
     kernel: np.ndarray
@@ -38,6 +40,7 @@ class SolvedHead:
     strength: float
     temperature: float
     held_out_loss: float
+    held_out: tuple[np.ndarray, np.ndarray]
 
 
 def solve(rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0) -> SolvedHead:
@@ -53,13 +56,14 @@ def solve(rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0) -> Solv
     labels, rows = np.asarray(labels), np.ascontiguousarray(rows, "float32")
     if (present := len(np.unique(labels))) < 2:
         raise ValueError(f"The training texts must have at least two classes. Received: {present}")
-    strength, temperature, loss = _choose(rows, labels, num_labels, seed)
+    strength, temperature, loss, held_out = _choose(rows, labels, num_labels, seed)
     kernel, bias = _fit(rows, labels, num_labels, [strength])[0]
-    return SolvedHead(kernel / temperature, bias / temperature, strength, temperature, loss)
+    return SolvedHead(kernel / temperature, bias / temperature, strength, temperature, loss, held_out)
 
 
-def _choose(rows: np.ndarray, labels: np.ndarray, num_labels: int, seed: int) -> tuple[float, float, float]:
-    """Returns the strength with the lowest held-out loss, the temperature for it, and the loss at that temperature."""
+def _choose(rows: np.ndarray, labels: np.ndarray, num_labels: int, seed: int) -> tuple[float, float, float, Any]:
+    """Returns the strength with the lowest held-out loss, the temperature for it, the loss at that temperature, and the
+    held-out texts with their logits."""
     from sklearn.model_selection import StratifiedKFold
 
     chosen = np.random.default_rng(seed).permutation(len(labels))[:CHOSEN_UP_TO]
@@ -67,17 +71,17 @@ def _choose(rows: np.ndarray, labels: np.ndarray, num_labels: int, seed: int) ->
     counts = np.bincount(labels)
     folds = min(FOLDS, int(counts[counts > 0].min()))
     if folds < 2:
-        return USUAL_STRENGTH, 1.0, float("nan")
+        return USUAL_STRENGTH, 1.0, float("nan"), (chosen[:0], np.zeros((0, num_labels)))
     logits = np.zeros((len(STRENGTHS), len(labels), num_labels))
     for fit, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, labels):
         for i, (kernel, bias) in enumerate(_fit(rows[fit], labels[fit], num_labels, STRENGTHS)):
             logits[i, held] = rows[held] @ kernel + bias
     found = []
-    for strength, each in zip(STRENGTHS, logits, strict=True):
+    for i, each in enumerate(logits):
         divisor = scores.temperature(labels, scores.softmax(each))
-        found.append((scores.log_loss(labels, scores.softmax(each / divisor)), strength, divisor))
-    loss, strength, temperature = min(found)
-    return strength, temperature, loss
+        found.append((scores.log_loss(labels, scores.softmax(each / divisor)), i, divisor))
+    loss, best, temperature = min(found)
+    return STRENGTHS[best], temperature, loss, (chosen, logits[best] / temperature)
 
 
 def _fit(rows: np.ndarray, labels: np.ndarray, num_labels: int, strengths) -> list[tuple[np.ndarray, np.ndarray]]:

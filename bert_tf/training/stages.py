@@ -58,8 +58,8 @@ class Stage:
         }
 
 
-def solve_head(job: Job, progress: bool, say: Say) -> np.ndarray:
-    """Gives the model its solved head; returns its logits of the validation texts, float32 `(M, C)`."""
+def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, np.ndarray]:
+    """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
     model, size = job.model, len(job.train)
     features = job.frozen_features(progress, say)
     if not model.standardization.adapted:
@@ -69,7 +69,7 @@ def solve_head(job: Job, progress: bool, say: Say) -> np.ndarray:
     head = solver.solve(rows[:size], job.train.labels, model.num_labels, job.settings.training.seed)
     model.classifier.kernel.assign(head.kernel)
     model.classifier.bias.assign(head.bias)
-    return rows[size:] @ head.kernel + head.bias
+    return head, rows[size:] @ head.kernel + head.bias
 
 
 def calibrate(model, labels: np.ndarray, logits: np.ndarray) -> float:

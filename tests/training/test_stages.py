@@ -187,3 +187,20 @@ def test_killed_in_the_second_stage_it_ends_as_if_never_killed(tiny, reviews, tm
     for name, values in straight.history.items():
         np.testing.assert_allclose(resumed.history[name], values, atol=1e-5, err_msg=name)
     assert resumed.metrics["val_loss"] == pytest.approx(straight.metrics["val_loss"], abs=1e-5)
+
+
+def test_a_blend_is_a_second_part_that_predict_finds(tiny, reviews, tmp_path):
+    folder = tmp_path / "run"
+    done = bert_tf.finetune(
+        reviews, reviews, test=reviews, **options(tiny, folder, epochs=None, unfreeze=0, blend=True)
+    )
+    assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head", "solved head + TF-IDF"]
+    assert losses(folder / "model", reviews) == pytest.approx(
+        (done.metrics["val_loss"], done.metrics["val_accuracy"]), abs=1e-4
+    )
+    assert done.metrics["test"]["scores"]["accuracy"]["value"] == pytest.approx(done.metrics["val_accuracy"])
+    with_both = bert_tf.predict(done.model, reviews["text"], done.tokenizer, blend=done.blend).probabilities
+    alone = bert_tf.predict(done.model, reviews["text"], done.tokenizer).probabilities
+    assert np.abs(with_both - alone).max() > 0.01
+    with pytest.raises(ValueError, match="unfreeze=0"):
+        bert_tf.finetune(reviews, reviews, **options(tiny, tmp_path / "other", blend=True))
