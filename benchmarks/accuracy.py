@@ -25,7 +25,7 @@ from bert_tf.data.readers import read_examples
 from bert_tf.files import write_csv, write_json
 
 SPLIT_SEED = 1234  # of the texts that are drawn; not one of the seeds of the runs
-ARGUMENTS = {"default": [], "stage 1": ["--unfreeze", "0"]}
+ARGUMENTS = {"default": [], "stage 1": ["--unfreeze", "0"], "blended": ["--unfreeze", "0", "--blend"]}
 
 
 def main() -> None:

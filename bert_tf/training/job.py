@@ -205,11 +205,7 @@ class Job:
 
     def describe(self) -> str:
         """Returns what the model is, what of it is trained and in which precision, as lines to read."""
-        unfreeze = self.settings.model.unfreeze
-        trained = {0: "with a frozen base", "all": "everything trained"}.get(
-            unfreeze, f"the top {unfreeze} layers trained"
-        )
-        start = f"\nFrom {self.checkpoint}, {trained}:"
+        start = f"\nFrom {self.checkpoint}, {what_is_trained(self.model, self.settings.model.unfreeze)}:"
         if self.settings.compute.precision != "auto":
             precision = f"Precision: {self.precision}, as requested."
         elif self.precision == "bfloat16":
@@ -217,6 +213,12 @@ class Job:
         else:
             precision = "Precision: float32; this machine has no native bfloat16."
         return f"{start}\n{tables.parameter_table(self.model.parameter_table())}\n\n{precision}"
+
+
+def what_is_trained(model, unfreeze: int | str | None) -> str:
+    """Returns how much of a model is trained, in words."""
+    usual = {0: "the base frozen", len(model.encoder.blocks.layer): "all layers trained", "all": "everything trained"}
+    return usual.get(unfreeze, "the top layer trained" if unfreeze == 1 else f"the top {unfreeze} layers trained")  # type: ignore[call-overload]
 
 
 def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say = print) -> Job:

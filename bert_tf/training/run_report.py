@@ -16,7 +16,7 @@ from bert_tf.evaluation.history import History
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
 from bert_tf.settings import FINETUNE, Settings
-from bert_tf.training.job import Job
+from bert_tf.training.job import Job, what_is_trained
 
 log = logging.getLogger("bert_tf")
 
@@ -64,8 +64,7 @@ def write(
     try:
         unfreeze, source = settings["unfreeze"], job.train.source
         texts = "the demo reviews" if source == DEMO else Path(source).name
-        usual = {0: "the base frozen", 1: "the top layer trained", "all": "everything trained"}
-        trained = usual.get(unfreeze, f"the top {unfreeze} layers trained")
+        trained = what_is_trained(job.model, unfreeze)
         found = facts.run_facts(
             label_names=job.train.label_names,
             train=(job.train.texts, job.train.labels),
