@@ -24,6 +24,7 @@ _HOME = {
     "tokenize": "data.tokenizer",
     "batches": "data.pipeline",
     "convert": "inference.convert",
+    "distill": "training.distill",
     "curve": "comparison.curve",
     "explain": "explanation.explain",
     "faithfulness": "explanation.explain",

@@ -17,6 +17,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LIMITS = {
     "above": (operator.gt, "greater than"),
     "least": (operator.ge, "at least"),
+    "most": (operator.le, "at most"),
     "below": (operator.lt, "less than"),
 }
 
@@ -27,7 +28,7 @@ def option(default: Any, help: str, **more: Any) -> Any:
     Args:
         default: its value where nothing is given.
         help: what it is, in a phrase that fits both the command line and a docstring.
-        **more: `absent`, what None stands for; `choices`; `above`, `least`, `below`, the limits of a number; `metavar`, what
+        **more: `absent`, what None stands for; `choices`; `above`, `least`, `below`, `most`, the limits of a number; `metavar`, what
             the command line calls its value, if not as its type says; `parse`, text -> value, where the type does not say
             it; `check`, a function that raises ValueError; `off`, the help text of its `--no-...`, for what is on by
             default; `cli=False`, not on the command line; `recorded=False`, decides no result or is recorded by what comes

@@ -253,6 +253,23 @@ class Repeats(Group):
 
 
 @dataclass(frozen=True)
+class Student(Group):
+    """student"""
+
+    layers: int = option(3, "layers of the student, fewer than the teacher has; taken from it, evenly spread", least=1)
+    temperature: float = option(
+        1.0, "what the teacher's logits are divided by before they become targets: above 1 softer ones", above=0
+    )
+    teacher_weight: float = option(
+        0.5,
+        "weight of the teacher's probabilities in the targets of labelled texts, from 0 to 1; the label has the rest",
+        metavar="SHARE",
+        least=0,
+        most=1,
+    )
+
+
+@dataclass(frozen=True)
 class Ladder(Group):
     """ladder"""
 
@@ -297,6 +314,7 @@ class Settings:
     search: Search = Search()
     processes: Processes = Processes()
     repeats: Repeats = Repeats()
+    student: Student = Student()
     ladder: Ladder = Ladder()
     race: Race = Race()
     curve: Curve = Curve()
@@ -316,6 +334,24 @@ _BASE = ("data", "model", "training", "compute")
 _BY_RECIPE = ("unfreeze", "epochs", "optimizer", "weight_decay", "warmup", "schedule", "clip")
 _AUTO = {"recipe": "auto", **dict.fromkeys(_BY_RECIPE)}
 FINETUNE = command("finetune", (*_BASE, "output"), defaults={**_AUTO, "output_dir": "runs/finetune"})
+DISTILL = command(
+    "distill",
+    ("student", *_BASE, "output"),
+    {"checkpoint", "head", "new_head", "recipe"},
+    {**dict.fromkeys(_BY_RECIPE), "output_dir": "runs/distill"},
+    {
+        "max_length": "the teacher's",
+        "unfreeze": "every layer, but not the embeddings",
+        "dropout": "the teacher's",
+        "epochs": "3",
+        "learning_rate": "1e-4",
+        "optimizer": "adamw",
+        "weight_decay": "0.01",
+        "warmup": "0.1",
+        "schedule": "linear",
+        "clip": "1",
+    },
+)
 PLAN = command("plan", _BASE, {"budget"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
 _SEARCHED |= {"cache", "recipe", "budget", "clip"}

@@ -9,6 +9,7 @@ from bert_tf import __version__, hardware
 from bert_tf.cli.cache import add_cache
 from bert_tf.cli.compare import add_compare
 from bert_tf.cli.convert import add_convert
+from bert_tf.cli.distill import add_distill
 from bert_tf.cli.explain import add_explain
 from bert_tf.cli.finetune import add_finetune
 from bert_tf.cli.plan import add_plan
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = " Resume with --resume." if options.command in ("finetune", "search", "compare") else ""
+        hint = " Resume with --resume." if options.command in ("finetune", "distill", "search", "compare") else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
     return 0
@@ -47,6 +48,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_finetune, add_search, add_compare, add_predict, add_explain, add_convert, add_plan, add_cache):
+    for add in (
+        add_finetune,
+        add_distill,
+        add_search,
+        add_compare,
+        add_predict,
+        add_explain,
+        add_convert,
+        add_plan,
+        add_cache,
+    ):
         add(commands)
     return parser

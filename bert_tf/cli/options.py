@@ -10,11 +10,13 @@ from typing import Any
 from bert_tf.options import Command, Option
 from bert_tf.settings import Settings
 
-NOT_OPTIONS = ("command", "run", "train", "validation", "test")
+NOT_OPTIONS = ("command", "run", "train", "validation", "test", "teacher", "unlabelled")
 METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
 
 
-def add_options(parser: argparse.ArgumentParser, *commands: Command, test: bool = False) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, *commands: Command, test: bool = False, unlabelled: bool = False
+) -> None:
     """Adds the data sources and every option of some commands, group by group.
 
     Options that are not given are missing from the parsed namespace: the functions have the defaults.
@@ -34,6 +36,9 @@ def add_options(parser: argparse.ArgumentParser, *commands: Command, test: bool 
             if test:
                 what = "texts that nothing is chosen by: classified once, by the model that is kept"
                 section.add_argument("--test", metavar="FILE", help=what)
+            if unlabelled:
+                what = "more texts to learn from; labels are not read"
+                section.add_argument("--unlabelled", metavar="FILE", help=what)
         for variants in options.values():
             _add(section, variants)
 
@@ -101,11 +106,16 @@ def read_test(options: argparse.Namespace) -> Any:
     return _read_source(options, options.test)
 
 
-def _read_source(options: argparse.Namespace, source: str | None) -> Any:
+def read_unlabelled(options: argparse.Namespace) -> Any:
+    """Reads the texts given as `--unlabelled`; None if there are none."""
+    return _read_source(options, options.unlabelled, labelled=False)
+
+
+def _read_source(options: argparse.Namespace, source: str | None, labelled: bool = True) -> Any:
     from bert_tf.data.readers import read_examples
 
     columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
-    return None if source is None else read_examples(source, *columns)
+    return None if source is None else read_examples(source, *columns, labelled=labelled)
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 import copy
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -135,6 +136,31 @@ class SequenceClassification(Pretrained):
                 copied.assign(variable)
         return other
 
+    def with_layers(self, chosen: Sequence[int]) -> Any:
+        """Returns a classifier with only some of this one's layers: copies of their weights, of the embeddings and of the head.
+
+        A head over the means of every layer is not copied but new.
+
+        Args:
+            chosen: int, the layers in their order, 0 = the lowest.
+        """
+        config = copy.deepcopy(self.config)
+        setattr(config, FAMILIES[self.model_type].config["num_hidden_layers"], len(chosen))
+        other = type(self)(config, dtype=self.dtype_policy)
+        ours, theirs = self.encoder, other.encoder
+        copy_weights(ours.embeddings, theirs.embeddings)
+        for i, layer in zip(chosen, theirs.blocks.layer, strict=True):
+            copy_weights(ours.blocks.layer[i], layer)
+        if ours.pooler is not None:
+            copy_weights(ours.pooler, theirs.pooler)
+        self._copy_head(other, chosen)
+        return other
+
+    def _copy_head(self, other: Any, chosen: Sequence[int]) -> None:
+        """Copies the head to a classifier that has only the layers `chosen`."""
+        for name in FAMILIES[self.model_type].head:
+            copy_weights(getattr(self, name), getattr(other, name))
+
     def parameter_table(self) -> list[tuple[str, int, int]]:
         """Returns `(part, parameters, trainable parameters)` for the embeddings, each layer and the head."""
         encoder = self.encoder
@@ -210,6 +236,12 @@ def _variables(model) -> list:
     layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Metric)]
     generators = [layer.seed_generator.state for layer in layers if hasattr(layer, "seed_generator")]
     return [*model.weights, *generators]
+
+
+def copy_weights(layer: keras.layers.Layer, other: keras.layers.Layer) -> None:
+    """Copies the weights of a layer to another one of the same sizes."""
+    for variable, copied in zip(layer.weights, other.weights, strict=True):
+        copied.assign(variable)
 
 
 def _inputs_only(batch) -> bool:

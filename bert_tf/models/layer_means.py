@@ -43,6 +43,9 @@ class LayerMeansForSequenceClassification(SequenceClassification):
     def _head(self, base, training):
         return self.classifier(self.dropout(self.standardization(base.pooler_output), training=training))
 
+    def _copy_head(self, other, chosen):
+        """Copies nothing: without the other layers the chosen ones see other states, so that this head would misjudge them."""
+
     def adapt(self, features) -> None:
         """Measures mean and variance for the standardisation; call it once, before training, on the training texts.
 

@@ -106,13 +106,25 @@ def model_card(
     data = facts.get("data") or {}
     if data.get("duplicates"):  # without their texts
         facts = {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
-    shown = ("Results", "Test", "Baseline", "Classes", "Calibration", "Training", "Data", "Parameters", "Settings")
+    shown = (
+        "Results",
+        "Test",
+        "Baseline",
+        "Teacher and student",
+        "Classes",
+        "Calibration",
+        "Training",
+        "Data",
+        "Parameters",
+        "Settings",
+    )
     makers = {**sections.MAKERS, "Training": _training, "Settings": _settings}
     return render(
         PAGES / "card.md",
         header=Markup(header.to_yaml()),
         name=name,
         origin=_local(finetuned_from),
+        teacher=(facts.get("distilled") or {}).get("teacher"),
         sections=[{"title": title, "blocks": blocks} for title in shown if (blocks := makers[title](facts))],
         cells=tables.cells,
         counts=_counts,

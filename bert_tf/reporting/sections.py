@@ -40,6 +40,9 @@ def sections(facts: Facts) -> list[Section]:
                 `duplicates` (of `diagnostics.duplicates`).
             `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, `val_accuracy`, `val_loss`, `seconds`; `test`: a dict of `scores`, `baseline` (both of
                 `evaluate`) and `comparison`, on texts that nothing was chosen by.
+            `distilled`: a dict of `teacher`, its name, and `rows`, a dict for the teacher and one for the student, of `model`,
+                `layers`, `val_accuracy`, perhaps `test_accuracy`, `parameters`, `size` (bytes), `latency` (seconds a text) and
+                `texts_per_second`.
             `parameters`: `(part, parameters, trainable parameters)` of each part.
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
@@ -114,6 +117,35 @@ def _stages(facts: Facts) -> list[Block]:
     columns = _columns("stage", accuracy="score", log_loss="score", after="seconds")
     rows = [[stage[key] for key in ("stage", "val_accuracy", "val_loss", "seconds")] for stage in stages]
     return [_table(caption, columns, rows)]
+
+
+def distillation(facts: Facts) -> list[Block]:
+    found = facts.get("distilled")
+    if not found:
+        return []
+    teacher, student = found["rows"]
+    measured = "test_accuracy" if "test_accuracy" in student else "val_accuracy"
+    kept = format_value(student[measured] / teacher[measured], "share") if teacher[measured] else "-"
+    speed = student["texts_per_second"] / teacher["texts_per_second"]
+    verdict = (
+        f"The student keeps {kept} of the teacher's {'test' if measured == 'test_accuracy' else 'validation'} accuracy at "
+        f"{speed:.2f} times its speed, {teacher['latency'] / student['latency']:.2f} times with a single text."
+    )
+    kinds = {
+        "layers": "count",
+        "val_accuracy": "score",
+        "test_accuracy": "score",
+        "parameters": "count",
+        "size": "bytes",
+    }
+    kinds |= {"latency": "milliseconds", "texts_per_second": "count"}
+    kinds = {name: kind for name, kind in kinds.items() if name in student}
+    caption = (
+        "Both timed in turn, from text to label. Latency: a single text, median. Size: the files of the model. "
+        "The student's epoch was chosen by the validation texts."
+    )
+    rows = [[row["model"], *(row[name] for name in kinds)] for row in found["rows"]]
+    return [{"verdict": verdict}, _table(caption, _columns("", **kinds), rows)]
 
 
 def training(facts: Facts) -> list[Block]:
@@ -317,6 +349,7 @@ MAKERS: dict[str, Callable[[Facts], list[Block]]] = {  # the title of a section 
     "Results": results,
     "Test": test,
     "Baseline": baseline,
+    "Teacher and student": distillation,
     "Training": training,
     "Classes": classes,
     "Calibration": calibration,

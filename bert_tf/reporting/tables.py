@@ -32,6 +32,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
 
 
+def terminal(table_: Mapping[str, Any]) -> str:
+    """Lays out a table, in the form that `bert_tf.reporting.sections` describes, for the terminal."""
+    return table([column["name"] for column in table_["columns"]], cells(table_))
+
+
 def cells(table: Mapping[str, Any]) -> list[list[str]]:
     """Returns the rows of a table, in the form that `bert_tf.reporting.sections` describes, as text."""
     kinds = ["plain" if column["kind"] == "text" else column["kind"] for column in table["columns"]]

@@ -4,7 +4,7 @@ import functools
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.inference.predict import predict
-from bert_tf.options import with_options
+from bert_tf.options import Command, with_options
 from bert_tf.reporting import figures, sections
 from bert_tf.settings import FINETUNE, Settings, Training
 from bert_tf.training import learning_rate, run_report, stages
@@ -30,6 +30,7 @@ from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
 from bert_tf.training.optimizer import compile_model
 from bert_tf.training.run_folder import RUN, RunFolder, versions
+from bert_tf.training.teacher import Teacher
 
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
 
@@ -62,12 +63,13 @@ class Finetuned:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A run that has been read and checked; `seconds`, `results`, a stage each, and `blends`, at most one, fill up as it goes."""
 
     job: Job
     test: Examples | None
     asked: Settings
+    command: Command
     recorded: dict[str, Any]
     folder: RunFolder
     backup: Backup
@@ -143,12 +145,25 @@ def finetune(
     >>> from bert_tf.data.readers import demo_reviews
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP
     """
-    run = _read(train, validation, test, settings, time.monotonic() if started is None else started)
+    return carry_out(read(train, validation, test, settings=settings, started=started), callbacks)
+
+
+def carry_out(
+    run: Run,
+    callbacks: Sequence[keras.callbacks.Callback],
+    measure: Callable[[Run, dict[str, Any]], dict[str, Any]] = lambda run, metrics: {},
+) -> Finetuned:
+    """Trains, keeps the best model, measures it and reports.
+
+    Args:
+        measure: more to measure of the model that is kept, `(run, metrics) -> more for metrics.json`.
+    """
     inputs = _train(run, callbacks)
     metrics = _keep(run, inputs)
     if run.test is not None:
         metrics |= _test(run, metrics)
-    if settings.output.report:
+    metrics |= measure(run, metrics)
+    if run.asked.output.report:
         metrics |= _report(run, inputs, metrics)
     for line in run_report.verdicts(metrics):
         run.say(line)
@@ -156,17 +171,32 @@ def finetune(
     return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path, run.blend)
 
 
-def _read(train: Any, validation: Any, test: Any, settings: Settings, started: float) -> _Run:
-    """Reads and checks everything; writes nothing."""
+def read(
+    train: Any,
+    validation: Any,
+    test: Any,
+    *,
+    settings: Settings,
+    started: float | None = None,
+    command: Command = FINETUNE,
+    teacher: Teacher | None = None,
+) -> Run:
+    """Reads and checks everything; writes nothing.
+
+    Args:
+        command: whose options `settings` are.
+        teacher: see `bert_tf.training.job.prepare`.
+    """
+    started = time.monotonic() if started is None else started
     output = settings.output
     say: Say = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
-    job = prepare(train, validation, settings=settings, say=say)
+    job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
     if test is not None:
         test = read_examples(test, settings.data.text_column, settings.data.label_column).relabel(job.train.label_names)
     model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
-    if training.budget and not job.solves:
+    if training.budget and not job.staged:
         raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
     if training.blend and not (job.solves and unfreeze == 0):
         raise ValueError(
@@ -176,35 +206,48 @@ def _read(train: Any, validation: Any, test: Any, settings: Settings, started: f
     if warning := learning_rate.warning(training.learning_rate or 0.0, training.optimizer or "", unfreeze or 0):
         say(warning)
     recorded = {
-        **FINETUNE.recorded(job.settings),
+        **command.recorded(job.settings),
         **job.recorded(),
         "dropout": float(model.dropout.rate),
         "features": job.feature_dtype(model),
     }
-    compile_model(model, training, len(job.train))  # an unknown optimizer fails here, before the long work
+    compile_model(
+        model, training, job.texts_to_learn, loss=job.loss
+    )  # an unknown optimizer fails here, before the long work
     folder.check_resumable(recorded)
-    monitor = stages.MONITOR if job.solves else "val_loss"
+    monitor = stages.MONITOR if job.staged else "val_loss"
     backup = Backup(folder / "state", monitor, early_stopping=training.early_stopping)
-    return _Run(job, test, settings, recorded, folder, backup, say, started)
+    return Run(job, test, settings, command, recorded, folder, backup, say, started)
 
 
-def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
-    """Computes the features and trains; returns the inputs of the trained part, None if there is only the solved head."""
+def _prepare(run: Run) -> Any:
+    """Computes the features and the head, and saves the model if it is of use already; returns the inputs of the trained part,
+    None if there is none."""
     job, model, began = run.job, run.job.model, time.monotonic()
+    if job.teacher:
+        job.ask_teacher(run.verbose, run.say)
     if job.solves:
         head, logits = stages.solve_head(job, run.verbose, run.say)
     else:
         job.adapt(run.verbose, run.say)
     inputs: Any = job.inputs(model, run.verbose, run.say) if run.training.epochs else None
+    if job.staged and not job.solves:
+        logits = job.logits(model, inputs, run.training.batch_size)
     run.seconds["features and solved head" if job.solves else "features of the frozen layers"] = (
         time.monotonic() - began
     )
     run.folder.start(run.recorded)  # once: with overwrite it empties the folder
-    if job.solves:
+    if job.staged:
         _save_first(run, logits)
-    if not run.training.epochs:
-        if job.solves:
-            _blend(run, head.held_out)
+    if job.solves and not run.training.epochs:
+        _blend(run, head.held_out)
+    return inputs
+
+
+def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
+    """Prepares and trains; returns the inputs of the trained part, None if nothing was trained by epochs."""
+    inputs, job, model = _prepare(run), run.job, run.job.model
+    if inputs is None:
         return None
     now = time.monotonic()
     if run.deadline and run.deadline - now < LEAST_TRAINING * (now - run.started):
@@ -214,7 +257,7 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     schedules: list[Any] = [None]
 
     def compile(micro_batches: int) -> None:
-        schedules[0] = compile_model(model, run.training, len(job.train), micro_batches)
+        schedules[0] = compile_model(model, run.training, job.texts_to_learn, micro_batches, job.loss)
 
     def write(epoch: int, logs: Any) -> None:
         write_history(run.folder / "history.csv", run.backup.history)
@@ -224,7 +267,7 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
             on_epoch_end=write
         )  # after the backup, which has the epochs before a restart
         board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
-        staged = _staged(run, inputs, schedules[0], micro_batches) if job.solves else []
+        staged = _staged(run, inputs, schedules[0], micro_batches) if job.staged else []
         fitted: dict[str, Any] = {
             "callbacks": [*callbacks, *staged, run.backup, files, board],
             "verbose": verbose,
@@ -233,7 +276,7 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
         epochs: dict[str, Any] = {
             "first_epoch": first_epoch,
             "micro_batches": micro_batches,
-            "validate": not job.solves,
+            "validate": not job.staged,
         }
         job.fit(model, inputs, run.training.batch_size, run.training.seed, **epochs, **fitted)
 
@@ -243,21 +286,24 @@ def _train(run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     return inputs
 
 
-def _save_first(run: _Run, logits: np.ndarray) -> None:
-    """Saves the model with its solved head, stage 1, whose logits of the validation texts are given."""
+def _save_first(run: Run, logits: np.ndarray) -> None:
+    """Saves the model before it is trained, stage 1, whose logits of the validation texts are given."""
     job = run.job
     job.tokenizer.model_max_length = job.max_length
     run.folder.save_model(job.model, job.tokenizer)
-    stage = stages.Stage("solved head", logits, job.validation.labels, time.monotonic() - run.started)
+    name, what = "solved head", "the head solved on the frozen base"
+    if not job.solves:
+        name, what = "teacher's head", "the teacher's layers and head as they are"
+    stage = stages.Stage(name, logits, job.validation.labels, time.monotonic() - run.started)
     run.results.append(stage)
     run.say(
-        f"\nFirst result, the head solved on the frozen base: validation accuracy {format_value(stage.accuracy, 'score')}, "
+        f"\nFirst result, {what}: validation accuracy {format_value(stage.accuracy, 'score')}, "
         f"loss {format_value(stage.loss, 'score')}, after {format_value(stage.seconds, 'seconds')}. "
         f"Saved in {run.folder / 'model'}."
     )
 
 
-def _blend(run: _Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
+def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     """Mixes the solved head with the baseline or, if that was not asked for, says what it would gain on held-out texts."""
     job, asked = run.job, run.training.blend
     try:
@@ -280,20 +326,20 @@ def _blend(run: _Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
         run.say(f"A blend with TF-IDF would gain: {losses}. For it, use blend=True (--blend).")
 
 
-def _epochs(run: _Run) -> int:
+def _epochs(run: Run) -> int:
     return stages.MOST_EPOCHS if run.deadline and run.asked.training.epochs is None else run.training.epochs or 0
 
 
-def _staged(run: _Run, inputs: Any, schedule: Any, micro_batches: int) -> list[keras.callbacks.Callback]:
+def _staged(run: Run, inputs: Any, schedule: Any, micro_batches: int) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of stage 2."""
     job, training = run.job, run.training
-    batches = micro_batches * -(-len(job.train) // training.batch_size)
+    batches = micro_batches * -(-job.texts_to_learn // training.batch_size)
     validation = stages.Validation(job, inputs)
     warmup = training.warmup or 0.0
     return [stages.Pace(batches, _epochs(run), validation, schedule, warmup, run.deadline, run.say), validation]
 
 
-def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
+def _keep(run: Run, inputs: Any) -> dict[str, Any]:
     """Writes the best model and all numbers; returns the metrics, which are written last."""
     job, backup, folder = run.job, run.backup, run.folder
     model, history = job.model, backup.history
@@ -301,7 +347,7 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     job.tokenizer.model_max_length = job.max_length
     metrics = {
         **found,
-        **({"stages": [stage.row() for stage in run.results]} if job.solves else {}),
+        **({"stages": [stage.row() for stage in run.results]} if job.staged else {}),
         "parameters": model.num_parameters(),
         "trainable_parameters": model.num_parameters(only_trainable=True),
         "train_examples": job.train.counts(),
@@ -327,18 +373,18 @@ def _keep(run: _Run, inputs: Any) -> dict[str, Any]:
     return metrics
 
 
-def _best(run: _Run, inputs: Any) -> dict[str, Any]:
-    """Leaves the best weights in the model: of the best epoch or, if it is better or the training diverged, of the solved head.
+def _best(run: Run, inputs: Any) -> dict[str, Any]:
+    """Leaves the best weights in the model: of the best epoch or, if it is better or the training diverged, of the first stage.
     Returns their numbers."""
     job, backup, labels = run.job, run.backup, run.job.validation.labels
     history, model = backup.history, job.model
-    trained = bool(history) and not (job.solves and not np.isfinite(history[stages.MONITOR]).any())
+    trained = bool(history) and not (job.staged and not np.isfinite(history[stages.MONITOR]).any())
     if trained:
         best = backup.restore_best(model)
         numbers = {"best_epoch": best, "epochs": backup.epochs_done} | {
             name: v[best - 1] for name, v in history.items()
         }
-        if not job.solves:
+        if not job.staged:
             return numbers
         logits = job.logits(model, inputs, run.training.batch_size)
         temperature = stages.calibrate(model, labels, logits)
@@ -355,7 +401,7 @@ def _numbers(stage: stages.Stage) -> dict[str, Any]:
     return {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
 
 
-def _test(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
+def _test(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
     """Measures the kept model on the test texts, once, beside the baseline; returns the numbers for metrics.json."""
     job, test = run.job, run.test
     assert test is not None
@@ -372,7 +418,7 @@ def _test(run: _Run, metrics: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _report(run: _Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+def _report(run: Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
     """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
     job = run.job
 
@@ -389,7 +435,7 @@ def _report(run: _Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         history=run.backup.history,
         settings=run.recorded,
         parameters=job.model.parameter_table(),
-        command=run_report.command(job, run.asked),
+        command=run_report.command(job, run.asked, run.command),
         seconds={"all of it, this report aside": metrics["seconds"], **run.seconds},
     )
     write_json(run.folder / "metrics.json", metrics | numbers)

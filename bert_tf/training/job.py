@@ -20,12 +20,12 @@ from bert_tf import hardware
 from bert_tf.checkpoints import folder, locate
 from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.families.table import FAMILIES
-from bert_tf.checkpoints.heads import head_of
+from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read_examples
-from bert_tf.data.tokenizer import Tokens, join, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
@@ -34,6 +34,7 @@ from bert_tf.models.auto import model_class
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
 from bert_tf.training import recipe
+from bert_tf.training.teacher import Teacher
 
 Say = Callable[[str], None]
 NEW_HEAD = "For a new head pass new_head=True (--new-head)."
@@ -50,6 +51,7 @@ class Job:
         precision: str, "float32" or "bfloat16".
         held_out: bool, whether the validation texts were held out of the training texts.
         solves: bool, whether the head is new and solved before anything is trained.
+        teacher: `Teacher`, whose answers the model learns beside the labels; None = it learns the labels.
     """
 
     train: Examples
@@ -60,6 +62,22 @@ class Job:
     precision: str
     held_out: bool
     solves: bool
+    teacher: Teacher | None = None
+
+    @property
+    def staged(self) -> bool:
+        """Whether there is a model worth keeping before anything is trained; then both are compared after calibration."""
+        return self.solves or self.teacher is not None
+
+    @property
+    def texts_to_learn(self) -> int:
+        """The number of texts in an epoch: the training texts and those without labels."""
+        return len(self.train) + (len(self.teacher.unlabelled) if self.teacher else 0)
+
+    @property
+    def loss(self) -> Any:
+        """The loss of the model, as `compile` takes it."""
+        return self.teacher.loss() if self.teacher else "auto"
 
     @property
     def checkpoint(self) -> str:
@@ -71,8 +89,10 @@ class Job:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Tokens of the training texts, then of the validation texts; ValueError if the tokenizer is not the model's."""
-        parts = [tokenize(part.texts, self.tokenizer, self.max_length) for part in (self.train, self.validation)]
+        """Tokens of the training texts, the validation texts, then of texts without labels; ValueError if the tokenizer is not
+        the model's."""
+        texts = [self.train.texts, self.validation.texts, *([self.teacher.unlabelled.texts] if self.teacher else [])]
+        parts = [tokenize(part, self.tokenizer, self.max_length) for part in texts]
         tokens, vocab_size = join(*parts), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
@@ -92,6 +112,17 @@ class Job:
             return
         features = self.frozen_features(progress, say)
         self.model.adapt(features.take(np.arange(len(self.train))))
+
+    def ask_teacher(self, progress: bool = True, say: Say = print) -> None:
+        """Computes what the teacher says of every text, from features that are kept as those of the frozen layers are."""
+        assert self.teacher is not None
+        model = self.teacher.model
+        model.freeze(0)
+        keep = self.settings.compute.cache or "memory"
+        say("The teacher reads the texts.")
+        features = self._features(model, self.settings.replace(cache=keep), progress, say)
+        pad = self.tokenizer.pad_token_id or 0
+        self.teacher.logits = model.predict(batches(features, batch_size=1024, pad_token_id=pad), verbose=0).logits
 
     def frozen_features(self, progress: bool = True, say: Say = print) -> Features:
         """Returns what the head sees of each text as training starts: features of all layers, kept in memory without a cache."""
@@ -132,10 +163,16 @@ class Job:
         return features
 
     def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
-        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long."""
+        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long.
+
+        With a teacher the training texts are followed by those without labels, and float targets stand for the labels.
+        """
         size, order = len(self.train), self._short_to_long
-        train = inputs.take(np.arange(size)), self.train.labels
-        return train, (inputs.take(size + order), self.validation.labels[order])
+        learnt, labels = np.arange(size), self.train.labels
+        if self.teacher:
+            learnt = np.concatenate([learnt, np.arange(size + len(order), len(inputs))])
+            labels = self.teacher.targets(labels)
+        return (inputs.take(learnt), labels), (inputs.take(size + order), self.validation.labels[order])
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
@@ -182,11 +219,14 @@ class Job:
     def uncut_lengths(self) -> dict[str, np.ndarray]:
         """Returns the numbers of tokens before texts are cut, int64: "training" and "validation"."""
         lengths, size = self.tokens.uncut, len(self.train)
-        return {} if lengths is None else {"training": lengths[:size], "validation": lengths[size:]}
+        if lengths is None:
+            return {}
+        return {"training": lengths[:size], "validation": lengths[size : size + len(self.validation)]}
 
     @cached_property
     def _short_to_long(self) -> np.ndarray:
-        return by_length(self.tokens.take(np.arange(len(self.train), len(self.tokens))))
+        size = len(self.train)
+        return by_length(self.tokens.take(np.arange(size, size + len(self.validation))))
 
     def recorded(self) -> dict[str, Any]:
         """Returns what decides a result beside the options, as JSON values: names to read, fingerprints to compare."""
@@ -205,7 +245,8 @@ class Job:
 
     def describe(self) -> str:
         """Returns what the model is, what of it is trained and in which precision, as lines to read."""
-        start = f"\nFrom {self.checkpoint}, {what_is_trained(self.model, self.settings.model.unfreeze)}:"
+        layers = f"layers {', '.join(map(str, self.teacher.chosen))} of " if self.teacher else ""
+        start = f"\nFrom {layers}{self.checkpoint}, {what_is_trained(self.model, self.settings.model.unfreeze)}:"
         if self.settings.compute.precision != "auto":
             precision = f"Precision: {self.precision}, as requested."
         elif self.precision == "bfloat16":
@@ -221,22 +262,33 @@ def what_is_trained(model, unfreeze: int | str | None) -> str:
     return usual.get(unfreeze, "the top layer trained" if unfreeze == 1 else f"the top {unfreeze} layers trained")  # type: ignore[call-overload]
 
 
-def prepare(train: Any, validation: Any = None, *, settings: Settings, say: Say = print) -> Job:
-    """Reads the data and the checkpoint of a run; sources and errors are those of `bert_tf.finetune`."""
+def prepare(
+    train: Any, validation: Any = None, *, settings: Settings, say: Say = print, teacher: Teacher | None = None
+) -> Job:
+    """Reads the data and the checkpoint of a run; sources and errors are those of `bert_tf.finetune`.
+
+    Args:
+        teacher: whose student is trained; None = the checkpoint is.
+    """
     precision = hardware.resolve_precision(settings.compute.precision)
     examples, held = _read(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)
-    tokenizer = load_tokenizer(settings.model.checkpoint)
-    model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
-    held = held.relabel(examples.label_names)
-    max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint))
+    if teacher:
+        tokenizer, model = teacher.tokenizer, teacher.student()
+        examples, held = teacher.relabel(examples), teacher.relabel(held)
+        new_head, limit = HEADS[model.head].every_layer, tokenizer.model_max_length
+    else:
+        tokenizer, limit = load_tokenizer(settings.model.checkpoint), MAX_LENGTH
+        model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
+        held = held.relabel(examples.label_names)
+    max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)
     solves = recipe.solves(settings, model.head, new_head)
-    settings = recipe.filled_in(settings.replace(max_length=max_length), model, new_head, solves)
+    settings = recipe.filled_in(settings.replace(max_length=max_length), model, new_head, solves or teacher is not None)
     if settings.model.dropout is not None:
         model.dropout.rate = settings.model.dropout
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
-    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves)
+    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, teacher)
 
 
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:

@@ -13,6 +13,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 from bert_tf.evaluation import facts
 from bert_tf.evaluation.history import History
+from bert_tf.options import Command
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
 from bert_tf.settings import FINETUNE, Settings
@@ -75,7 +76,9 @@ def write(
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],
-            title=f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
+            title=f"{job.teacher.title}, distilled on {texts}"
+            if job.teacher
+            else f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
             subtitle=f"{len(job.train):,} training texts, {len(job.validation):,} validation texts; {trained}.",
             parameters=parameters,
             cost=[(what, value, "seconds") for what, value in seconds.items()]
@@ -84,7 +87,7 @@ def write(
             settings=settings,
             versions=results["versions"],
             command=command,
-            **{name: results[name] for name in ("stages", "test", "temperature") if name in results},
+            **{name: results[name] for name in ("stages", "test", "temperature", "distilled") if name in results},
         )
         for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
             found["scores"][name]["value"] = results[measured]
@@ -106,11 +109,17 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
     return [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else [*results.get("hints", ())]
 
 
-def command(job: Job, settings: Settings) -> str:
-    """Returns the `bert-tf finetune` command that trains the same model again; FILE stands for a source that is no file."""
+def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:
+    """Returns the command that trains the same model again; FILE stands for a source that is no file.
+
+    Args:
+        of: whose options `settings` are.
+    """
     sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
-    parts = ["bert-tf", "finetune"]
+    if job.teacher and len(job.teacher.unlabelled):
+        sources["unlabelled"] = job.teacher.unlabelled.source
+    parts = ["bert-tf", of.name, *([job.teacher.name] if job.teacher else [])]
     for name, source in sources.items():
         readable = source in (DEMO, DEMO_VALIDATION) or source.startswith("tfds:") or Path(source).exists()
         parts += [f"--{name}", source if readable else "FILE"]
-    return shlex.join([*parts, *FINETUNE.arguments(settings)])
+    return shlex.join([*parts, *of.arguments(settings)])

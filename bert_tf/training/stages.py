@@ -164,7 +164,7 @@ class Pace(keras.callbacks.Callback):
     def _plan(self, first: bool) -> None:
         each = self._spent / (self._timed - PROBE[0])
         measuring = self.validation.seconds or each * self.batches * len(self.validation.job.validation) / (
-            3 * len(self.validation.job.train)  # forwards is about a third of a step
+            3 * self.validation.job.texts_to_learn  # forwards is about a third of a step
         )
         now = time.monotonic()
         if self.deadline:

@@ -1,0 +1,110 @@
+"""A smaller and faster student of a fine-tuned classifier, which keeps most of what its teacher knows."""
+
+import functools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bert_tf.checkpoints import locate
+from bert_tf.data.examples import Examples
+from bert_tf.data.readers import read_examples
+from bert_tf.files import write_json
+from bert_tf.inference import speed
+from bert_tf.inference.predict import predict
+from bert_tf.options import with_options
+from bert_tf.reporting import sections
+from bert_tf.reporting.tables import terminal
+from bert_tf.settings import DISTILL, Settings
+from bert_tf.training.finetune import Finetuned, Run, carry_out, read
+from bert_tf.training.teacher import load_teacher
+
+
+@with_options(DISTILL)
+def distill(
+    teacher: str | Path,
+    train: Any,
+    validation: Any = None,
+    *,
+    unlabelled: Any = None,
+    test: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    started: float | None = None,
+    settings: Settings,
+) -> Finetuned:
+    """Trains a student with some of a teacher's layers to answer as the teacher does, and keeps the best epoch.
+
+    Sanh et al. 2019 (https://arxiv.org/abs/1910.01108) for a classifier: the student begins with layers, embeddings, tokenizer
+    and labels of the teacher, and learns the teacher's probabilities, mixed with the label where a text has one. Texts
+    without labels help: on those that it was trained on the teacher hardly errs, and tells little more than the labels do.
+
+    Otherwise it is `finetune`: a head over the means of every layer is solved anew before the layers are trained, the better
+    of both is kept after calibration, and the same files are left in `output_dir`. The report, metrics.json ("distilled") and
+    the model card compare student and teacher in accuracy, size and speed. What the teacher says is computed once, from
+    features in the cache, so that a resumed run does not compute it again.
+
+    Args:
+        teacher: folder or hub name of a classifier whose texts have one label each.
+        train, validation, test, callbacks, started: as for `bert_tf.finetune`; labels are those of the teacher.
+        unlabelled: a source of texts as `train`, whose labels, if there are any, are not read.
+        {options}
+    Returns: `Finetuned`, of the student.
+    Raises: as `bert_tf.finetune`.
+
+    >>> student = distill("runs/reviews/model", "train.csv", unlabelled="more.csv")  # doctest: +SKIP
+    """
+    started = time.monotonic() if started is None else started
+    settings = settings.replace(checkpoint=str(teacher), recipe="auto")
+    texts = Examples([], None, (), "")
+    if unlabelled is not None:
+        texts = read_examples(unlabelled, settings.data.text_column, labelled=False)
+    loaded = load_teacher(teacher, texts, settings)
+    run = read(train, validation, test, settings=settings, started=started, command=DISTILL, teacher=loaded)
+    return carry_out(run, callbacks, _beside_teacher)
+
+
+def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Compares student and teacher; returns the numbers for metrics.json."""
+    job, size = run.job, len(run.job.train)
+    teacher, student = job.teacher, job.model
+    assert teacher is not None
+    assert teacher.logits is not None
+    models = {"teacher": teacher.model, "student": student}
+    folders = {"teacher": locate.resolve(teacher.name), "student": run.folder / "model"}
+    classifiers = [
+        functools.partial(predict, model, tokenizer=job.tokenizer, max_length=job.max_length, engine="keras")
+        for model in models.values()
+    ]
+    texts = [*(run.test or job.validation).texts]
+    known = teacher.logits[size : size + len(job.validation)].argmax(axis=1)
+    accuracies = {"teacher": float((known == job.validation.labels).mean()), "student": metrics["val_accuracy"]}
+    rows = [
+        {
+            "model": name,
+            "layers": len(model.encoder.blocks.layer),
+            "val_accuracy": accuracies[name],
+            "parameters": model.num_parameters(),
+            "size": sum(file.stat().st_size for file in folders[name].iterdir() if file.is_file()),
+            "latency": measured.latency,
+            "texts_per_second": measured.texts_per_second,
+        }
+        for (name, model), measured in zip(models.items(), speed.measure(classifiers, texts), strict=True)
+    ]
+    if run.test is not None:
+        answers = classifiers[0](texts).probabilities.argmax(axis=1)
+        rows[0]["test_accuracy"] = float((answers == run.test.labels).mean())
+        rows[1]["test_accuracy"] = metrics["test"]["scores"]["accuracy"]["value"]
+    found = {
+        "distilled": {
+            "teacher": teacher.title,
+            "layers": [*teacher.chosen],
+            "unlabelled": len(teacher.unlabelled),
+            "rows": rows,
+        }
+    }
+    write_json(run.folder / "metrics.json", metrics | found)
+    verdict, table = sections.distillation(found)
+    run.say("\n" + terminal(table["table"]) + "\n\n" + verdict["verdict"])
+    return found

@@ -1,0 +1,123 @@
+"""The teacher of a distillation: a classifier whose probabilities a smaller one learns, its student.
+
+Sanh et al. 2019, DistilBERT (https://arxiv.org/abs/1910.01108), sec. 3: the student is every other layer of the teacher, and
+soft targets say more of a text than its label (Hinton et al. 2015, https://arxiv.org/abs/1503.02531). Unlike there it is the
+classifier that is distilled, not the pretraining: a few thousand texts, with labels or without.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert_tf import hardware
+from bert_tf.checkpoints import locate
+from bert_tf.checkpoints.folder import has_head
+from bert_tf.data.examples import Examples
+from bert_tf.data.tokenizer import load_tokenizer
+from bert_tf.evaluation.scores import softmax
+from bert_tf.models.auto import TFAutoModelForSequenceClassification
+from bert_tf.settings import Settings
+
+
+@dataclass
+class Teacher:
+    """A classifier that another one learns from.
+
+    Attributes:  (N training texts, M validation texts, U texts without labels, C classes)
+        name: str, where it was loaded from.
+        model, tokenizer: the classifier and its tokenizer.
+        chosen: int, its layers that the student begins with, 0 = the lowest.
+        unlabelled: `Examples`, U of them.
+        temperature: float, what its logits are divided by.
+        weight: float in [0, 1], of its probabilities in the targets of labelled texts.
+        logits: float32 `(N + M + U, C)`; None = not computed yet.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    chosen: tuple[int, ...]
+    unlabelled: Examples
+    temperature: float
+    weight: float
+    logits: np.ndarray | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call it: of the folder model/ of a run, the run's name."""
+        folder = Path(self.name)
+        return folder.resolve().parent.name if folder.is_dir() and folder.name == "model" else self.name
+
+    def student(self) -> Any:
+        """Returns the classifier that training starts from: the chosen layers, the embeddings and the head of the teacher."""
+        student = self.model.with_layers(self.chosen)
+        student.name_or_path = self.name
+        return student
+
+    def relabel(self, examples: Examples) -> Examples:
+        """Returns examples with the teacher's classes; ValueError if they have another."""
+        names = self.model.label_names
+        if unknown := sorted(set(examples.label_names) - set(names)):
+            raise ValueError(
+                f"{examples.source}: has labels that the teacher does not know: {', '.join(map(repr, unknown))}. "
+                f"{self.name} knows: {', '.join(map(repr, names))}."
+            )
+        return examples.relabel(names)
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """Returns what the student learns, float32 `(N + U, C)`.
+
+        Args:
+            labels: int `(N,)`.
+        """
+        if self.logits is None:
+            raise ValueError("The teacher has not been asked yet: call `Job.ask_teacher` first.")
+        size = len(labels)
+        soft = softmax(self.logits.astype("float64") / self.temperature)
+        known, unknown = soft[:size], soft[len(soft) - len(self.unlabelled) :]
+        hard = np.eye(soft.shape[1])[labels]
+        return np.concatenate([self.weight * known + (1 - self.weight) * hard, unknown]).astype("float32")
+
+    def loss(self) -> keras.losses.Loss:
+        """Returns the student's loss: the cross-entropy with the targets."""
+        return keras.losses.CategoricalCrossentropy(from_logits=True)
+
+
+def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -> Teacher:
+    """Loads a teacher.
+
+    Raises: FileNotFoundError for an unknown checkpoint; ValueError for one that cannot teach, or not so many layers.
+    """
+    folder = locate.resolve(source)
+    if not has_head(folder):
+        raise ValueError(
+            f"{source}: has no classification head, so it cannot teach. Fine-tune it first: bert-tf finetune."
+        )
+    dtype = hardware.policy(hardware.resolve_precision(settings.compute.precision))
+    model = TFAutoModelForSequenceClassification.from_pretrained(source, dtype=dtype)
+    if model.problem_type != "single_label_classification":
+        raise ValueError(
+            f"{source}: a teacher must have classes of which each text has one. Received: {model.problem_type}"
+        )
+    depth, layers = len(model.encoder.blocks.layer), settings.student.layers
+    if layers >= depth:
+        raise ValueError(
+            f"`layers` must be less than the teacher's; {source} has {depth}. Received: layers={layers} (--layers)"
+        )
+    chosen = evenly_spread(layers, depth)
+    options = settings.student
+    return Teacher(
+        str(source), model, load_tokenizer(source), chosen, unlabelled, options.temperature, options.teacher_weight
+    )
+
+
+def evenly_spread(layers: int, depth: int) -> tuple[int, ...]:
+    """Returns which layers of a teacher become the student's, 0 = the lowest; the last one is among them.
+
+    >>> evenly_spread(3, 6)
+    (1, 3, 5)
+    """
+    return tuple(round((i + 1) * depth / layers) - 1 for i in range(layers))
