@@ -118,18 +118,18 @@ class Job:
         assert self.teacher is not None
         model = self.teacher.model
         model.freeze(0)
-        keep = self.settings.compute.cache or "memory"
         say("The teacher reads the texts.")
-        features = self._features(model, self.settings.replace(cache=keep), progress, say)
+        features = self._features(model, self.tokens, self.settings.compute.cache or "memory", progress, say)
         pad = self.tokenizer.pad_token_id or 0
         self.teacher.logits = model.predict(batches(features, batch_size=1024, pad_token_id=pad), verbose=0).logits
 
     def frozen_features(self, progress: bool = True, say: Say = print) -> Features:
-        """Returns what the head sees of each text as training starts: features of all layers, kept in memory without a cache."""
+        """Returns what the head sees of the training and validation texts as training starts: features of all layers, kept in
+        memory without a cache."""
+        labelled = self.tokens.take(np.arange(len(self.train) + len(self.validation))) if self.teacher else self.tokens
         self.model.freeze(0)
         try:
-            keep = self.settings.compute.cache or "memory"
-            features = self._features(self.model, self.settings.replace(cache=keep), progress, say)
+            features = self._features(self.model, labelled, self.settings.compute.cache or "memory", progress, say)
         finally:
             self.model.freeze(self.settings.model.unfreeze)
         return features
@@ -142,19 +142,21 @@ class Job:
             progress: bool, whether to show a progress bar on a terminal.
             say: takes a line about what was computed and where it is kept.
         """
-        return self.tokens if self.feature_dtype(model) is None else self._features(model, self.settings, progress, say)
+        if self.feature_dtype(model) is None:
+            return self.tokens
+        return self._features(model, self.tokens, self.settings.compute.cache, progress, say)
 
-    def _features(self, model, settings: Settings, progress: bool, say: Say) -> Features:
-        started, compute = time.monotonic(), settings.compute
+    def _features(self, model, tokens: Tokens, cache: bool | str, progress: bool, say: Say) -> Features:
+        started, compute = time.monotonic(), self.settings.compute
         dtype = feature_dtype(model.encoder, compute.precision)
-        kind = "memory" if compute.cache == "memory" else "disk"
+        kind = "memory" if cache == "memory" else "disk"
         kept: dict[str, Any] = {
             "cache": kind,
             "cache_dir": compute.cache_dir,
             "keep": dtype,
             "checkpoint": self.checkpoint,
         }
-        features = extract(model.encoder, self.tokens, **kept, progress=progress)
+        features = extract(model.encoder, tokens, **kept, progress=progress)
         where = "in memory" if kind == "memory" else f"in {compute.cache_dir or default_dir()}"
         say(
             f"Features of the frozen layers: {features.computed:,} texts computed, {len(features) - features.computed:,} "

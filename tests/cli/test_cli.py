@@ -86,7 +86,7 @@ def test_a_model_that_is_not_fine_tuned_does_not_predict(tiny, capsys):
     assert "no classification head" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["finetune", "predict", "convert"])
+@pytest.mark.parametrize("command", ["finetune", "distill", "predict", "convert"])
 def test_help_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
