@@ -342,7 +342,7 @@ DISTILL = command(
     {
         "max_length": "the teacher's",
         "unfreeze": "every layer, but not the embeddings",
-        "dropout": "the teacher's",
+        "dropout": "0.1 under a head over layer_means, else the teacher's",
         "epochs": "3",
         "learning_rate": "1e-4",
         "optimizer": "adamw",

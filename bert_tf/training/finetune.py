@@ -36,6 +36,7 @@ OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "
 
 # Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
 SAVING, REPORTING = 4.0, 8.0
+COMPARING = 4.0  # with a teacher
 # Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
 LEAST_TRAINING = 2.5
 LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
@@ -105,7 +106,7 @@ class Run:
     @property
     def _afterwards(self) -> float:
         """Seconds for what comes after the training."""
-        return SAVING + (REPORTING if self.asked.output.report else 0.0)
+        return SAVING + (REPORTING if self.asked.output.report else 0.0) + (COMPARING if self.job.teacher else 0.0)
 
 
 @with_options(FINETUNE)

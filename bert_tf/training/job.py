@@ -241,8 +241,9 @@ class Job:
             "max_length": self.max_length,
             "precision": self.precision,
             "head": self.model.head,
+            **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
-            "checkpoint_fingerprint": fingerprint(*map(keras.ops.convert_to_numpy, self.model.encoder.weights)),
+            "checkpoint_fingerprint": _fingerprint(self.model.encoder),
         }
 
     def describe(self) -> str:
@@ -262,6 +263,10 @@ def what_is_trained(model, unfreeze: int | str | None) -> str:
     """Returns how much of a model is trained, in words."""
     usual = {0: "the base frozen", len(model.encoder.blocks.layer): "all layers trained", "all": "everything trained"}
     return usual.get(unfreeze, "the top layer trained" if unfreeze == 1 else f"the top {unfreeze} layers trained")  # type: ignore[call-overload]
+
+
+def _fingerprint(layer: keras.layers.Layer) -> str:
+    return fingerprint(*map(keras.ops.convert_to_numpy, layer.weights))
 
 
 def prepare(

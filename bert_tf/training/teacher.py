@@ -102,6 +102,10 @@ def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -
         raise ValueError(
             f"{source}: a teacher must have classes of which each text has one. Received: {model.problem_type}"
         )
+    if settings.model.unfreeze == 0:
+        raise ValueError(
+            "A student's layers must be trained, or it learns nothing from its teacher. Received: unfreeze=0"
+        )
     depth, layers = len(model.encoder.blocks.layer), settings.student.layers
     if layers >= depth:
         raise ValueError(

@@ -139,7 +139,7 @@ def test_it_leaves_a_smaller_model_and_says_how_it_compares(teacher, reviews, tm
 
 
 def test_under_a_classic_head_the_student_begins_with_the_teachers(classic, reviews, tmp_path):
-    done = bert_tf.distill(classic, reviews, reviews, layers=1, report=False, **options(tmp_path / "run", epochs=1))
+    done = bert_tf.distill(classic, reviews, reviews, **options(tmp_path / "run", layers=1, epochs=1, report=False))
     first, trained = done.metrics["stages"]
     assert (first["stage"], trained["stage"]) == ("teacher's head", "1 epoch from it")
     assert done.model.head == "first_token"
@@ -169,6 +169,7 @@ def test_a_resumed_run_ends_as_if_never_stopped_and_asks_the_teacher_once(teache
     ("change", "message"),
     [
         ({"layers": 3}, r"has 3\. Received: layers=3"),
+        ({"unfreeze": 0}, "must be trained, or it learns nothing"),
         ({"layers": 0}, "`layers` must be at least 1"),
         ({"teacher_weight": 1.5}, "`teacher_weight` must be at most 1"),
         ({"temperature": 0.0}, "`temperature` must be greater than 0"),
