@@ -58,7 +58,7 @@ def options(folder, **more) -> dict:
 
 @pytest.mark.parametrize(
     ("layers", "depth", "chosen"),
-    [(3, 6, (1, 3, 5)), (6, 12, (1, 3, 5, 7, 9, 11)), (1, 6, (5,)), (4, 6, (1, 2, 4, 5)), (2, 3, (1, 2))],
+    [(3, 6, (0, 2, 4)), (6, 12, (0, 2, 4, 6, 8, 10)), (1, 6, (0,)), (4, 6, (0, 1, 3, 4)), (2, 3, (0, 1))],
 )
 def test_the_layers_are_evenly_spread(layers, depth, chosen):
     assert evenly_spread(layers, depth) == chosen
@@ -114,7 +114,7 @@ def test_it_leaves_a_smaller_model_and_says_how_it_compares(teacher, reviews, tm
     assert names == {"report.html", "model", "history.csv", "metrics.json", "curves.png", "tensorboard", "run.json"}
     metrics = json.loads((out / "metrics.json").read_text())
     found = metrics["distilled"]
-    assert (found["layers"], found["unlabelled"]) == ([1, 2], 24)
+    assert (found["layers"], found["unlabelled"]) == ([0, 1], 24)
     large, small = found["rows"]
     assert (large["layers"], small["layers"]) == (3, 2)
     assert small["parameters"] < large["parameters"]
@@ -134,7 +134,7 @@ def test_it_leaves_a_smaller_model_and_says_how_it_compares(teacher, reviews, tm
     assert "Teacher and student" in page
     assert f"bert-tf distill {teacher} --train" in page
     said = capsys.readouterr().out
-    assert "From layers 1, 2 of" in said
+    assert "From layers 0, 1 of" in said
     assert "of the teacher's test accuracy at" in said
 
 
