@@ -11,9 +11,10 @@ import keras
 from bert_tf.checkpoints import locate
 from bert_tf.data.examples import Examples
 from bert_tf.data.readers import read_examples
+from bert_tf.evaluation.blend import Blend
 from bert_tf.files import write_json
 from bert_tf.inference import speed
-from bert_tf.inference.predict import predict
+from bert_tf.inference.predict import Predictions, predict
 from bert_tf.options import with_options
 from bert_tf.reporting import sections
 from bert_tf.reporting.tables import terminal
@@ -73,9 +74,13 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
     assert teacher.logits is not None
     models = {"teacher": teacher.model, "student": student}
     folders = {"teacher": locate.resolve(teacher.name), "student": run.folder / "model"}
+
+    def classify(model: Any, blend: Blend | None, texts: Sequence[str]) -> Predictions:
+        return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras", blend=blend)
+
     classifiers = [
-        functools.partial(predict, model, tokenizer=job.tokenizer, max_length=job.max_length, engine="keras")
-        for model in models.values()
+        functools.partial(classify, teacher.model, teacher.blend),
+        functools.partial(classify, student, None),
     ]
     texts = [*(run.test or job.validation).texts]
     known = teacher.logits[size : size + len(job.validation)].argmax(axis=1)

@@ -8,7 +8,7 @@ Inputs are features if layers are frozen, else tokens.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,12 +87,16 @@ class Job:
     def max_length(self) -> int:
         return self.settings.data.max_length or 0
 
+    @property
+    def _parts(self) -> list[Iterable[str]]:
+        """Training texts, validation texts, and with a teacher those without labels."""
+        return [self.train.texts, self.validation.texts, *([self.teacher.unlabelled.texts] if self.teacher else [])]
+
     @cached_property
     def tokens(self) -> Tokens:
         """Tokens of the training texts, the validation texts, then of texts without labels; ValueError if the tokenizer is not
         the model's."""
-        texts = [self.train.texts, self.validation.texts, *([self.teacher.unlabelled.texts] if self.teacher else [])]
-        parts = [tokenize(part, self.tokenizer, self.max_length) for part in texts]
+        parts = [tokenize(part, self.tokenizer, self.max_length) for part in self._parts]
         tokens, vocab_size = join(*parts), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
@@ -121,7 +125,10 @@ class Job:
         say("The teacher reads the texts.")
         features = self._features(model, self.tokens, self.settings.compute.cache or "memory", progress, say)
         pad = self.tokenizer.pad_token_id or 0
-        self.teacher.logits = model.predict(batches(features, batch_size=1024, pad_token_id=pad), verbose=0).logits
+        logits = model.predict(batches(features, batch_size=1024, pad_token_id=pad), verbose=0).logits
+        if self.teacher.blend:
+            logits = self.teacher.blend(logits, [text for part in self._parts for text in part])
+        self.teacher.logits = logits
 
     def frozen_features(self, progress: bool = True, say: Say = print) -> Features:
         """Returns what the head sees of the training and validation texts as training starts: features of all layers, kept in

@@ -17,6 +17,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.data.examples import Examples
 from bert_tf.data.tokenizer import load_tokenizer
+from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.evaluation.scores import softmax
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.settings import Settings
@@ -33,6 +34,7 @@ class Teacher:
         unlabelled: `Examples`, U of them.
         temperature: float, what its logits are divided by.
         weight: float in [0, 1], of its probabilities in the targets of labelled texts.
+        blend: its second part, if it has one.
         logits: float32 `(N + M + U, C)`; None = not computed yet.
     """
 
@@ -43,6 +45,7 @@ class Teacher:
     unlabelled: Examples
     temperature: float
     weight: float
+    blend: Blend | None = None
     logits: np.ndarray | None = None
 
     @property
@@ -111,10 +114,15 @@ def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -
         raise ValueError(
             f"`layers` must be less than the teacher's; {source} has {depth}. Received: layers={layers} (--layers)"
         )
-    chosen = evenly_spread(layers, depth)
-    options = settings.student
     return Teacher(
-        str(source), model, load_tokenizer(source), chosen, unlabelled, options.temperature, options.teacher_weight
+        str(source),
+        model,
+        load_tokenizer(source),
+        evenly_spread(layers, depth),
+        unlabelled,
+        settings.student.temperature,
+        settings.student.teacher_weight,
+        load_blend(source),
     )
 
 
