@@ -257,9 +257,6 @@ class Student(Group):
     """student"""
 
     layers: int = option(3, "layers of the student, fewer than the teacher has; taken from it, evenly spread", least=1)
-    temperature: float = option(
-        1.0, "what the teacher's logits are divided by before they become targets: above 1 softer ones", above=0
-    )
     teacher_weight: float = option(
         0.5,
         "weight of the teacher's probabilities in the targets of labelled texts, from 0 to 1; the label has the rest",

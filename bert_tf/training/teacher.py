@@ -32,7 +32,6 @@ class Teacher:
         model, tokenizer: the classifier and its tokenizer.
         chosen: int, its layers that the student begins with, 0 = the lowest.
         unlabelled: `Examples`, U of them.
-        temperature: float, what its logits are divided by.
         weight: float in [0, 1], of its probabilities in the targets of labelled texts.
         blend: its second part, if it has one.
         logits: float32 `(N + M + U, C)`; None = not computed yet.
@@ -43,7 +42,6 @@ class Teacher:
     tokenizer: Any
     chosen: tuple[int, ...]
     unlabelled: Examples
-    temperature: float
     weight: float
     blend: Blend | None = None
     logits: np.ndarray | None = None
@@ -73,13 +71,15 @@ class Teacher:
     def targets(self, labels: np.ndarray) -> np.ndarray:
         """Returns what the student learns, float32 `(N + U, C)`.
 
+        A higher temperature gained nothing (docs/accuracy.md): a tuned teacher is calibrated already.
+
         Args:
             labels: int `(N,)`.
         """
         if self.logits is None:
             raise ValueError("The teacher has not been asked yet: call `Job.ask_teacher` first.")
         size = len(labels)
-        soft = softmax(self.logits.astype("float64") / self.temperature)
+        soft = softmax(self.logits.astype("float64"))
         known, unknown = soft[:size], soft[len(soft) - len(self.unlabelled) :]
         hard = np.eye(soft.shape[1])[labels]
         return np.concatenate([self.weight * known + (1 - self.weight) * hard, unknown]).astype("float32")
@@ -120,7 +120,6 @@ def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -
         load_tokenizer(source),
         evenly_spread(layers, depth),
         unlabelled,
-        settings.student.temperature,
         settings.student.teacher_weight,
         load_blend(source),
     )

@@ -80,9 +80,9 @@ def test_the_student_begins_with_layers_embeddings_and_head_of_the_teacher(class
 def test_the_targets_are_what_the_teacher_says_mixed_with_the_labels():
     logits = np.random.default_rng(0).normal(size=(3 + 2 + 4, 3)).astype("float32")  # training, validation, unlabelled
     unlabelled = Examples(["a", "b", "c", "d"], None, (), "more")
-    teacher = Teacher("t", None, None, (0,), unlabelled, 2.0, 0.25, logits)
+    teacher = Teacher("t", None, None, (0,), unlabelled, 0.25, logits=logits)
     targets = teacher.targets(np.array([2, 0, 1]))
-    soft = softmax(logits.astype("float64") / 2)
+    soft = softmax(logits.astype("float64"))
     hard = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
     np.testing.assert_allclose(targets[:3], 0.25 * soft[:3] + 0.75 * hard, atol=1e-6)
     np.testing.assert_allclose(targets[3:], soft[5:], atol=1e-6)
@@ -172,7 +172,6 @@ def test_a_resumed_run_ends_as_if_never_stopped_and_asks_the_teacher_once(teache
         ({"unfreeze": 0}, "must be trained, or it learns nothing"),
         ({"layers": 0}, "`layers` must be at least 1"),
         ({"teacher_weight": 1.5}, "`teacher_weight` must be at most 1"),
-        ({"temperature": 0.0}, "`temperature` must be greater than 0"),
         ({"train": {"text": ["a", "b"] * 4, "label": ["lukewarm", "positive"] * 4}}, "does not know: 'lukewarm'"),
         ({"validation": {"text": ["a"], "label": ["lukewarm"]}}, "does not know: 'lukewarm'"),
         ({"unlabelled": {"words": ["a"]}}, "no column with a usual name for the text"),
