@@ -192,7 +192,8 @@ def read(
     output = settings.output
     say: Say = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
-    folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
+    unlabelled = teacher.unlabelled if teacher else None
+    folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
     if test is not None:
         test = read_examples(test, settings.data.text_column, settings.data.label_column).relabel(job.train.label_names)
@@ -212,9 +213,8 @@ def read(
         "dropout": float(model.dropout.rate),
         "features": job.feature_dtype(model),
     }
-    compile_model(
-        model, training, job.texts_to_learn, loss=job.loss
-    )  # an unknown optimizer fails here, before the long work
+    # An unknown optimizer fails here, before the long work.
+    compile_model(model, training, job.texts_to_learn, loss=job.loss)
     folder.check_resumable(recorded)
     monitor = stages.MONITOR if job.staged else "val_loss"
     backup = Backup(folder / "state", monitor, early_stopping=training.early_stopping)

@@ -16,6 +16,9 @@ from bert_tf.training.job import prepare
 from bert_tf.training.teacher import Teacher, evenly_spread, load_teacher
 
 
+DISTILL_OPTIONS = {option.name for option in DISTILL.options()}
+
+
 @pytest.fixture(scope="module")
 def teacher(tiny, reviews, tmp_path_factory):
     """A fine-tuned classifier of three layers under a head over the means of every layer."""
@@ -184,9 +187,6 @@ def test_what_cannot_be_is_said_and_leaves_nothing(teacher, reviews, tmp_path, c
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         bert_tf.distill(**sources, **options(tmp_path / "run", **chosen))
     assert list(tmp_path.iterdir()) == []
-
-
-DISTILL_OPTIONS = {option.name for option in DISTILL.options()}
 
 
 def test_what_cannot_teach_is_refused(tiny, classic, reviews, tmp_path):
