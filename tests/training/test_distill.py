@@ -15,7 +15,6 @@ from bert_tf.settings import DISTILL
 from bert_tf.training.job import prepare
 from bert_tf.training.teacher import Teacher, evenly_spread, load_teacher
 
-
 DISTILL_OPTIONS = {option.name for option in DISTILL.options()}
 
 
