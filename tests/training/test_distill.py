@@ -140,6 +140,7 @@ def test_it_leaves_a_smaller_model_and_says_how_it_compares(teacher, reviews, tm
     assert "of the teacher's test accuracy at" in said
 
 
+@pytest.mark.slow
 def test_under_a_classic_head_the_student_begins_with_the_teachers(classic, reviews, tmp_path):
     done = bert_tf.distill(classic, reviews, reviews, **options(tmp_path / "run", layers=1, epochs=1, report=False))
     first, trained = done.metrics["stages"]
