@@ -106,6 +106,11 @@ def test_the_student_learns_all_texts_but_those_for_validation(teacher, reviews)
     assert len(validation) == len(labels) == len(job.validation) == 4
     probabilities = bert_tf.predict(teacher, texts).probabilities
     np.testing.assert_allclose(targets[-2:], probabilities[-2:], atol=2e-2)  # bfloat16 on some machines
+    seen = []
+    job.teacher.blend = lambda logits, texts: seen.extend(texts) or 0 * logits  # a second part that is never sure
+    job.ask_teacher(progress=False, say=lambda _: None)
+    assert seen == [*job.train.texts, *job.validation.texts, *more.texts]
+    np.testing.assert_array_equal(job.splits(job.tokens)[0][1][-2:], 0.5)
 
 
 def test_it_leaves_a_smaller_model_and_says_how_it_compares(teacher, reviews, tmp_path, capsys):
