@@ -87,7 +87,7 @@ def test_it_says_what_freezing_does_and_how_it_ended(tiny, reviews, tmp_path, ca
     bert_tf.finetune(reviews, **settings(tiny, tmp_path / "run", unfreeze=1, verbose=2))
     printed = capsys.readouterr().out
     assert "4 of 24 texts are held out" in printed
-    assert "the top 1 layers trained" in printed
+    assert "the top layer trained" in printed
     for part in ("embeddings", "layer 0", "layer 2", "head", "total"):
         assert part in printed
     assert "Epoch 2/2" in printed
