@@ -17,10 +17,10 @@ demo: .venv/demo
 	@echo "The report, for your browser: $(DEMO)/report.html"
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not slow"
 
 test-all: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: .venv/test
 	$(BIN)/ruff check .
