@@ -20,7 +20,7 @@ def add_compare(commands) -> None:
     what.add_argument("--ladder", action="store_true", help="how many layers to unfreeze")
     sizes = "learning curve: numbers of training texts, as 100,300,1000,all"
     what.add_argument("--data-sizes", type=listed, metavar="SIZES", help=sizes)
-    add_options(command, LADDER, RACE, CURVE)
+    add_options(command, LADDER, RACE, CURVE, test=True)
     command.set_defaults(run=_compare)
 
 
@@ -33,12 +33,12 @@ def _compare(options) -> None:
         flag = min(wrong).replace("_", "-")
         raise ValueError(f"--{flag} cannot be used with a {'learning curve' if kind is CURVE else kind.name}.")
     settings = given(options, kind)
-    train, validation = read_sources(options)
+    train, validation, test = read_sources(options)
     from bert_tf.comparison import curve, ladder, race
 
     if kind is RACE:
-        race.race(models, train, validation, **settings)
+        race.race(models, train, validation, test=test, **settings)
     elif kind is LADDER:
-        ladder.ladder(train, validation, **settings)
+        ladder.ladder(train, validation, test=test, **settings)
     else:
-        curve.curve(train, validation, sizes=sizes, **settings)
+        curve.curve(train, validation, test=test, sizes=sizes, **settings)

@@ -2,7 +2,7 @@
 
 import time
 
-from bert_tf.cli.options import add_options, read, read_test, read_unlabelled
+from bert_tf.cli.options import add_options, read, read_unlabelled
 from bert_tf.settings import DISTILL
 
 
@@ -21,8 +21,8 @@ def add_distill(commands) -> None:
 
 def _distill(options) -> None:
     began = time.monotonic()
-    test, unlabelled = read_test(options), read_unlabelled(options)
-    train, validation, settings = read(options, DISTILL)
+    unlabelled = read_unlabelled(options)
+    train, validation, test, settings = read(options, DISTILL)
     from bert_tf.training.distill import distill
 
     distill(options.teacher, train, validation, unlabelled=unlabelled, test=test, started=began, **settings)

@@ -2,7 +2,7 @@
 
 import time
 
-from bert_tf.cli.options import add_options, read, read_test
+from bert_tf.cli.options import add_options, read
 from bert_tf.settings import FINETUNE
 
 
@@ -21,8 +21,7 @@ def add_finetune(commands) -> None:
 
 def _finetune(options) -> None:
     began = time.monotonic()
-    test = read_test(options)
-    train, validation, settings = read(options, FINETUNE)
+    train, validation, test, settings = read(options, FINETUNE)
     from bert_tf.training.finetune import finetune
 
     finetune(train, validation, test=test, started=began, **settings)

@@ -34,7 +34,7 @@ def add_options(
             what = "texts to choose the best epoch by; if omitted, some training texts are held out"
             section.add_argument("--validation", metavar="FILE", help=what)
             if test:
-                what = "texts that nothing is chosen by: classified once, by the model that is kept"
+                what = "texts that nothing is chosen by: classified once, at the end, by what is kept"
                 section.add_argument("--test", metavar="FILE", help=what)
             if unlabelled:
                 what = "more texts to learn from; labels are not read"
@@ -77,8 +77,8 @@ def _default(option: Option) -> str:
     return ",".join(map(str, option.default)) if isinstance(option.default, tuple) else str(option.default)
 
 
-def read(options: argparse.Namespace, command: Command) -> tuple[Any, Any, dict[str, Any]]:
-    """Returns training texts, validation texts and the options that were given; then TensorFlow has loaded."""
+def read(options: argparse.Namespace, command: Command) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """Returns training, validation and test texts and the options that were given; then TensorFlow has loaded."""
     settings = given(options, command)
     sources = read_sources(options)
     load_tensorflow()
@@ -92,30 +92,29 @@ def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
     return named
 
 
-def read_sources(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Reads both sources, so that a wrong file is reported before TensorFlow has loaded, which takes seconds."""
-    from bert_tf.data.readers import DEMO, DEMO_VALIDATION
+def read_sources(options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """Reads training, validation and test texts, so that a wrong file is reported before TensorFlow has loaded, which takes
+    seconds; None for what was not given."""
+    from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read_examples
+
+    def read_source(source: str | None) -> Any:
+        columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
+        return None if source is None else read_examples(source, *columns)
 
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
-    return _read_source(options, options.train), _read_source(options, validation)
-
-
-def read_test(options: argparse.Namespace) -> Any:
-    """Reads the source given as `--test`; None if there is none."""
-    return _read_source(options, options.test)
+    train, test = read_source(options.train), read_source(getattr(options, "test", None))
+    if test is not None and not hasattr(options, "teacher"):  # which has the labels
+        test.relabel(train.label_names)  # raises ValueError for other labels
+    return train, read_source(validation), test
 
 
 def read_unlabelled(options: argparse.Namespace) -> Any:
     """Reads the texts given as `--unlabelled`; None if there are none."""
-    return _read_source(options, options.unlabelled, labelled=False)
-
-
-def _read_source(options: argparse.Namespace, source: str | None, labelled: bool = True) -> Any:
     from bert_tf.data.readers import read_examples
 
-    columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
-    return None if source is None else read_examples(source, *columns, labelled=labelled)
+    text_column = getattr(options, "text_column", None)
+    return None if options.unlabelled is None else read_examples(options.unlabelled, text_column, labelled=False)
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

@@ -16,7 +16,7 @@ def add_plan(commands) -> None:
 
 
 def _plan(options) -> None:
-    train, validation, settings = read(options, PLAN)
+    train, validation, _, settings = read(options, PLAN)
     from bert_tf import hardware
     from bert_tf.formatting import duration, megabytes
     from bert_tf.reporting.tables import table

@@ -12,12 +12,12 @@ def add_search(commands) -> None:
         "report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.",
         epilog="Example: bert-tf search --train reviews.csv --max-trials 30 --epochs 20 --output-dir runs/search",
     )
-    add_options(command, SEARCH)
+    add_options(command, SEARCH, test=True)
     command.set_defaults(run=_search)
 
 
 def _search(options) -> None:
-    train, validation, settings = read(options, SEARCH)
+    train, validation, test, settings = read(options, SEARCH)
     from bert_tf.tuning.search import search
 
-    search(train, validation, **settings)
+    search(train, validation, test=test, **settings)

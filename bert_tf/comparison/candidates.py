@@ -2,7 +2,8 @@
 is its own.
 
 A candidate is a dict of plain values: `name`, `kind` (a key of `KINDS`), `seeds`, and the options of its kind. Its folder holds
-seed-S/run.json and seed-S/probabilities.npy for each seed, and record.json when all is done.
+seed-S/run.json and seed-S/probabilities.npy (with test texts test_probabilities.npy too) for each seed, and record.json when
+all is done.
 """
 
 import json
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from bert_tf.hardware import keep_memory, peak_process_memory
 
 RECORD = "record.json"  # a candidate that has one is finished
 RUN = "run.json"  # a seed that has one is finished
+PROBABILITIES = {"validation": "probabilities.npy", "test": "test_probabilities.npy"}  # of a seed's model
 DAMAGED = "Delete it, then resume the comparison."
 TIMED = 96  # validation texts whose prediction is timed
 TIMED_SINGLY = 16  # of these, texts that are timed one by one
@@ -37,7 +39,18 @@ Classify = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (M, C
 Measured = tuple[Classify, dict[str, Any]]  # a classifier, and facts for the record
 
 
-def run_alone(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> None:
+class Splits(NamedTuple):
+    """The texts of a comparison. Nothing is chosen by those of `test`: each model classifies them once."""
+
+    train: Examples
+    validation: Examples
+    test: Examples | None = None
+
+    def given(self) -> dict[str, Examples]:
+        return {name: part for name, part in self._asdict().items() if part is not None}
+
+
+def run_alone(candidate: Candidate, splits: Splits, folder: Path) -> None:
     """Runs a candidate in a new process.
 
     Args:
@@ -45,9 +58,9 @@ def run_alone(candidate: Candidate, train: Examples, validation: Examples, folde
     Raises: RuntimeError with the last line of the process's error output, if it failed.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        task = {"candidate": candidate, "folder": str(folder.absolute()), "label_names": train.label_names}
+        task = {"candidate": candidate, "folder": str(folder.absolute()), "label_names": splits.train.label_names}
         write_json(Path(scratch) / "task.json", task)
-        for name, part in (("train", train), ("validation", validation)):
+        for name, part in splits.given().items():
             np.save(Path(scratch) / f"{name}.npy", part.labels)
             with (Path(scratch) / f"{name}.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(text) + "\n" for text in part.texts)
@@ -65,8 +78,10 @@ def run_task(scratch: str) -> None:
     keep_memory()
     task = read_json(Path(scratch) / "task.json")
 
-    def examples(name: str) -> Examples:
-        labels = np.load(Path(scratch) / f"{name}.npy")
+    def examples(name: str) -> Examples | None:
+        if not (file := Path(scratch) / f"{name}.npy").is_file():
+            return None
+        labels = np.load(file)
 
         def texts() -> Iterator[str]:
             with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
@@ -74,10 +89,11 @@ def run_task(scratch: str) -> None:
 
         return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name)
 
-    run(task["candidate"], examples("train"), examples("validation"), Path(task["folder"]), alone=True)
+    splits = Splits(*map(examples, Splits._fields))  # type: ignore[arg-type]
+    run(task["candidate"], splits, Path(task["folder"]), alone=True)
 
 
-def run(candidate: Candidate, train: Examples, validation: Examples, folder: Path, alone: bool = False) -> None:
+def run(candidate: Candidate, splits: Splits, folder: Path, alone: bool = False) -> None:
     """Trains a candidate from each of its seeds, measures it, and writes its record.
 
     Args:
@@ -87,11 +103,11 @@ def run(candidate: Candidate, train: Examples, validation: Examples, folder: Pat
     level = new_head_log.level
     new_head_log.setLevel(logging.ERROR)  # here a head is newly initialised for every seed
     try:
-        classify, facts = KINDS[candidate["kind"]](candidate, train, validation, folder)
+        classify, facts = KINDS[candidate["kind"]](candidate, splits, folder)
     finally:
         new_head_log.setLevel(level)
     memory = peak_process_memory() if alone else None
-    texts = [*validation.texts][:TIMED]
+    texts = [*splits.validation.texts][:TIMED]
     classify(texts)  # compiles
     started = time.perf_counter()
     classify(texts)
@@ -123,10 +139,13 @@ def record(candidate: Candidate, folder: Path) -> dict[str, Any]:
 
 
 def runs(candidate: Candidate, folder: Path) -> list[dict[str, Any]]:
-    """Returns the results of a candidate's seeds: their `run.json`, with `probabilities` `(M, C)`."""
+    """Returns the results of a candidate's seeds: their `run.json`, with `validation` and, if there are test texts, `test`: the
+    probabilities, `(M, C)`."""
     folders = [folder / candidate["name"] / f"seed-{seed}" for seed in candidate["seeds"]]
     return [
-        {**read_json(seed / RUN, DAMAGED), "probabilities": np.load(seed / "probabilities.npy")} for seed in folders
+        read_json(seed / RUN, DAMAGED)
+        | {split: np.load(seed / file) for split, file in PROBABILITIES.items() if (seed / file).is_file()}
+        for seed in folders
     ]
 
 
@@ -139,29 +158,44 @@ def _unfinished(candidate: Candidate, folder: Path) -> Iterator[tuple[int, Path]
         yield seed, seed_folder
 
 
-def _write(folder: Path, probabilities: np.ndarray, history: Mapping, started: float) -> None:
-    np.save(folder / "probabilities.npy", np.asarray(probabilities, "float32"))
-    measured = {"best_epoch": best_epoch(history) if history else None, "seconds": time.monotonic() - started}
+def _write(
+    folder: Path,
+    splits: Splits,
+    classify: Classify,
+    history: Mapping,
+    started: float,
+    probabilities: np.ndarray | None = None,
+) -> None:
+    """Classifies the validation texts, unless their probabilities are given, then the test texts, and writes what came out."""
+    if probabilities is None:
+        probabilities = classify([*splits.validation.texts])
+    seconds = time.monotonic() - started  # without the test texts: they are no part of a run
+    found = {"validation": probabilities} | (
+        {"test": classify([*splits.test.texts])} if splits.test is not None else {}
+    )
+    for split, values in found.items():
+        np.save(folder / PROBABILITIES[split], np.asarray(values, "float32"))
+    measured = {"best_epoch": best_epoch(history) if history else None, "seconds": seconds}
     write_json(folder / RUN, {"history": dict(history), **measured})
 
 
 # Kinds: each trains what is unfinished, and returns the classifier and facts for the record.
 
 
-def _baseline(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+def _baseline(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Trains a baseline."""
     for seed, seed_folder in _unfinished(candidate, folder):
         started = time.monotonic()
         if candidate["kind"] == "lstm":
-            model: Any = train_lstm(train, validation, seed, candidate["epochs"])
+            model: Any = train_lstm(splits.train, splits.validation, seed, candidate["epochs"])
         else:
-            part = _part(candidate, train, seed)
+            part = _part(candidate, splits.train, seed)
             model = train_baseline([*part.texts], part.labels, len(part.label_names), seed)
-        _write(seed_folder, model([*validation.texts]), getattr(model, "history", {}), started)
+        _write(seed_folder, splits, model, getattr(model, "history", {}), started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 
 
-def _trained_per_seed(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Trains a checkpoint as `bert_tf.finetune` with these seeds would, with the same compiled steps for all of them."""
     from keras import ops
 
@@ -172,10 +206,14 @@ def _trained_per_seed(candidate: Candidate, train: Examples, validation: Example
     options = dict(candidate["options"])
     learning_rate, batch_size, unfreeze = options.pop("learning_rate"), options.pop("batch_size"), options["unfreeze"]
     model: Any = None
+
+    def classify(texts: Sequence[str]) -> np.ndarray:
+        return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
+
     for seed, seed_folder in _unfinished(candidate, folder):
         if model is None or "texts" in candidate:  # else the same texts, and the same compiled steps
-            part = _part(candidate, train, seed)
-            hypermodel = ClassifierHyperModel(part, validation, seed=seed, verbose=False, **options)
+            part = _part(candidate, splits.train, seed)
+            hypermodel = ClassifierHyperModel(part, splits.validation, seed=seed, verbose=False, **options)
             job = hypermodel.job
             values = {
                 "learning_rate": learning_rate or usual_learning_rate(unfreeze, job.model.head),
@@ -189,18 +227,14 @@ def _trained_per_seed(candidate: Candidate, train: Examples, validation: Example
         started = time.monotonic()
         model, history = hypermodel.train(values, seed_folder, seed)
         probabilities = ops.convert_to_numpy(ops.softmax(hypermodel.validation_logits(unfreeze)))
-        _write(seed_folder, probabilities, history, started)
+        _write(seed_folder, splits, classify, history, started, probabilities)
         for name in ("last.safetensors", "best.safetensors"):
             (seed_folder / name).unlink(missing_ok=True)
-
-    def classify(texts: Sequence[str]) -> np.ndarray:
-        return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
-
     trainable = model.num_parameters(only_trainable=True)
     return classify, {"parameters": model.num_parameters(), "trainable_parameters": trainable}
 
 
-def _existing_classifier(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Measures a classifier that has already been fine-tuned for these labels."""
     from bert_tf.checkpoints import locate
     from bert_tf.data.tokenizer import load_tokenizer
@@ -211,19 +245,19 @@ def _existing_classifier(candidate: Candidate, train: Examples, validation: Exam
     source = locate.resolve(options["checkpoint"])
     model = TFAutoModelForSequenceClassification.from_pretrained(source)
     tokenizer = load_tokenizer(source)
-    columns = label_columns(model.label_names, validation.label_names, options["checkpoint"])
+    columns = label_columns(model.label_names, splits.validation.label_names, options["checkpoint"])
     max_length = options["max_length"]
 
     def classify(texts: Sequence[str]) -> np.ndarray:
         return predict(model, texts, tokenizer, max_length=max_length, engine="keras").probabilities[:, columns]
 
     for _, seed_folder in _unfinished(candidate, folder):
-        _write(seed_folder, classify([*validation.texts]), {}, time.monotonic())
+        _write(seed_folder, splits, classify, {}, time.monotonic())
     size = sum(file.stat().st_size for file in source.iterdir() if file.is_file())
     return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": size}
 
 
-def _finetuned_and_kept(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+def _finetuned_and_kept(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Fine-tunes a checkpoint by `bert_tf.finetune`, keeps its folder, and measures it like an existing classifier."""
     from bert_tf.training.finetune import finetune
 
@@ -231,9 +265,9 @@ def _finetuned_and_kept(candidate: Candidate, train: Examples, validation: Examp
     output_dir = folder / "finetune"
     if not (output_dir / "metrics.json").is_file():
         how = {"seed": seed, "resume": output_dir.exists(), "verbose": 0, **candidate["options"]}
-        finetune(train, validation, output_dir=output_dir, **how)
+        finetune(splits.train, splits.validation, output_dir=output_dir, **how)
     classifier = {**candidate, "options": {**candidate["options"], "checkpoint": str(output_dir / "model")}}
-    classify, facts = _existing_classifier(classifier, train, validation, folder)
+    classify, facts = _existing_classifier(classifier, splits, folder)
     metrics = read_json(output_dir / "metrics.json", DAMAGED)
     run_file = folder / f"seed-{seed}" / RUN
     write_json(run_file, read_json(run_file, DAMAGED) | {name: metrics[name] for name in ("best_epoch", "seconds")})
@@ -261,7 +295,7 @@ def label_columns(model_labels: Sequence[str], label_names: Sequence[str], sourc
     )
 
 
-def _finetuned_per_seed(candidate: Candidate, train: Examples, validation: Examples, folder: Path) -> Measured:
+def _finetuned_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Runs `bert_tf.finetune` for each seed; nothing of its folders is kept but what is measured."""
     from bert_tf.inference.predict import predict
     from bert_tf.training.finetune import finetune
@@ -275,13 +309,13 @@ def _finetuned_per_seed(candidate: Candidate, train: Examples, validation: Examp
             "report": False,
             **candidate["options"],
         }
-        run = finetune(_part(candidate, train, seed), validation, output_dir=output_dir, **how)
+        run = finetune(_part(candidate, splits.train, seed), splits.validation, output_dir=output_dir, **how)
         max_length = run.metrics["settings"]["max_length"]
 
         def classify(texts: Sequence[str], run=run, max_length=max_length) -> np.ndarray:
             return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").probabilities
 
-        _write(seed_folder, classify([*validation.texts]), run.history, started)
+        _write(seed_folder, splits, classify, run.history, started)
         shutil.rmtree(output_dir)
     return classify, {name: run.metrics[name] for name in ("parameters", "trainable_parameters")}
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from bert_tf import files
 from bert_tf.comparison import candidates
-from bert_tf.comparison.candidates import Candidate
+from bert_tf.comparison.candidates import Candidate, Splits
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.readers import read_examples
 from bert_tf.evaluation import diagnostics, paired
@@ -24,8 +24,10 @@ from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, page, tables
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training.run_folder import RUN, RunFolder
+from bert_tf.training.testing import read_test
 
 EARLY_STOPPING = 5  # epochs without a lower validation loss, for frozen bases: their epochs cost next to nothing
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds (bootstrap of both)."
 
 # Options that a candidate shares with `bert_tf.finetune`, if the comparison has them.
@@ -57,19 +59,21 @@ class Compared:
 
 @dataclass(frozen=True)
 class Result:
-    """The results of one candidate.  (S = seeds, M = validation texts)
+    """The results of one candidate.  (S = seeds, M = validation texts, T = test texts)
 
     Attributes:
         record: what was measured: memory, size, speed, parameters.
-        runs: for each seed `history`, `best_epoch`, `seconds` and `probabilities` `(M, C)`.
+        runs: for each seed `history`, `best_epoch`, `seconds` and the probabilities: `validation` `(M, C)`, `test` `(T, C)`.
         right: bool `(S, M)`, which texts each seed's model has right.
         log_loss: float, in nats, the mean over the seeds.
+        tested: bool `(S, T)`, which test texts each seed's model has right; None without such texts.
     """
 
     record: dict[str, Any]
     runs: list[dict[str, Any]]
     right: np.ndarray
     log_loss: float
+    tested: np.ndarray | None
 
 
 class Comparison:
@@ -77,26 +81,29 @@ class Comparison:
 
     Args:
         kind: str, "ladder", "race" or "curve": the name of its files.
-        train, validation: as for `bert_tf.finetune`.
+        train, validation, test: as for `bert_tf.finetune`.
         models: folders and hub names that take part.
         settings: of the comparison.
     """
 
-    def __init__(self, kind: str, train: Any, validation: Any, models: Sequence[str | Path], settings: Settings):
+    def __init__(
+        self, kind: str, train: Any, validation: Any, test: Any, models: Sequence[str | Path], settings: Settings
+    ):
         data, output = settings.data, settings.output
         self.kind, self.alone, self.verbose = kind, settings.repeats.alone, bool(output.verbose)
         self.started = time.monotonic()
         names = (f"{kind}.csv", f"{kind}.png", "epochs.csv", "report.html", "entrants", RUN, "compare.json")
         self.output = RunFolder(output.output_dir or "", names, output.overwrite, output.resume)
-        self.output.check(sources=(train, validation, *map(str, models)))
+        self.output.check(sources=(train, validation, test, *map(str, models)))
         self.folder = self.output / "entrants"
-        self.train = read_examples(train, data.text_column, data.label_column)
-        check_classes(self.train)
+        train = read_examples(train, data.text_column, data.label_column)
+        check_classes(train)
         if validation is None:
-            self.train, self.validation = self.train.split(data.validation_share, seed=0)
+            train, validation = train.split(data.validation_share, seed=0)
         else:
-            validation = read_examples(validation, data.text_column, data.label_column)
-            self.validation = validation.relabel(self.train.label_names)
+            validation = read_examples(validation, data.text_column, data.label_column).relabel(train.label_names)
+        self.splits = Splits(train, validation, read_test(test, train.label_names, data))
+        self.train, self.validation, self.test = self.splits
 
     def say(self, text: str) -> None:
         if self.verbose:
@@ -113,9 +120,8 @@ class Comparison:
             raise ValueError(f"Each candidate must be a different one. Received: {', '.join(names)}")
         self.recorded: dict[str, Any] = {
             "job": self.kind,
-            "train": self.train.source,
-            "validation": self.validation.source,
-            "data_fingerprint": files.fingerprint(_contents(self.train), _contents(self.validation)),
+            **{name: part.source for name, part in self.splits.given().items()},
+            "data_fingerprint": files.fingerprint(*map(_contents, self.splits.given().values())),
             "candidates": [{**one, "options": {**one.get("options", {}), "cache_dir": None}} for one in every],
         }
         self.output.check_resumable(self.recorded)
@@ -143,10 +149,10 @@ class Comparison:
         """Returns the outcome in words."""
         run = candidates.run_alone if self.alone else candidates.run
         try:
-            run(candidate, self.train, self.validation, self.folder)
+            run(candidate, self.splits, self.folder)
         except (RuntimeError, MemoryError) as error:  # too large for this machine, for example: the others still count
             return f"failed: {error}"
-        accuracy = paired.accuracy(self._right(candidates.runs(candidate, self.folder)))
+        accuracy = paired.accuracy(_right(candidates.runs(candidate, self.folder), "validation", self.validation))
         return f"accuracy {format_value(accuracy, 'score')}"
 
     def result(self, candidate: Candidate) -> Result | None:
@@ -154,11 +160,19 @@ class Comparison:
         if not candidates.finished(candidate, self.folder):
             return None
         runs = candidates.runs(candidate, self.folder)
-        losses = [log_loss(self.validation.labels, run["probabilities"]) for run in runs]
-        return Result(candidates.record(candidate, self.folder), runs, self._right(runs), float(np.mean(losses)))
+        losses = [log_loss(self.validation.labels, run["validation"]) for run in runs]
+        right = _right(runs, "validation", self.validation)
+        tested = None if self.test is None else _right(runs, "test", self.test)
+        return Result(candidates.record(candidate, self.folder), runs, right, float(np.mean(losses)), tested)
 
-    def _right(self, runs: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        return np.stack([run["probabilities"].argmax(axis=1) for run in runs]) == self.validation.labels
+    def _which_is_which(self) -> str:
+        """Says which numbers are of the test texts, if there are any."""
+        if self.test is None:
+            return ""
+        return (
+            f"Test: on {len(self.test):,} texts that nothing was chosen by, which every model classified once: the numbers to "
+            "expect on new texts. All other numbers, and the verdict, are of the validation texts."
+        )
 
     def finish(
         self, rows: list[dict[str, Any]], columns: Mapping[str, str], sentences: Sequence[str], notes: str, plots
@@ -167,7 +181,8 @@ class Comparison:
 
         Args:
             rows: see `Compared`.
-            columns: name of a column -> its kind (of `format_value`, or "text"), to be shown.
+            columns: name of a column -> its kind (of `format_value`, or "text"), to be shown; each that the rows have under
+                "test_" and its name too is followed by that.
             sentences: the verdict.
             notes: str, the caption of the table.
             plots: see `bert_tf.reporting.figures`.
@@ -176,10 +191,22 @@ class Comparison:
         flat = [_flat(row) for row in rows]
         files.write_csv(out / f"{self.kind}.csv", [*dict.fromkeys(name for row in flat for name in row)], flat)
         name = self.kind.capitalize()
-        title = f"{name}: {len(self.train):,} training texts, {len(self.validation):,} validation texts"
+        texts = (f"{len(part):,} {SPLITS[split]} texts" for split, part in self.splits.given().items())
+        title = f"{name}: {', '.join(texts)}"
+        columns = {  # test_accuracy stands beside accuracy
+            shown: kind
+            for column, kind in columns.items()
+            for shown in (column, f"test_{column}")
+            if shown == column or shown in rows[0]
+        }
+        which = self._which_is_which()
         figures.draw_png(out / f"{self.kind}.png", plots, title)
         header = [{"name": name.replace("_", " "), "kind": kind} for name, kind in columns.items()]
-        table = {"caption": notes, "columns": header, "rows": [[row[name] for name in columns] for row in rows]}
+        table = {
+            "caption": f"{notes} {which}".rstrip(),
+            "columns": header,
+            "rows": [[row[name] for name in columns] for row in rows],
+        }
         blocks = [
             *({"verdict": sentence} for sentence in sentences),
             {"table": table},
@@ -187,9 +214,10 @@ class Comparison:
         ]
         splits = {"training": self.train, "validation": self.validation}
         labelled = {split: (part.texts, part.labels) for split, part in splits.items()}
+        tested = f", tested on {self.test.source}" if self.test is not None else ""
         facts = {
             "title": title,
-            "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}",
+            "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}{tested}",
             "sections": [{"title": name, "blocks": blocks}],
             "data": {
                 "splits": [{"name": split, "labels": part.counts()} for split, part in splits.items()],
@@ -203,8 +231,18 @@ class Comparison:
         summary = {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.recorded}
         files.write_json(out / "compare.json", summary)
         self.say("\n" + tables.table([column["name"] for column in header], tables.cells(table)))
-        self.say(f"\n{verdict}\n{format_value(seconds, 'seconds')}. {out.contents()}")
+        self.say("\n" + "\n".join(filter(None, (verdict, which))))
+        self.say(f"{format_value(seconds, 'seconds')}. {out.contents()}")
         return Compared(rows, verdict, out.path)
+
+
+def accuracy_on_test(result: Result, name: str = "test_accuracy") -> dict[str, Any]:
+    """Returns the accuracy on the test texts as a column of a row; nothing without such texts."""
+    return {} if result.tested is None else {name: paired.accuracy(result.tested)}
+
+
+def _right(runs: Sequence[Mapping[str, Any]], split: str, part: Examples) -> np.ndarray:
+    return np.stack([run[split].argmax(axis=1) for run in runs]) == part.labels
 
 
 def _contents(examples: Examples) -> Iterator[bytes]:

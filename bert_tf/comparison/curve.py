@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, training_options
+from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, accuracy_on_test, training_options
 from bert_tf.evaluation import paired
 from bert_tf.evaluation.paired import Row, gain, is_gain
 from bert_tf.evaluation.tfidf import BASELINE
@@ -18,7 +18,7 @@ COLUMNS = {"texts": "count", "accuracy": "score", "loss": "score", "baseline": "
 
 
 @with_options(CURVE)
-def curve(train: Any, validation: Any = None, *, settings: Settings) -> Compared:
+def curve(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Compared:
     """Trains on more and more of the texts, and says whether still more would help.
 
     Leaves curve.csv, curve.png, report.html, compare.json, entrants/. Beside the model, the baseline (TF-IDF with logistic
@@ -26,12 +26,13 @@ def curve(train: Any, validation: Any = None, *, settings: Settings) -> Compared
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
+        test: a source of texts that nothing is chosen by: each model classifies them once. The verdict is of the validation texts.
         {options}
     Returns: `Compared`.
     Raises: as `bert_tf.finetune`.
     """
     sizes, model, training = settings.curve.sizes, settings.model, settings.training
-    comparison = Comparison("curve", train, validation, [model.checkpoint], settings)
+    comparison = Comparison("curve", train, validation, test, [model.checkpoint], settings)
     total = len(comparison.train)
     if wrong := [size for size in sizes if size != "all" and not (type(size) is int and size >= 2)]:
         raise ValueError(f"`sizes` are numbers of texts, at least 2, or all. Received: {wrong[0]!r}")
@@ -70,7 +71,9 @@ def curve(train: Any, validation: Any = None, *, settings: Settings) -> Compared
                 "baseline": paired.accuracy(simple.right),
                 "above_baseline": gain(result.right, simple.right),
             }
-            rows.append({"texts": count, **accuracies})
+            rows.append(
+                {"texts": count, **accuracies, **accuracy_on_test(result), **accuracy_on_test(simple, "test_baseline")}
+            )
     if not rows:
         failed = "at no size did both the model and the baseline finish"
         raise ValueError(f"{comparison.output.path}: no results: {failed}.")

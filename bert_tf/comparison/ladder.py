@@ -11,7 +11,7 @@ from bert_tf.checkpoints import config, locate
 from bert_tf.checkpoints.families.table import encoder_settings
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.comparison.candidates import Candidate
-from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, training_options
+from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, accuracy_on_test, training_options
 from bert_tf.evaluation import paired
 from bert_tf.evaluation.paired import Row, gain, is_gain, is_significant, points, times
 from bert_tf.evaluation.tfidf import BASELINE
@@ -35,13 +35,14 @@ STAGED = {"solved": "frozen, solved head", "auto": "all layers from the solved h
 
 
 @with_options(LADDER)
-def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compared:
+def ladder(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Compared:
     """Trains the same checkpoint with more and more of it unfrozen, and says what that gains and costs.
 
     Leaves ladder.csv (a row per rung), epochs.csv (a row per epoch), ladder.png, report.html, compare.json, entrants/.
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
+        test: a source of texts that nothing is chosen by: each model classifies them once. The verdict is of the validation texts.
         {options}
     Returns: `Compared`. Memory is the peak of a rung's process, TensorFlow and the texts included. Seconds are of one run
         (median of the seeds), not counting the features of frozen layers, which are computed once and cached.
@@ -51,7 +52,7 @@ def ladder(train: Any, validation: Any = None, *, settings: Settings) -> Compare
     >>> compared = ladder(*demo_reviews(), rungs=["baseline", "layer_means", 1], seeds=2)  # doctest: +SKIP
     """
     checkpoint, rungs = settings.model.checkpoint, settings.ladder.rungs
-    comparison = Comparison("ladder", train, validation, [checkpoint], settings)
+    comparison = Comparison("ladder", train, validation, test, [checkpoint], settings)
     layers = encoder_settings(config.read_config(locate.resolve(checkpoint)))["num_hidden_layers"]
     rungs = ["baseline", *HEADS, "solved", *range(1, layers), "all", "auto"] if rungs is None else rungs
     every = [_candidate(rung, layers, settings) for rung in rungs]
@@ -105,6 +106,7 @@ def _row(candidate: Candidate, result: Result) -> dict[str, Any]:
         "rung": candidate["name"],
         "kind": kind,
         "accuracy": paired.accuracy(result.right),
+        **accuracy_on_test(result),
         "lowest": float(accuracies.min()),
         "highest": float(accuracies.max()),
         "loss": result.log_loss,

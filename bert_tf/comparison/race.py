@@ -29,7 +29,9 @@ COLUMNS = {
 
 
 @with_options(RACE)
-def race(models: Sequence[str | Path], train: Any, validation: Any = None, *, settings: Settings) -> Compared:
+def race(
+    models: Sequence[str | Path], train: Any, validation: Any = None, *, test: Any = None, settings: Settings
+) -> Compared:
     """Compares models and baselines on the same texts, and says which is best and which are worth their cost.
 
     Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were fine-tuned).
@@ -38,13 +40,14 @@ def race(models: Sequence[str | Path], train: Any, validation: Any = None, *, se
         models: folders or hub names. A classifier takes part as it is; a checkpoint without a head is fine-tuned first, its base
             frozen, by `bert_tf.finetune` with `head`, `epochs` (with early stopping), `learning_rate` and `seed`.
         train, validation: sources, as for `bert_tf.finetune`. All are judged on the validation texts.
+        test: a source of texts that nothing is chosen by: each model classifies them once.
         {options}
     Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is the peak of the process, training
         included if it trained.
     Raises: as `bert_tf.finetune`; ValueError for a classifier of other labels.
     """
     baselines = [name for name in settings.race.baselines if name != "none"]
-    comparison = Comparison("race", train, validation, models, settings)
+    comparison = Comparison("race", train, validation, test, models, settings)
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
     common = {"seeds": [settings.training.seed], "latency": True}
@@ -84,9 +87,11 @@ def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, 
         if (result := comparison.result(candidate)) is None:
             continue
         name, (run,) = candidate["name"], result.runs
-        probabilities[name] = run["probabilities"]
-        evaluation = scores.evaluate(labels, run["probabilities"], names)
+        probabilities[name] = run["validation"]
+        evaluation = scores.evaluate(labels, run["validation"], names)
         row = {"name": name, **{key: evaluation["scores"][key] for key in SCORES}}
+        if result.tested is not None:
+            row["test_accuracy"] = scores.wilson(result.tested.sum(), result.tested.size)
         row["calibration_error"] = evaluation["calibration"]["error"]
         rows.append(row | {key: result.record[key] for key in MEASURED})
     rows.sort(key=lambda row: -row["accuracy"]["value"])

@@ -38,8 +38,8 @@ def sections(facts: Facts) -> list[Section]:
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`).
-            `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, `val_accuracy`, `val_loss`, `seconds`; `test`: a dict of `scores`, `baseline` (both of
-                `evaluate`) and `comparison`, on texts that nothing was chosen by.
+            `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, `val_accuracy`, `val_loss`,
+                `seconds`; `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
             `distilled`: a dict of `teacher`, its name, and `rows`, a dict for the teacher and one for the student, of `model`,
                 `layers`, `val_accuracy`, perhaps `test_accuracy`, `parameters`, `size` (bytes), `latency` (seconds a text) and
                 `texts_per_second`.
@@ -98,14 +98,15 @@ def test(facts: Facts) -> list[Block]:
     measured = facts.get("test")
     if not measured:
         return []
-    rows = [["this model", measured["scores"]], [BASELINE, measured["baseline"]]]
+    rows = [["this model", measured["scores"]], [BASELINE, measured.get("baseline")]]
     caption = (
         f"{format_value(measured['scores']['texts'], 'count')} texts that nothing was chosen by, classified once at the end: the "
         "numbers to expect on new texts. All others in this report are of the validation texts."
     )
     columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
-    cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows]
-    return [{"verdict": measured["comparison"]["verdict"]}, _table(caption, columns, cells)]
+    cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows if scores]
+    verdict: list[Block] = [{"verdict": measured["comparison"]["verdict"]}] if "comparison" in measured else []
+    return [*verdict, _table(caption, columns, cells)]
 
 
 def _stages(facts: Facts) -> list[Block]:

@@ -14,17 +14,15 @@ import numpy as np
 
 from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.examples import Examples
-from bert_tf.data.readers import read_examples
-from bert_tf.evaluation import facts, scores, tfidf
+from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend, train_blend
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
-from bert_tf.inference.predict import predict
 from bert_tf.options import Command, with_options
 from bert_tf.reporting import figures, sections
 from bert_tf.settings import FINETUNE, Settings, Training
-from bert_tf.training import learning_rate, run_report, stages
+from bert_tf.training import learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
@@ -162,7 +160,9 @@ def carry_out(
     inputs = _train(run, callbacks)
     metrics = _keep(run, inputs)
     if run.test is not None:
-        metrics |= _test(run, metrics)
+        metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend)
+        write_json(run.folder / "metrics.json", metrics)
+        run.say(testing.sentence(metrics["test"]))
     metrics |= measure(run, metrics)
     if run.asked.output.report:
         metrics |= _report(run, inputs, metrics)
@@ -195,8 +195,7 @@ def read(
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
-    if test is not None:
-        test = read_examples(test, settings.data.text_column, settings.data.label_column).relabel(job.train.label_names)
+    test = testing.read_test(test, job.train.label_names, settings.data)
     model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
     if training.budget and not job.staged:
         raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
@@ -400,23 +399,6 @@ def _best(run: Run, inputs: Any) -> dict[str, Any]:
 
 def _numbers(stage: stages.Stage) -> dict[str, Any]:
     return {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
-
-
-def _test(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Measures the kept model on the test texts, once, beside the baseline; returns the numbers for metrics.json."""
-    job, test = run.job, run.test
-    assert test is not None
-    texts, names = [*test.texts], job.train.label_names
-    probabilities = predict(job.model, texts, job.tokenizer, max_length=job.max_length, blend=run.blend).probabilities
-    _, known, labels = facts.drawn(job.train.texts, job.train.labels, run.training.seed)
-    baseline = tfidf.train_baseline(known, labels, len(names), run.training.seed)(texts)
-    compared = scores.compare(test.labels, probabilities, baseline, ("this model", tfidf.BASELINE))
-    measured, simple = (scores.evaluate(test.labels, p, names)["scores"] for p in (probabilities, baseline))
-    found = {"test": {"source": test.source, "scores": measured, "baseline": simple, "comparison": compared}}
-    write_json(run.folder / "metrics.json", metrics | found)
-    accuracy = format_value(measured["accuracy"], "score")
-    run.say(f"On the {len(texts):,} test texts: accuracy {accuracy}. {compared['verdict']}")
-    return found
 
 
 def _report(run: Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.evaluation import facts, tfidf
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
@@ -104,6 +105,13 @@ class Job:
                 "They do not belong together."
             )
         return tokens
+
+    @cached_property
+    def baseline(self) -> tfidf.TfidfBaseline:
+        """The baseline, trained once on the training texts, or on as many of them as a report takes; ValueError if it cannot be."""
+        seed, train = self.settings.training.seed, self.train
+        _, texts, labels = facts.drawn(train.texts, train.labels, seed)
+        return tfidf.train_baseline(texts, labels, len(train.label_names), seed)
 
     def feature_dtype(self, model) -> str | None:
         """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""

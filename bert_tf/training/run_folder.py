@@ -68,7 +68,7 @@ class RunFolder:
         if not (self.resume and self.is_run):
             return
         before = read_json(self / RUN, START_ANEW)
-        same_by_content = ("train", "validation", "checkpoint")  # the fingerprints say what is in them
+        same_by_content = ("train", "validation", "test", "checkpoint")  # the fingerprints say what is in them
         changed = [
             f"{name} ({before.get(name)!r} then, {value!r} now)"
             for name, value in settings.items()

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bert_tf import files
+from bert_tf.data.examples import Examples
 from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import softmax
@@ -22,7 +23,7 @@ from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
-from bert_tf.training import run_report
+from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
 from bert_tf.training.run_folder import RUN, START_ANEW, RunFolder, versions
@@ -60,7 +61,7 @@ class Searched:
 
 
 @with_options(SEARCH)
-def search(train: Any, validation: Any = None, *, settings: Settings) -> Searched | None:
+def search(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Searched | None:
     """Searches for the settings that train best, and keeps the model of the best trial.
 
     The first trial uses the defaults of `bert_tf.finetune` with `recipe="plain"`. Each runs to the last epoch or stops after 5
@@ -78,6 +79,7 @@ def search(train: Any, validation: Any = None, *, settings: Settings) -> Searche
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
+        test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
         {options}
     Returns: `Searched`; None for a worker.
     Raises: SearchFailedError, a ValueError, with the reasons if every trial failed; else as `bert_tf.finetune`.
@@ -96,7 +98,8 @@ def search(train: Any, validation: Any = None, *, settings: Settings) -> Searche
     oracle = oracles.make_oracle(tuner, hypermodel.objective, max_trials, hypermodel.epochs, settings.training.seed)
     extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
     if worker is None and not extends:
-        folder.check(sources=(str(settings.model.checkpoint), train, validation))
+        folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
+    tested = testing.read_test(test, hypermodel.job.train.label_names, settings.data)
     for warning in hypermodel.warnings():
         say(warning)
     hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
@@ -128,7 +131,7 @@ def search(train: Any, validation: Any = None, *, settings: Settings) -> Searche
                 distributed.serve(oracle, address, progress.bar.refresh)
             else:
                 loop.search()
-    return _finish(hypermodel, oracle, recorded, folder, started, say, output.report)
+    return _finish(hypermodel, oracle, recorded, folder, tested, started, say, output.report)
 
 
 def _check_role(processes: Processes) -> None:
@@ -222,7 +225,14 @@ def _join(folder: RunFolder, recorded: dict) -> None:
 
 
 def _finish(
-    hypermodel: ClassifierHyperModel, oracle, settings, folder: RunFolder, started: float, say, with_report: bool
+    hypermodel: ClassifierHyperModel,
+    oracle,
+    settings,
+    folder: RunFolder,
+    test: Examples | None,
+    started: float,
+    say,
+    with_report: bool,
 ) -> Searched:
     """Writes the results of a search whose trials have ended; best.json, which marks it as finished, comes last."""
     objective, job, output_dir = hypermodel.objective, hypermodel.job, folder.path
@@ -232,7 +242,8 @@ def _finish(
     values = {name: best[name] for name in VALUES}
     model = _save_best(hypermodel, oracle, best["trial"], folder)
     sections.plot_search(output_dir / "search.png", rows, histories, objective)
-    measured, probabilities = _measure_saved(output_dir / "model", job, values["unfreeze"])
+    saved = TFAutoModelForSequenceClassification.from_pretrained(output_dir / "model")
+    measured, probabilities = _measure_saved(saved, job, values["unfreeze"])
     result = {
         "trial": best["trial"],
         "values": values,
@@ -256,6 +267,10 @@ def _finish(
         f"{format_value(result['val_loss'], 'score')}, validation accuracy {format_value(result['val_accuracy'], 'score')}. "
         f"{format_value(result['seconds'], 'seconds')}."
     )
+    if test is not None:
+        result["test"] = testing.measure(test, job, saved)
+        files.write_json(output_dir / "best.json", result)
+        say(testing.sentence(result["test"]))
     if with_report:
         result |= run_report.write(
             output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],
@@ -295,12 +310,11 @@ def _save_best(hypermodel: ClassifierHyperModel, oracle, trial_id: str, folder: 
     return model
 
 
-def _measure_saved(folder: Path, job: Job, unfreeze: int | str) -> tuple[dict[str, float], np.ndarray]:
+def _measure_saved(model: Any, job: Job, unfreeze: int | str) -> tuple[dict[str, float], np.ndarray]:
     """Measures the saved model on the validation texts, loaded again and in float32: as it will be used elsewhere.
 
     Returns: `val_loss` and `val_accuracy`; float64 probabilities `(M, C)`.
     """
-    model = TFAutoModelForSequenceClassification.from_pretrained(folder)
     model.freeze(0)
     # Not `job.inputs`: that computes the training texts too, which a base that was trained has no use for.
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))

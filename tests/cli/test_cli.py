@@ -100,9 +100,21 @@ def test_unknown_options_exit_with_2():
     assert stopped.value.code == 2
 
 
-def test_a_wrong_file_is_said_before_tensorflow_loads(tmp_path):
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["finetune", "--train", "none.csv"],
+        ["finetune", "--train", "train.csv", "--test", "none.csv"],
+        ["search", "--train", "train.csv", "--test", "other.csv"],
+        ["compare", "--ladder", "--train", "train.csv", "--test", "other.csv"],
+    ],
+)
+def test_a_wrong_file_is_said_before_tensorflow_loads(command, train, tmp_path):
+    (tmp_path / "other.csv").write_text("text,label\nfine,lukewarm\n")
     code = (
-        "import sys; from bert_tf.cli.main import main; code = main(['finetune', '--train', 'none.csv']);"
+        f"import sys; from bert_tf.cli.main import main; code = main({command});"
         "assert code == 2 and 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert f"{command[-1]}: " in done.stderr
+    assert not (tmp_path / "runs").exists()

@@ -30,6 +30,12 @@ def options(tiny, tmp_path) -> dict:
     }
 
 
+@pytest.fixture
+def unseen(reviews) -> dict:
+    """Test texts: a part of the reviews, by which the numbers differ from those of all."""
+    return {name: values[1:18] for name, values in reviews.items()}
+
+
 def rows_of(file) -> list[dict]:
     with file.open() as opened:
         return list(csv.DictReader(opened))
@@ -95,7 +101,7 @@ def test_a_ladder_is_runs_of_finetune(reviews, tmp_path, options, capsys):
 
 
 @pytest.mark.slow
-def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
+def test_a_race_is_separate_runs(tiny, reviews, unseen, tmp_path, options, capsys):
     tuned = bert_tf.finetune(
         reviews,
         reviews,
@@ -109,11 +115,16 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
     del options["checkpoint"]
     out = tmp_path / "race"
     models = [tmp_path / "mine/model", tiny]
-    found = bert_tf.race(models, reviews, reviews, epochs=2, output_dir=out, seed=3, alone=False, **options)
+    found = bert_tf.race(
+        models, reviews, reviews, test=unseen, epochs=2, output_dir=out, seed=3, alone=False, **options
+    )
     accuracy = {row["name"]: row["accuracy"]["value"] for row in found.rows}
     assert [*accuracy.values()] == sorted(accuracy.values(), reverse=True)
     labels = np.array([label == "positive" for label in reviews["label"]], int)
     assert accuracy["mine"] == pytest.approx(tuned.metrics["val_accuracy"])
+    predicted = bert_tf.predict(tmp_path / "mine/model", unseen["text"]).labels
+    (mine,) = (row for row in found.rows if row["name"] == "mine")
+    assert mine["test_accuracy"]["value"] == np.mean(np.array(predicted) == np.array(unseen["label"]))
     alone = bert_tf.finetune(reviews, reviews, checkpoint=tiny, head="layer_means", epochs=2, seed=3, output_dir=tmp_path / "alone",
                              recipe="plain", verbose=0, **options)  # fmt: skip
     assert accuracy["base"] == pytest.approx(alone.metrics["val_accuracy"])
@@ -139,10 +150,11 @@ def test_a_race_is_separate_runs(tiny, reviews, tmp_path, options, capsys):
 
 
 @pytest.mark.slow
-def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
+def test_a_curve_learns_from_so_many_texts(reviews, unseen, tmp_path, options):
     found = bert_tf.curve(
         reviews,
         reviews,
+        test=unseen,
         sizes=[8, "all", 100],
         seeds=2,
         epochs=2,
@@ -163,14 +175,21 @@ def test_a_curve_learns_from_so_many_texts(reviews, tmp_path, options):
     history = json.loads((tmp_path / "curve/entrants/8 texts/seed-1/run.json").read_text())["history"]
     np.testing.assert_allclose(history["val_loss"], run.history["val_loss"], atol=1e-5)
     assert "from 8 to 24 texts" in found.verdict
+    simple = [np.load(tmp_path / f"curve/entrants/24 texts, baseline/seed-{i}/test_probabilities.npy") for i in (0, 1)]
+    truth = np.array([label == "positive" for label in unseen["label"]], int)
+    assert found.rows[1]["test_baseline"]["value"] == np.mean([p.argmax(axis=1) == truth for p in simple])
+    assert 0 <= found.rows[1]["test_accuracy"]["value"] <= 1
 
 
 @pytest.mark.slow
 def test_alone_a_candidate_has_its_memory_to_itself(reviews, tmp_path):
     examples = bert_tf.read_examples(reviews)
     ballast = np.ones(2**26, "uint8")  # the parent's memory is not the child's
-    candidates.run_alone({"name": "words", "kind": "tfidf", "seeds": [0]}, examples, examples, tmp_path)
+    splits = candidates.Splits(examples, examples, examples.take(np.arange(4)))
+    candidates.run_alone({"name": "words", "kind": "tfidf", "seeds": [0]}, splits, tmp_path)
     record = json.loads((tmp_path / "words/record.json").read_text())
+    kept = {name: np.load(tmp_path / "words/seed-0" / file) for name, file in candidates.PROBABILITIES.items()}
+    np.testing.assert_allclose(kept["test"], kept["validation"][:4], atol=1e-6)
     assert 20e6 < record["memory"] < hardware.peak_process_memory() - ballast.nbytes
     gone = {
         "name": "gone",
@@ -179,7 +198,7 @@ def test_alone_a_candidate_has_its_memory_to_itself(reviews, tmp_path):
         "options": {"checkpoint": "/nowhere/at/all", "max_length": None},
     }
     with pytest.raises(RuntimeError, match="no such checkpoint folder"):
-        candidates.run_alone(gone, examples, examples, tmp_path)
+        candidates.run_alone(gone, splits, tmp_path)
     assert not candidates.finished(gone, tmp_path)
 
 
@@ -336,16 +355,45 @@ def test_the_command_runs_a_ladder_and_names_what_has_no_part(reviews, tmp_path,
     assert "not allowed with" in capsys.readouterr().err
 
 
-def test_a_stage_is_a_rung_and_a_run_of_finetune(tiny, reviews, tmp_path, options):
+def test_a_stage_is_a_rung_and_a_run_of_finetune(tiny, reviews, unseen, tmp_path, options, capsys):
     out = tmp_path / "ladder"
-    found = bert_tf.ladder(
-        reviews, reviews, rungs=["baseline", "solved"], seeds=2, output_dir=out, alone=False, **options
-    )
+    settings = {"rungs": ["baseline", "solved"], "seeds": 2, "output_dir": out, "alone": False, **options}
+    found = bert_tf.ladder(reviews, reviews, test=unseen, **settings)
     assert [row["rung"] for row in found.rows] == ["TF-IDF + logistic regression", "frozen, solved head"]
     run = bert_tf.finetune(
         reviews, reviews, unfreeze=0, seed=1, report=False, output_dir=tmp_path / "run", verbose=0, **options
     )
-    kept = np.load(out / "entrants/frozen, solved head/seed-1/probabilities.npy")
     expected = bert_tf.predict(run.model, reviews["text"], run.tokenizer).probabilities
-    np.testing.assert_allclose(kept, expected, atol=1e-5)
-    assert not (out / "entrants/frozen, solved head/seed-1/finetune").exists()
+    seeds = [out / f"entrants/frozen, solved head/seed-{seed}" for seed in (0, 1)]
+    np.testing.assert_allclose(np.load(seeds[1] / "probabilities.npy"), expected, atol=1e-5)
+    assert not (seeds[1] / "finetune").exists()
+
+    # Test texts are classified by every seed; the verdict does not know them.
+    on_test = [np.load(seed / "test_probabilities.npy") for seed in seeds]
+    np.testing.assert_allclose(on_test[1], expected[1:18], atol=1e-5)
+    truth = np.array([label == "positive" for label in unseen["label"]], int)
+    row, written = found.rows[1], rows_of(out / "ladder.csv")[1]
+    assert row["test_accuracy"]["value"] == np.mean([p.argmax(axis=1) == truth for p in on_test])
+    assert float(written["test_accuracy_low"]) == row["test_accuracy"]["low"]
+    page, printed = (out / "report.html").read_text(), capsys.readouterr().out
+    for said in (
+        "test accuracy",
+        "on 17 texts that nothing was chosen by",
+        "and the verdict, are of the validation texts",
+    ):
+        assert said in page
+        assert said in printed
+    (out / "compare.json").unlink()
+    with pytest.raises(ValueError, match="cannot be resumed with other settings: data_fingerprint"):
+        bert_tf.ladder(reviews, reviews, test=reviews, resume=True, **settings)
+    with pytest.raises(ValueError, match="cannot be resumed with other settings: data_fingerprint"):
+        bert_tf.ladder(reviews, reviews, resume=True, **settings)
+    (seeds[1] / "run.json").unlink()  # as if killed in the last seed
+    (seeds[1].parent / "record.json").unlink()
+    kept = (seeds[0] / "test_probabilities.npy").stat().st_mtime_ns
+    again = bert_tf.ladder(reviews, reviews, test=unseen, resume=True, **settings)
+    assert [row["test_accuracy"] for row in again.rows] == [row["test_accuracy"] for row in found.rows]
+    assert (seeds[0] / "test_probabilities.npy").stat().st_mtime_ns == kept
+    without = bert_tf.ladder(reviews, reviews, **settings | {"output_dir": tmp_path / "without", "rungs": ["baseline"]})
+    assert "test_accuracy" not in without.rows[0]
+    assert without.rows[0]["accuracy"] == found.rows[0]["accuracy"]

@@ -82,6 +82,7 @@ def finished(reviews, options, tmp_path_factory) -> Finished:
     settings = {
         **options, "validation": reviews, "epochs": 5, "learning_rate": (1e-3, 1e-1), "batch_size": [6, 12],
         "objective": "val_accuracy", "report": True, "verbose": True,
+        "test": {name: values[1:18] for name, values in reviews.items()},
     }  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()) as said:
         found = bert_tf.search(reviews, output_dir=tmp_path_factory.mktemp("search") / "s", max_trials=7, **settings)
@@ -126,6 +127,13 @@ def test_terminal_report_and_saved_model_agree(finished, reviews):
     assert command == found.best["finetune"]
     assert f"The same training with finetune: {command}" in finished.said
     assert "(7 of 7)" in finished.said
+    test = finished.settings["test"]
+    right = np.mean([a == b for a, b in zip(predicted.labels[1:18], test["label"], strict=True)])
+    measured = json.loads((out / "best.json").read_text())["test"]
+    assert right == measured["scores"]["accuracy"]["value"]
+    assert f"On the 17 test texts: accuracy {right:.3f} [" in finished.said
+    assert measured["comparison"]["verdict"] in finished.said
+    assert "17 texts that nothing was chosen by" in page
 
 
 def test_a_finished_search_goes_on_with_more_trials(finished, reviews, tmp_path):
