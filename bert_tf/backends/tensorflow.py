@@ -16,12 +16,20 @@ from keras.callbacks import Callback, CallbackList
 from bert_tf.data import bucketing
 
 VALIDATION_BATCH = 4096  # texts
+NOT_CALLED = [
+    f"on_{part}{when}" for part in ("batch_", "train_batch_", "test_batch_", "test_") for when in ("begin", "end")
+]
 
 
 def fits_in_memory(inputs: Any) -> bool:
     """Returns whether `Epochs` can train on these inputs: pooled features that fit into one tensor, on TensorFlow."""
     is_features = hasattr(inputs, "pooled")  # else `Tokens`
     return keras.backend.backend() == "tensorflow" and is_features and bucketing.fits_in_memory(inputs)
+
+
+def wants_epochs_only(callback: Callback) -> bool:
+    """Returns whether a callback has no method that `Epochs` does not call."""
+    return all(getattr(getattr(callback, name), "__func__", None) is getattr(Callback, name) for name in NOT_CALLED)
 
 
 class Epochs:
@@ -58,11 +66,22 @@ class Epochs:
         return run
 
     def fit(
-        self, batch_size: int, seed: int, epochs: int, initial_epoch: int = 0, callbacks: Sequence[Callback] = ()
+        self,
+        batch_size: int,
+        seed: int,
+        epochs: int,
+        initial_epoch: int = 0,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 0,
     ) -> None:
-        """Trains as `fit` of the model on `pipeline.batches`; callbacks are called for epochs only, not for steps."""
+        """Trains as `fit` of the model on `pipeline.batches`; callbacks are called for epochs only, not for steps.
+
+        Args:
+            verbose: int, as in `fit`: 0 = silent, 1 = a bar an epoch, 2 = a line an epoch; drawn when the epoch ends.
+        """
         model = self.model
-        callback_list = CallbackList([*callbacks], model=model, epochs=epochs, verbose=0)
+        shown: dict[str, Any] = {"verbose": verbose, "steps": -(-len(self.lengths) // batch_size)}
+        callback_list = CallbackList([*callbacks], True, bool(verbose), model, epochs=epochs, **shown)
         model.stop_training = False
         logs: dict[str, float] = {}
         size = len(self.validation[1])

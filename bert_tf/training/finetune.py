@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert_tf.backends.tensorflow import fits_in_memory, wants_epochs_only
 from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.examples import Examples
 from bert_tf.evaluation import scores
@@ -26,6 +27,7 @@ from bert_tf.training import learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
+from bert_tf.training.loop import whole_epochs
 from bert_tf.training.optimizer import compile_model
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 from bert_tf.training.teacher import Teacher
@@ -253,37 +255,42 @@ def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     if run.deadline and run.deadline - now < LEAST_TRAINING * (now - run.started):
         run.say("The budget leaves no time to train the layers.")
         return None
+    began = time.monotonic()
+    _fit(run, inputs, callbacks)
+    run.seconds["training"] = time.monotonic() - began
+    return inputs
+
+
+def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Trains the layers: whole epochs in one call, if the head alone is trained and nothing has to happen between its steps."""
+    job, model, training = run.job, run.job.model, run.training
+    size, seed = training.batch_size, training.seed
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
-    schedules: list[Any] = [None]
+    in_one = not (job.staged or training.micro_batch_size) and fits_in_memory(inputs)
+    in_one = in_one and all(map(wants_epochs_only, callbacks))
+    compiled: list[Any] = [None, None]
 
     def compile(micro_batches: int) -> None:
-        schedules[0] = compile_model(model, run.training, job.texts_to_learn, micro_batches, job.loss)
+        schedule = compile_model(model, training, job.texts_to_learn, micro_batches, job.loss)
+        compiled[:] = schedule, whole_epochs(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
 
     def write(epoch: int, logs: Any) -> None:
         write_history(run.folder / "history.csv", run.backup.history)
 
     def fit(first_epoch: int, micro_batches: int) -> None:
-        files = keras.callbacks.LambdaCallback(
-            on_epoch_end=write
-        )  # after the backup, which has the epochs before a restart
+        schedule, epochs = compiled
+        # after the backup, which has the epochs before a restart
+        files = keras.callbacks.LambdaCallback(on_epoch_end=write)
         board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
-        staged = _staged(run, inputs, schedules[0], micro_batches) if job.staged else []
-        fitted: dict[str, Any] = {
-            "callbacks": [*callbacks, *staged, run.backup, files, board],
-            "verbose": verbose,
-            "epochs": _epochs(run),
-        }
-        epochs: dict[str, Any] = {
-            "first_epoch": first_epoch,
-            "micro_batches": micro_batches,
-            "validate": not job.staged,
-        }
-        job.fit(model, inputs, run.training.batch_size, run.training.seed, **epochs, **fitted)
+        staged = _staged(run, inputs, schedule, micro_batches) if job.staged else []
+        every = [*callbacks, *staged, run.backup, files, board]
+        if epochs is not None:
+            epochs.fit(size, seed, _epochs(run), first_epoch, every, verbose)
+            return
+        how: dict[str, Any] = {"callbacks": every, "verbose": verbose, "epochs": _epochs(run)}
+        job.fit(model, inputs, size, seed, first_epoch, micro_batches, validate=not job.staged, **how)
 
-    began = time.monotonic()
-    train_model(model, run.training, compile, fit, run.backup, run.say, until=_epochs(run))
-    run.seconds["training"] = time.monotonic() - began
-    return inputs
+    train_model(model, training, compile, fit, run.backup, run.say, until=_epochs(run))
 
 
 def _save_first(run: Run, logits: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import bert_tf
+from bert_tf.backends.tensorflow import wants_epochs_only
 from bert_tf.checkpoints import weights
 from bert_tf.evaluation import history
 from bert_tf.features import extract
@@ -92,6 +93,45 @@ def test_it_says_what_freezing_does_and_how_it_ended(tiny, reviews, tmp_path, ca
         assert part in printed
     assert "Epoch 2/2" in printed
     assert "Kept epoch" in printed
+
+
+def test_whole_epochs_in_one_call_are_those_of_fit(tiny, reviews, tmp_path, capsys):
+    class Steps(keras.callbacks.Callback):
+        seen = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen += 1
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    common = settings(tiny, tmp_path / "whole", epochs=4, learning_rate=0.01, unfreeze=0, report=False, seed=3)
+    steps = Steps()
+    fit = bert_tf.finetune(reviews, callbacks=[steps], **common | {"output_dir": tmp_path / "fit"})
+    assert steps.seen == 4 * 4
+    with pytest.raises(KeyboardInterrupt):
+        bert_tf.finetune(reviews, callbacks=[Stop()], **common)
+    capsys.readouterr()
+    whole = bert_tf.finetune(reviews, resume=True, **common | {"verbose": 2})
+    printed = capsys.readouterr().out
+    assert "Resumed after epoch 2 of 4." in printed
+    assert "Epoch 3/4\n4/4 - " in printed
+    assert "Epoch 2/4" not in printed
+    assert whole.history.keys() == fit.history.keys()
+    for name, values in fit.history.items():
+        np.testing.assert_allclose(whole.history[name], values, atol=1e-6, err_msg=name)
+    assert whole.metrics["best_epoch"] == fit.metrics["best_epoch"]
+    assert len((tmp_path / "whole/history.csv").read_text().splitlines()) == 5
+    assert list((tmp_path / "whole/tensorboard").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("name", ["on_train_batch_end", "on_test_begin"])
+def test_a_callback_between_the_steps_needs_fit(name):
+    assert wants_epochs_only(keras.callbacks.LambdaCallback(on_epoch_end=print))
+    assert not wants_epochs_only(type("Mine", (keras.callbacks.EarlyStopping,), {name: lambda *_: None})())
+    assert not wants_epochs_only(keras.callbacks.LambdaCallback(on_train_batch_begin=print))
 
 
 KILLED = """
