@@ -54,7 +54,12 @@ def mixed(weights: Sequence[float], *parts: np.ndarray) -> np.ndarray:
 
 
 def train_blend(
-    texts: Sequence[str], labels: Any, held_out: tuple[np.ndarray, np.ndarray], num_labels: int, seed: int = 0
+    texts: Sequence[str],
+    labels: Any,
+    held_out: tuple[np.ndarray, np.ndarray],
+    num_labels: int,
+    seed: int = 0,
+    baseline: tfidf.TfidfBaseline | None = None,
 ) -> Blend:
     """Trains the baseline, and finds the weights with the lowest log loss on texts that neither part has seen.
 
@@ -64,6 +69,7 @@ def train_blend(
             not trained on them.
         num_labels: int, C.
         seed: int, of the folds.
+        baseline: if it has been trained on the texts that `facts.drawn` gives; None = it is trained here.
     Raises: ValueError if the texts have fewer than two classes or no term in common, or none were held out.
     """
     from scipy.optimize import minimize
@@ -72,8 +78,9 @@ def train_blend(
     if not len(places):
         raise ValueError("To weigh the two parts, each class needs at least two texts.")
     known = np.asarray(labels)[places]
-    _, drawn, drawn_labels = facts.drawn(texts, labels, seed)
-    baseline = tfidf.train_baseline(drawn, drawn_labels, num_labels, seed)
+    if baseline is None:
+        _, drawn, drawn_labels = facts.drawn(texts, labels, seed)
+        baseline = tfidf.train_baseline(drawn, drawn_labels, num_labels, seed)
     by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed)
     parts = _log(softmax(logits.astype("float64"))), _log(by_words)
 

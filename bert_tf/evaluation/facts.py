@@ -1,6 +1,6 @@
 """The facts that the report and the model card show of a run, computed from its plain results."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 
@@ -23,6 +23,7 @@ def run_facts(
     lengths: Mapping[str, Any] | None = None,
     max_length: int | None = None,
     seed: int = 0,
+    baseline: Callable[[], tfidf.TfidfBaseline] | None = None,
     **others: Any,
 ) -> dict[str, Any]:
     """Computes the facts of a run.
@@ -35,6 +36,7 @@ def run_facts(
         best_epoch: int, the epoch whose model was kept; None = the one with the lowest validation loss.
         lengths: "training" and "validation" -> int `(N,)`, `(M,)`, tokens before truncation to `max_length`.
         seed: int.
+        baseline: gives the baseline, if it has been trained on the texts that `drawn` gives; None = it is trained here.
         **others: facts that are known already: `title`, `subtitle`, `parameters`, `cost`, `settings`, `versions`, `command`,
             `sections`; see `bert_tf.reporting.sections.sections`.
     Returns: facts. Where logistic regression cannot be trained, for example because no two texts share a word, `baseline` and
@@ -62,7 +64,7 @@ def run_facts(
         },
     }
     try:
-        facts |= _by_logistic_regression(label_names, train, texts, labels, np.asarray(probabilities), seed)
+        facts |= _by_logistic_regression(label_names, train, texts, labels, np.asarray(probabilities), seed, baseline)
     except ValueError as error:
         facts["hints"] = [f"The baseline and the likely wrong labels are missing. {error}"]
     return facts | others
@@ -82,25 +84,25 @@ def drawn(texts: Iterable[str], labels: Any, seed: int) -> tuple[np.ndarray, lis
     return np.flatnonzero(chosen), [*compress(texts, chosen)], labels[chosen]
 
 
-def _by_logistic_regression(label_names, train, texts, labels, probabilities, seed) -> dict[str, Any]:
+def _by_logistic_regression(label_names, train, texts, labels, probabilities, seed, baseline) -> dict[str, Any]:
     """Returns `baseline` and `mislabelled`.
 
     Wrong labels are searched for with TF-IDF. In 2,000 reviews with 5 % of the labels flipped it found 10 times as many as
     chance; MiniLM's [CLS] vectors found 7 times, the means of all its layers 12 times as many.
     """
     places, train_texts, train_labels = drawn(train[0], train[1], seed)
-    classes = len(label_names)
-    baseline = tfidf.train_baseline(train_texts, train_labels, classes, seed)(texts)
-    rows, groups = tfidf.tfidf(train_texts)[0], diagnostics.groups(train_texts)
-    held_out = tfidf.out_of_fold(rows, train_labels, classes, groups=groups, seed=seed)
+    classes, groups = len(label_names), diagnostics.groups(train_texts)
+    trained = baseline() if baseline else tfidf.train_baseline(train_texts, train_labels, classes, seed)
+    by_words = trained(texts)
+    held_out = tfidf.out_of_fold(trained.rows, train_labels, classes, groups=groups, seed=seed)
     suspects = diagnostics.suspect_labels(train_texts, train_labels, held_out, label_names)
     for suspect in suspects["listed"]:
         suspect["index"] = int(places[suspect["index"]])
     return {
         "baseline": {
             "texts": len(train_texts),
-            "scores": scores.evaluate(labels, baseline, label_names, seed)["scores"],
-            "comparison": scores.compare(labels, probabilities, baseline, ("this model", BASELINE), seed),
+            "scores": scores.evaluate(labels, by_words, label_names, seed)["scores"],
+            "comparison": scores.compare(labels, probabilities, by_words, ("this model", BASELINE), seed),
         },
         "mislabelled": suspects,
     }

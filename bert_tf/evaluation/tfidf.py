@@ -29,11 +29,13 @@ class TfidfBaseline:
     Attributes:
         vectorizer, model: scikit-learn's.
         num_labels: int, C. The column of a class without training texts is 0.
+        rows: sparse float32 `(N, terms)`, the TF-IDF of the training texts; None in a baseline that was loaded.
     """
 
     vectorizer: Any
     model: Any
     num_labels: int
+    rows: Any = None
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         probabilities = self.model.predict_proba(self.vectorizer.transform(texts))
@@ -72,7 +74,7 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
     strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
     with one_thread():
         model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
-    return TfidfBaseline(fitted, model, num_labels)
+    return TfidfBaseline(fitted, model, num_labels, rows)
 
 
 def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:

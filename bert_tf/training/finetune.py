@@ -314,7 +314,8 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     """Mixes the solved head with the baseline or, if that was not asked for, says what it would gain on held-out texts."""
     job, asked = run.job, run.training.blend
     try:
-        blend = train_blend([*job.train.texts], job.train.labels, held_out, job.model.num_labels, run.training.seed)
+        texts, labels, seed = [*job.train.texts], job.train.labels, run.training.seed
+        blend = train_blend(texts, labels, held_out, job.model.num_labels, seed, job.baseline)
     except ValueError as error:
         if asked:
             run.say(f"Not blended with TF-IDF. {error}")
@@ -363,7 +364,8 @@ def _keep(run: Run, inputs: Any) -> dict[str, Any]:
         "settings": run.recorded,
         "versions": versions("bert-tf", "keras", "transformers"),
     }
-    folder.save_model(model, job.tokenizer, run.blend)
+    if history or run.blend is not None or not run.results:  # else the first stage is saved already
+        folder.save_model(model, job.tokenizer, run.blend)
     if history:
         write_history(folder / "history.csv", history)
         trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"

@@ -76,6 +76,7 @@ def write(
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],
+            baseline=lambda: job.baseline,
             title=f"{job.teacher.title}, distilled on {texts}"
             if job.teacher
             else f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
