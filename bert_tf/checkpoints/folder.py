@@ -58,7 +58,7 @@ def part_list(names: Iterable[str]) -> str:
 
 
 def _variables(model) -> dict[str, tuple]:
-    """Returns every tensor of a model: name in the file -> (variable, whether the file stores it transposed)."""
+    """Returns every tensor of a model: name in the file -> (variable, whether the file stores it transposed, its initializer)."""
     family = family_of(model.config.model_type)
     layers = encoder_settings(model.config)["num_hidden_layers"]
     variables = {}
@@ -69,7 +69,8 @@ def _variables(model) -> dict[str, tuple]:
             part = part[int(step)] if step.isdigit() else getattr(part, step)
         for attribute, suffix in PYTORCH_NAMES.items():
             if hasattr(part, attribute):
-                variables[f"{part_name}.{suffix}"] = (getattr(part, attribute), attribute == "kernel")
+                initializer = getattr(part, f"{attribute}_initializer", None)
+                variables[f"{part_name}.{suffix}"] = (getattr(part, attribute), attribute == "kernel", initializer)
     return variables
 
 
@@ -78,7 +79,7 @@ def load_weights(
 ) -> dict[str, list[str]]:
     """Loads the weights of a checkpoint folder into a model; every tensor is used exactly once.
 
-    A head that the checkpoint lacks entirely keeps its initial weights. So does an existing one with `new_head`, or
+    A head that the checkpoint lacks entirely has its initial weights. So does an existing one with `new_head`, or
     with `ignore_mismatched_sizes` if it has another number of labels. The log says so in one line.
 
     Args:
@@ -94,7 +95,7 @@ def load_weights(
     variables = _variables(model)
     shapes = {
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
-        for name, (variable, transposed) in variables.items()
+        for name, (variable, transposed, _) in variables.items()
     }
     head_names = {name for name in variables if in_head(name, family)}
     if new_head:
@@ -115,10 +116,13 @@ def load_weights(
 
     for name, value in tensors.items():
         if name in variables and name not in replaced:
-            variable, transposed = variables[name]
+            variable, transposed, _ = variables[name]
             value = value.astype("float32")
             variable.assign(value.T if transposed else value)
     initial = sorted(set(variables) - set(tensors))
+    for variable, _, initializer in (variables[name] for name in initial):  # it may have been built with zeros
+        if initializer is not None:
+            variable.assign(initializer(variable.shape))
     if (initial or replaced) and not quiet:
         new_head_log.warning("%s: newly initialised, not trained: %s.", folder, part_list([*initial, *replaced]))
     if unread:
@@ -177,7 +181,7 @@ def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") ->
     config.architectures = [type(model).__name__.removeprefix("TF")]
     prefix = "" if model.head else family_of(model.config.model_type).prefix + "."  # the base alone has none
     tensors = {}
-    for name, (variable, transposed) in _variables(model).items():
+    for name, (variable, transposed, _) in _variables(model).items():
         value = ops.convert_to_numpy(variable).astype("float32")
         tensors[name.removeprefix(prefix)] = value.T if transposed else value
     with replacing_files(folder) as scratch:

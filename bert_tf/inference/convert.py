@@ -11,6 +11,7 @@ from bert_tf.checkpoints import locate, rewriting
 from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.folder import has_head, load_weights
 from bert_tf.models.auto import model_class
+from bert_tf.models.layers import weights_from_a_file
 
 PROBE = [101, 2023, 2003, 1037, 3231, 102]  # six token ids, modulo the vocabulary's size
 
@@ -69,7 +70,8 @@ def _probe(folder: Path, **options) -> dict[str, np.ndarray]:
     """Loads a checkpoint, with all checks, and returns its outputs for the probe text."""
     config = read_config(folder)
     headed = has_head(folder, **options)
-    model = model_class(config, headed)(config)
+    with weights_from_a_file():
+        model = model_class(config, headed)(config)
     load_weights(model, folder, **options)
     ids = np.array([PROBE[: config.max_position_embeddings]]) % config.vocab_size
     outputs = model(ids, output_hidden_states=True)

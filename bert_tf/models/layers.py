@@ -12,6 +12,9 @@ Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762).
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import keras
 import numpy as np
@@ -54,6 +57,34 @@ def arguments(local_variables: dict, leave_out: tuple[str, ...] = ()) -> dict:
     return {name: value for name, value in local_variables.items() if name not in no_arguments}
 
 
+_FROM_A_FILE = ContextVar("_FROM_A_FILE", default=False)
+
+
+@contextmanager
+def weights_from_a_file() -> Iterator[None]:
+    """Within it an encoder is built with zeros, for `checkpoints.folder.load_weights` to fill.
+
+    To draw MiniLM's 22 million weights at random takes 0.55 of the 1.5 s of processor time in which it is built and loaded.
+    """
+    token = _FROM_A_FILE.set(True)
+    try:
+        yield
+    finally:
+        _FROM_A_FILE.reset(token)
+
+
+def _build(layer: keras.layers.Layer, inputs: int) -> None:
+    """Builds a layer inside an encoder; it keeps the initializer that it was made with."""
+    names = [name for name in ("kernel_initializer", "embeddings_initializer") if hasattr(layer, name)]
+    if not (_FROM_A_FILE.get() and names):
+        layer.build((None, inputs))
+        return
+    initializer = getattr(layer, names[0])
+    setattr(layer, names[0], keras.initializers.Zeros())
+    layer.build((None, inputs))
+    setattr(layer, names[0], initializer)
+
+
 class Part(keras.layers.Layer):
     """What the parts of an encoder share: `_settings`, the arguments of the constructor, are the config."""
 
@@ -70,7 +101,7 @@ class Part(keras.layers.Layer):
     def build(self, input_shape=None):
         for layer in all_layers(self, recursive=False):
             if not layer.built:
-                layer.build((None, self._settings["hidden_size"]))
+                _build(layer, self._settings["hidden_size"])
 
     def get_config(self):
         return {**super().get_config(), **self._settings}
@@ -328,7 +359,7 @@ class FeedForward(Part):
         self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
 
     def build(self, input_shape=None):
-        self.dense.build((None, self.intermediate.units))
+        _build(self.dense, self.intermediate.units)
         super().build()
 
     def call(self, hidden_states, training=None):

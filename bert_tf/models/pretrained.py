@@ -16,6 +16,7 @@ from bert_tf.checkpoints.heads import HEADS, class_name, head_of
 from bert_tf.models.calls import CallForms
 from bert_tf.models.encoder import Encoder
 from bert_tf.models.keras_internals import all_layers
+from bert_tf.models.layers import weights_from_a_file
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 
@@ -172,7 +173,8 @@ class Pretrained(CallForms, keras.Model):
                 f"{folder} has a head over {HEADS[head_of(config)].sees}, {cls.__name__} reads one over "
                 f"{HEADS[cls.head].sees}. Use {class_name(config, True)}, or TFAutoModelForSequenceClassification."
             )
-        model = cls(config, **keras_options)
+        with weights_from_a_file():
+            model = cls(config, **keras_options)
         info = load_weights(model, folder, ignore_mismatched_sizes, use_safetensors=use_safetensors)
         model.name_or_path = os.fspath(source)
         return (model, info) if output_loading_info else model

@@ -32,6 +32,7 @@ from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
 from bert_tf.models.auto import model_class
+from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
 from bert_tf.training import recipe
@@ -348,7 +349,8 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
         problem_type="single_label_classification",
         **({"classifier_pooling": head} if head else {}),
     )
-    model = model_class(config)(config, dtype=dtype)
+    with weights_from_a_file():
+        model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)
     frozen = options.unfreeze == 0 or (options.unfreeze is None and settings.training.recipe == "plain")
     if frozen and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from conftest import GOLDEN
@@ -105,6 +106,24 @@ def test_a_base_alone_gets_a_new_head_and_says_so(copy, caplog):
     assert "classifier" in caplog.text
     ids = np.ones((2, 3), "int32")
     np.testing.assert_array_equal(base.encoder(ids).last_hidden_state, whole.encoder(ids).last_hidden_state)
+
+
+def test_what_a_file_lacks_is_as_random_as_without_it(copy):
+    lacks = [*FAMILIES[json.loads((copy / "config.json").read_text())["model_type"]].head, "pooler"]
+    change(copy, lambda tensors: [tensors.pop(name) for name in list(tensors) if any(part in name for part in lacks)])
+    keras.utils.set_random_seed(5)
+    loaded = load(copy)
+    keras.utils.set_random_seed(5)
+    drawn = type(loaded)(loaded.config)
+    same = {
+        a.path for a, b in zip(loaded.weights, drawn.weights, strict=True) if np.array_equal(np.array(a), np.array(b))
+    }
+    assert {path for path in same if "kernel" in path} == {
+        weight.path
+        for weight in loaded.weights
+        if "kernel" in weight.path and any(part in weight.path for part in lacks)
+    }
+    assert all(np.std(weight) > 0 for weight in loaded.weights if "kernel" in weight.path)
 
 
 def test_old_names_and_other_heads(copy):
