@@ -248,7 +248,7 @@ def _prepare(run: Run) -> Any:
 
 def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     """Prepares and trains; returns the inputs of the trained part, None if nothing was trained by epochs."""
-    inputs, job, model = _prepare(run), run.job, run.job.model
+    inputs = _prepare(run)
     if inputs is None:
         return None
     now = time.monotonic()
