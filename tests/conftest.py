@@ -84,12 +84,14 @@ def minilm_bert() -> Path:
 @pytest.fixture(scope="session")
 def tiny(minilm, tmp_path_factory) -> Path:
     """A DistilBERT of odd sizes with random weights, no head, and a real tokenizer: quick to train."""
+    import keras
     from transformers import DistilBertConfig
 
     import bert_tf
     from bert_tf.checkpoints import weights
 
     folder = tmp_path_factory.mktemp("tiny")
+    keras.utils.set_random_seed(0)
     config = DistilBertConfig(
         vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=256
     )

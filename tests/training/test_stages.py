@@ -201,6 +201,6 @@ def test_a_blend_is_a_second_part_that_predict_finds(tiny, reviews, tmp_path):
     assert done.metrics["test"]["scores"]["accuracy"]["value"] == pytest.approx(done.metrics["val_accuracy"])
     with_both = bert_tf.predict(done.model, reviews["text"], done.tokenizer, blend=done.blend).probabilities
     alone = bert_tf.predict(done.model, reviews["text"], done.tokenizer).probabilities
-    assert np.abs(with_both - alone).max() > 0.01
+    assert np.abs(np.log(with_both) - np.log(alone)).max() > 0.1
     with pytest.raises(ValueError, match="unfreeze=0"):
         bert_tf.finetune(reviews, reviews, **options(tiny, tmp_path / "other", blend=True))
