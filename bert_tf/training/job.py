@@ -36,6 +36,7 @@ from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
 from bert_tf.training import recipe
+from bert_tf.training.optimizer import create_variables
 from bert_tf.training.teacher import Teacher
 
 Say = Callable[[str], None]
@@ -213,6 +214,7 @@ class Job:
         **more,
     ) -> None:
         """Trains a compiled model from an epoch on; `more` are arguments of `keras.Model.fit`."""
+        create_variables(model, self.splits(inputs)[0][1][:1])
         model.fit(
             self.training_batches(
                 inputs, batch_size=batch_size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
