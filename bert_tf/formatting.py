@@ -12,6 +12,11 @@ def megabytes(size: float) -> str:
     return f"{size / 10**6:,.1f} MB"
 
 
+def counted(number: int, noun: str) -> str:
+    """Formats a number of things: "1 row", "1,234 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Formats a number of seconds: "3.2 s", "4 min 05 s", "2 h 07 min"."""
     minutes, rest = divmod(round(seconds), 60)

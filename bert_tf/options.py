@@ -30,8 +30,8 @@ def option(default: Any, help: str, **more: Any) -> Any:
         help: what it is, in a phrase that fits both the command line and a docstring.
         **more: `absent`, what None stands for; `choices`; `above`, `least`, `below`, `most`, the limits of a number; `metavar`, what
             the command line calls its value, if not as its type says; `parse`, text -> value, where the type does not say
-            it; `check`, a function that raises ValueError; `off`, the help text of its `--no-...`, for what is on by
-            default; `cli=False`, not on the command line; `recorded=False`, decides no result or is recorded by what comes
+            it; `form`, a function that turns another form of the value into the option's; `check`, one that raises
+            ValueError; `off`, the help text of its `--no-...`, for what is on by default; `cli=False`, not on the command line; `recorded=False`, decides no result or is recorded by what comes
             of it, so that run.json leaves it out; `repeat=False`, not part of the command that repeats a run.
     """
     return field(default=default, metadata={"help": help, **more})
@@ -45,6 +45,19 @@ def depth(value: str) -> int | str:
 def listed(value: str) -> list[int | str]:
     """Reads values with commas between: "100,300,all"."""
     return [int(part) if part.isdigit() else part for part in value.split(",")]
+
+
+def assignments(value: Any) -> Any:
+    """Returns "negative=1|2,positive=4-5" for {"negative": [1, 2], "positive": "4-5"}; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    several = {name: values if isinstance(values, (list, tuple)) else [values] for name, values in value.items()}
+    return ",".join(f"{name}={'|'.join(map(str, values))}" for name, values in several.items())
+
+
+def joined(value: Any) -> str:
+    """Returns "1,2" for [1, 2] and "3" for 3."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def values_to_search(value: str) -> Any:
@@ -84,6 +97,8 @@ def _checked(item: Field, group: type, value: Any) -> Any:
     kind = _kinds(group)[name]
     if value is None and (item.default is None or "None" in str(item.type)):
         return None
+    if "form" in about:
+        value = about["form"](value)
     if "choices" in about and value not in about["choices"]:
         raise ValueError(f"`{name}` must be one of {', '.join(about['choices'])}. {received}")
     if "check" in about:
@@ -92,6 +107,8 @@ def _checked(item: Field, group: type, value: Any) -> Any:
         raise ValueError(f"`{name}` must be a whole number. {received}")
     elif kind is float and (isinstance(value, (bool, str)) or not hasattr(value, "__float__")):
         raise ValueError(f"`{name}` must be a number. {received}")
+    elif item.type in (str, str | None) and not isinstance(value, str):
+        raise ValueError(f"`{name}` must be text: {about['help']}. {received}")
     if kind is int and hasattr(value, "__index__"):
         value = operator.index(value)
     elif kind is float:

@@ -11,7 +11,18 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bert_tf.options import Command, Group, depth, listed, number_or_never, option, seconds, values_to_search
+from bert_tf.options import (
+    Command,
+    Group,
+    assignments,
+    depth,
+    joined,
+    listed,
+    number_or_never,
+    option,
+    seconds,
+    values_to_search,
+)  # fmt: skip
 
 _unrecorded = functools.partial(option, recorded=False)
 _unrepeated = functools.partial(_unrecorded, repeat=False)
@@ -28,12 +39,61 @@ def _check_cache(value: Any) -> None:
         raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")
 
 
+def _separator(value: Any) -> Any:
+    separator = {"tab": "\t", "\\t": "\t"}.get(value, value)
+    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
+        raise ValueError(f"`separator` must be one character, or tab. Received: separator={value!r}")
+    return separator
+
+
 @dataclass(frozen=True)
 class Data(Group):
     """data"""
 
-    text_column: str | None = _unrecorded(None, "column with the text", absent="the one with a usual name")
-    label_column: str | None = _unrecorded(None, "column with the label", absent="the one with a usual name")
+    text_column: str | int | None = _unrecorded(
+        None, "column with the text", metavar="NAME", absent="the one with a usual name"
+    )
+    label_column: str | int | None = _unrecorded(
+        None, "column with the label", metavar="NAME", absent="the one with a usual name"
+    )
+    labels: str | None = _unrecorded(
+        None,
+        "how label values become classes: negative=1-2,positive=4-5, with | between single values",
+        metavar="NAME=VALUES,...",
+        form=assignments,
+        absent="each value is a class",
+    )
+    drop: str | None = _unrecorded(
+        None, "label values whose rows are left out", metavar="VALUES", form=joined, absent="none"
+    )
+    fold_case: bool = _unrecorded(False, "treat labels that differ in case only as one class")
+    on_bad_rows: str | None = _unrecorded(
+        None,
+        "what to do with rows that have no text or label or cannot be read: error or skip",
+        choices=("error", "skip"),
+        absent="a few, under 1 %, are skipped and named; more are an error",
+    )
+    encoding: str | None = _unrecorded(None, "encoding of text files", absent="UTF-8 or UTF-16, else cp1252")
+    separator: str | None = _unrecorded(
+        None,
+        "separator of a CSV file: one character, or tab",
+        metavar="CHARACTER",
+        form=_separator,
+        absent="the comma, semicolon, tab or pipe that splits its rows evenly",
+    )
+    quoting: str | None = _unrecorded(
+        None,
+        "quotes of a CSV file: standard; spaced, with spaces after separators; backslash before quotes inside texts; single "
+        "quotes; raw, part of the texts",
+        choices=("standard", "spaced", "backslash", "single", "raw"),
+        absent="judged by the file",
+    )
+    header: bool | None = _unrecorded(
+        None,
+        "whether the first row of a file holds the names of the columns",
+        off="the first row is data; columns are called 1, 2, ...",
+        absent="judged by the row",
+    )
     validation_share: float = _unrecorded(
         0.2, "fraction of the training texts held out when no validation texts are given", metavar="SHARE"
     )
@@ -110,7 +170,9 @@ class Training(Group):
         absent="1e-4 after a solved head; else 1e-3 for a frozen base (3e-4 under layer_means), 5e-5 for unfrozen layers",
     )
     batch_size: int = option(32, "texts in a step", above=0)
-    optimizer: str | None = option("adam", "a Keras optimizer", absent="adamw after a solved head, else adam")
+    optimizer: str | None = option(
+        "adam", "the name of a Keras optimizer", absent="adamw after a solved head, else adam"
+    )
     weight_decay: float | None = option(
         0.0,
         "decoupled weight decay; biases and layer norms are spared",
@@ -348,6 +410,13 @@ DISTILL = command(
         "schedule": "linear",
         "clip": "1",
     },
+)
+READ = command("read_examples", ("data",), {"text_column", "label_column", "validation_share", "max_length"})
+TEXTS = command(
+    "texts",
+    ("data",),
+    {"label_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
+    absent={"on_bad_rows": "an error: each row needs an answer"},
 )
 PLAN = command("plan", _BASE, {"budget"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}

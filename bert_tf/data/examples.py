@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.data.classes import key_of
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -17,12 +19,19 @@ class Examples:
         labels: NumPy int32 `(N,)`, indices into `label_names`; None for unlabelled texts.
         label_names: str, the classes.
         source: str, their origin, for messages.
+        columns: the names of the text's and the label's column; `other_columns` those that are not read.
+        remarks: what was guessed of the source, a sentence each.
+        skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
     """
 
     texts: Iterable[str]
     labels: Any
     label_names: tuple[str, ...]
     source: str
+    columns: tuple[str, ...] = ()
+    other_columns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
@@ -34,6 +43,13 @@ class Examples:
         counts = np.bincount(self.labels, minlength=len(self.label_names)).tolist()
         return dict(zip(self.label_names, counts, strict=True))
 
+    def described(self, name: str) -> str:
+        """Returns what there is, in a line: "Training: 2 texts (1 bad, 1 good), reviews.csv"."""
+        counts = ", ".join(f"{count} {label}" for label, count in self.counts().items())
+        unused = f" (not used: {', '.join(map(repr, self.other_columns))})" if self.other_columns else ""
+        columns = f"; text: {self.columns[0]!r}, label: {self.columns[1]!r}{unused}" if unused else ""
+        return f"{name}: {len(self)} texts ({counts}), {self.source}{columns}"
+
     def take(self, indices: np.ndarray) -> "Examples":
         """Returns the examples at `indices`, in the source's order."""
         chosen = np.zeros(len(self), bool)
@@ -43,30 +59,38 @@ class Examples:
         return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
 
     def relabel(self, label_names: Sequence[str]) -> "Examples":
-        """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another."""
-        if unknown := sorted(set(self.label_names) - set(label_names)):
+        """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another.
+
+        Labels agree by value: "1.0" and "True" are "1".
+        """
+        place = {key_of(name): i for i, name in enumerate(label_names)}
+        if unknown := [name for name in self.label_names if key_of(name) not in place]:
+            folded = {name.casefold(): name for name in label_names}
+            near = next((folded[name.casefold()] for name in unknown if name.casefold() in folded), None)
+            hint = f" Is it {near!r}? Then read both with fold_case=True (--fold-case)." if near else ""
             raise ValueError(
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
-                f"The training data has: {', '.join(map(repr, label_names))}."
+                f"The training data has: {', '.join(map(repr, label_names))}.{hint}"
             )
-        order = np.array([[*label_names].index(name) for name in self.label_names], "int32")
+        order = np.array([place[key_of(name)] for name in self.label_names], "int32")
         return replace(self, labels=None if self.labels is None else order[self.labels], label_names=tuple(label_names))
 
     def split(self, share: float, seed: int) -> tuple["Examples", "Examples"]:
         """Splits the examples in two at random, with the same proportions of classes in both (stratified).
 
         Args:
-            share: float in (0, 1), of the second part; each part has at least one example of each class.
-        Raises: ValueError if a class has fewer than two examples.
+            share: float in (0, 1), of the second part; each part has at least one example of each class, except that the only
+                example of a class stays in the first.
+        Raises: ValueError if no class has two examples.
         """
         if not 0 < share < 1:
             raise ValueError(f"`share` must lie between 0 and 1. Received: share={share}")
         if self.labels is None:
             raise ValueError(f"{self.source}: cannot be split: the texts have no labels.")
-        if lonely := [name for name, count in self.counts().items() if count < 2]:
+        if max(self.counts().values(), default=0) < 2:
             raise ValueError(
-                f"{self.source}: too few examples to hold some out for validation: "
-                f"fewer than two of {', '.join(map(repr, lonely))}. Add examples or pass validation data."
+                f"{self.source}: too few examples to hold some out for validation: no label has two. "
+                "Add examples or pass validation data."
             )
         generator = np.random.default_rng(seed)
         second = np.zeros(len(self), bool)

@@ -79,6 +79,29 @@ def batches(
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
+def checked_labels(dataset: tf.data.Dataset, classes: int) -> tf.data.Dataset:
+    """Returns the same batches; one with a label outside 0 to `classes` - 1 raises an error that says so.
+
+    Args:
+        dataset: of `(inputs, labels)` or `(inputs, labels, weights)`; others are returned as they are.
+    """
+    spec = dataset.element_spec
+    if not (
+        isinstance(spec, tuple) and len(spec) > 1 and isinstance(spec[1], tf.TensorSpec) and spec[1].dtype.is_integer
+    ):
+        return dataset
+
+    def check(inputs, labels, *weights):
+        problem = (
+            f"Labels must lie between 0 and {classes - 1}: the model has {classes} classes (num_labels). Received:"
+        )
+        fits = tf.reduce_all((labels >= 0) & (labels < classes))
+        with tf.control_dependencies([tf.debugging.Assert(fits, [problem, labels])]):
+            return (inputs, tf.identity(labels), *weights)
+
+    return dataset.map(check)
+
+
 def _gathered(order: Callable[[], list[np.ndarray]], labels, inputs_of: Callable) -> tf.data.Dataset:
     """Returns batches that `inputs_of` makes of indices, int64 `(B,)`, in the graph; Python is called once per epoch."""
     targets = None if labels is None else tf.constant(labels)

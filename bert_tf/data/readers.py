@@ -1,274 +1,236 @@
 """Labelled texts from every source, as `Examples`.
 
-A new source is a function here and a line in `read_examples`.
+A source becomes a table (`formats.py`, `delimited.py`), its label values become classes (`classes.py`), rows that are no examples
+are skipped or refused here.
 """
 
-import csv
-import json
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bert_tf.data.examples import Examples, Stream
-from bert_tf.files import error_reason
+from bert_tf.data.classes import Encoded, encode, rules
+from bert_tf.data.examples import Examples
+from bert_tf.data.formats import hub_table, in_memory, read_file
+from bert_tf.data.gates import is_missing, well_formed
+from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, find_column
+from bert_tf.formatting import counted
+from bert_tf.options import with_options
+from bert_tf.settings import READ, Data, Settings
 
-TEXT_COLUMNS = ("text", "review", "reviewtext", "review_text", "review_body", "sentence", "content", "body", "comment")
-LABEL_COLUMNS = (
-    "label", "labels", "sentiment", "positive", "ispositive", "is_positive", "class", "category", "target",
-    "rating", "stars", "score",
-)  # fmt: skip
+log = logging.getLogger("bert_tf")
 
 DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that ship with the package, as sources
+FEW = 0.01  # share of rows that may be skipped without being asked
+SHOWN = 3  # of them, in a message
 
 
+@with_options(READ)
 def read_examples(
     source: Any,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    text_column: str | int | None = None,
+    label_column: str | int | None = None,
     *,
     labelled: bool = True,
     data_dir: str | os.PathLike | None = None,
+    settings: Settings,
 ) -> Examples:
     """Reads labelled texts from whatever `source` is.
 
+    What has to be guessed of a file, its encoding, separator, quotes and header, is said in `remarks` and logged; each guess
+    has an option. Where two readings of a file are plausible and give different rows, that is an error.
+
     Args:
-        source: path of a .csv, .tsv, .jsonl or .parquet file; `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of
-            tensorflow-datasets; `"demo"` or `"demo:validation"`, the product reviews that ship with the package; a pandas
-            DataFrame; a dict of lists; a pair (texts, labels); `Examples`.
+        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these packed as .gz, .zip or .zst;
+            `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
+            or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
+            `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
         text_column, label_column: names of the columns; None = found by their usual names.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
+        {options}
     Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
     Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
 
     >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
     ('0', '1')
     """
+    data = replace(settings.data, text_column=text_column, label_column=label_column)
+    examples = read(source, data, labelled=labelled, data_dir=data_dir)
+    for remark in examples.remarks:
+        log.warning(remark)
+    return examples
+
+
+def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
+    """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
     if isinstance(source, Examples):
         return source
+    given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
         file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(read_examples(file), source=source)
+        return replace(read(file, data, labelled=labelled), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
-        return _tfds_examples(source, text_column, label_column, labelled, data_dir)
-    origin = "the given lists"
-    if isinstance(source, (str, os.PathLike)):
-        columns, origin = _file_columns(Path(source)), str(Path(source))
-    elif hasattr(source, "columns") and hasattr(source, "to_dict"):
-        columns, origin = _frame_columns(source), "the DataFrame"
-    elif isinstance(source, Mapping):
-        columns = {str(name): list(values) for name, values in source.items()}
-    elif isinstance(source, tuple) and len(source) == 2:
-        text_column, label_column = "text", "label"
-        columns = {"text": list(source[0]), "label": list(source[1])}
+        from bert_tf.data.hosted import tfds_table
+
+        table, stream = tfds_table(source, data, labelled, data_dir)
+        if not labelled:
+            return Examples(stream, None, (), source)
+        encoded = encode(_named(table, 0), given, source, table.names[0], declared=table.class_names.get(0, ()))
+        return _without_bad_rows(table, stream, encoded, dict(encoded.problems), data)
+    if isinstance(source, str) and source.startswith("hf:"):
+        table = hub_table(source)
+    elif isinstance(source, (str, os.PathLike)):
+        table = read_file(Path(source).expanduser(), data, labelled)
     else:
-        raise TypeError(
-            "Expected a path, 'tfds:NAME', 'demo', a DataFrame, a dict of lists or a pair (texts, labels). "
-            f"Received: {type(source).__name__}"
-        )
-    return _column_examples(columns, origin, text_column, label_column, labelled)
+        table = in_memory(source)
+    return _examples(table, data, given, labelled)
 
 
-def _file_columns(file: Path) -> dict[str, list]:
-    readers = {".csv": _csv_columns, ".tsv": _csv_columns, ".jsonl": _jsonl_columns, ".parquet": _parquet_columns}
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file.")
-    if file.is_dir() or file.suffix.lower() not in readers:
-        raise ValueError(f"{file}: expected a file that ends in {', '.join(readers)}, or tfds:NAME, or demo.")
-    if file.stat().st_size == 0:
-        raise ValueError(f"{file}: the file is empty.")
-    return readers[file.suffix.lower()](file)
-
-
-def _csv_columns(file: Path) -> dict[str, list]:
-    # Invalid bytes are read as surrogates, so that the error can name their row.
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        reader = csv.reader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
-        csv.field_size_limit(max(csv.field_size_limit(), 100_000_000))  # a text may be longer than csv's limit
-        rows: list[list[str]] = []
-        try:
-            header = next(reader, [])
-            for row in filter(None, reader):
-                where = f"{file}: row {len(rows) + 1} (line {reader.line_num})"
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"{where} has {len(row)} fields, the header has {len(header)} ({', '.join(header)}). "
-                        'Put quotes ("...") around texts with commas or line breaks.'
-                    )
-                _check_characters("".join(row), where)
-                rows.append(row)
-        except csv.Error as error:
-            where = f"{file}: row {len(rows) + 1} (line {reader.line_num})"
-            raise ValueError(f"{where} is not valid CSV ({error}).") from error
-    if len(set(header)) != len(header):
-        raise ValueError(f"{file}: the header repeats column names: {', '.join(header)}.")
-    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
-
-
-def _check_characters(text: str, where: str) -> None:
-    damaged = "contains a NUL byte: the file is damaged or not text. Remove the row or export the data again."
-    if "\0" in text:
-        raise ValueError(f"{where} {damaged}")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        advice = "Convert the file, for example: iconv -f LATIN1 -t UTF-8."
-        raise ValueError(f"{where} is not valid UTF-8. {advice}") from error
-
-
-def _jsonl_columns(file: Path) -> dict[str, list]:
-    rows = []
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{file}: line {number}"
-            _check_characters(line, where)
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(f"{where} is not valid JSON ({error}).") from error
-            if not isinstance(rows[-1], dict):
-                raise ValueError(f'{where} is not a JSON object. Expected one such as {{"text": ..., "label": ...}}.')
-    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
-
-
-def _parquet_columns(file: Path) -> dict[str, list]:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ValueError(f"{file}: reading Parquet needs pandas and pyarrow: pip install pandas pyarrow.") from error
-    try:
-        return _frame_columns(pandas.read_parquet(file))
-    except Exception as error:  # pyarrow's errors have no common class
-        raise ValueError(f"{file}: not a readable Parquet file ({error_reason(error)}).") from error
-
-
-def _frame_columns(frame: Any) -> dict[str, list]:
-    return {str(name): frame[name].tolist() for name in frame.columns}
-
-
-def _column_examples(columns: dict[str, list], source: str, text_column, label_column, labelled) -> Examples:
-    text_column = _find_column(columns, text_column, TEXT_COLUMNS, source, "text")
-    if not (texts := columns[text_column]):
+def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
+    """Takes the columns of a table, checks its rows, turns its labels into classes."""
+    source = table.source
+    text, label = _columns(table, data, labelled)
+    texts = _listed(table.columns[text])
+    if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
-    for number, text in enumerate(texts, 1):
-        if not isinstance(text, str) or (labelled and not text.strip()):
-            problem = "empty" if isinstance(text, str) or _missing(text) else f"of type {type(text).__name__}"
-            raise ValueError(
-                f"{source}: row {number}: the text (column {text_column!r}) is {problem}. Correct or remove the row."
-            )
-    if not labelled:
-        return Examples(texts, None, (), source)
-    label_column = _find_column(columns, label_column, LABEL_COLUMNS, source, "label")
-    if text_column == label_column:
-        raise ValueError(f"{source}: text and label are the same column, {text_column!r}. Name another one.")
-    labels = columns[label_column]
+    problems: dict[int, str] = {}
+    for row, value in enumerate(texts):
+        if problem := _wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
+            problems[row] = f"the text (column {table.names[text]!r}) {problem}"
+    if label is None:
+        return _without_bad_rows(table, texts, None, problems, data)
+    labels = _named(table, label)
     if len(labels) != len(texts):
         raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
-    return _encode(texts, labels, source, label_column)
-
-
-def _find_column(columns: Mapping, given: str | None, usual: Sequence[str], source: str, what: str) -> str:
-    if given is not None and given in columns:
-        return given
-    problem = f"no column {given!r}"
-    if given is None:
-        lowered = {name.strip().lower(): name for name in columns}
-        if found := next((name for name in usual if name in lowered), None):
-            return lowered[found]
-        problem = f"no column with a usual name for the {what}"
-    separated = any(";" in name for name in columns)
-    advice = " The columns seem to be separated by semicolons; use commas." if separated else ""
-    raise ValueError(
-        f"{source}: {problem}. Columns: {', '.join(map(repr, columns)) or 'none'}. "
-        f"Name the right one with {what}_column=... (--{what}-column).{advice}"
+    encoded = encode(
+        labels,
+        given,
+        source,
+        table.names[label],
+        lambda row: table.quoted(row, label),
+        table.class_names.get(label, ()),
     )
+    for row, value in enumerate(labels) if table.written else ():
+        if '"' in value and value.count('"') % 2:  # of a quote that is not closed, or closes where it was not opened
+            problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
+    for row, problem in encoded.problems.items():
+        problems.setdefault(row, problem)
+    columns = (table.names[text], table.names[label])
+    others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
+    examples = _without_bad_rows(table, texts, encoded, problems, data)
+    return replace(examples, columns=columns, other_columns=tuple(others))
 
 
-def _missing(value: Any) -> bool:
-    """Returns whether a value is None, NaN, or one of pandas' equivalents."""
-    nan = isinstance(value, float) and value != value
-    return value is None or nan or type(value).__name__ in ("NAType", "NaTType")
-
-
-def _encode(texts: Iterable[str], labels: Iterable[Any], source: str, column: str) -> Examples:
-    """Names labels as a CSV file would, 1.0 as "1", and numbers the names."""
-    names = []
-    for number, label in enumerate(labels, 1):
-        if isinstance(label, (float, np.floating)) and float(label).is_integer():
-            label = int(label)
-        names.append("" if _missing(label) else str(label).strip())
-        if not names[-1]:
-            raise ValueError(
-                f"{source}: row {number}: the label (column {column!r}) is empty. Correct or remove the row."
-            )
-    classes = sorted(set(names), key=_label_order)
-    if len(classes) > 1000:
-        raise ValueError(
-            f"{source}: {len(classes)} different labels in {len(names)} rows, for example {classes[0]!r} and {classes[1]!r}. "
-            "That does not look like classes: name the right column with label_column=... (--label-column)."
-        )
-    index = {name: i for i, name in enumerate(classes)}
-    return Examples(texts, np.array([index[name] for name in names], "int32"), tuple(classes), source)
-
-
-def _label_order(name: str) -> tuple:
-    """Sorts numbers by value, then words alphabetically."""
-    try:
-        return (0, int(name), name)
-    except ValueError:
-        return (1, 0, name)
-
-
-def _tfds_examples(name: str, text_column, label_column, labelled, data_dir) -> Examples:
-    """Streams a tensorflow-datasets split: labels are read once, texts in each iteration."""
-    import tensorflow_datasets as tfds
-
-    dataset, _, split = name.removeprefix("tfds:").partition("@")
-    split = split or "train"
-    try:
-        builder = tfds.builder(dataset, data_dir=data_dir)
-        if not builder.is_prepared():
-            builder.download_and_prepare()
-        length = builder.info.splits[split].num_examples
-    except Exception as error:  # unknown name or split, no network: no common class
-        raise ValueError(f"{name}: tensorflow-datasets could not load it ({error_reason(error)}).") from error
-    features = builder.info.features
-    usual = [key if key in features else None for key in builder.info.supervised_keys or (None, None)]
-    text_column = usual[0] if text_column is None else text_column
-    label_column = usual[1] if label_column is None else label_column
-    text_column = _find_column(features, text_column, TEXT_COLUMNS, name, "text")
-
-    def column(key: str) -> Iterator[Any]:
-        only = tfds.decode.PartialDecoding({key: True})
-        rows = builder.as_dataset(split=split, decoders=only, shuffle_files=False)
-        return (row[key] for row in tfds.as_numpy(rows))
-
-    def texts() -> Iterator[str]:
-        for number, text in enumerate(column(text_column), 1):
-            try:
-                yield text.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{name}: row {number} is not valid UTF-8.") from error
-
-    stream = Stream(texts, length)
+def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
+    """Returns the indices of the text and of the label."""
+    source, names = table.source, table.names
+    headless = table.written and [*names] == [str(i + 1) for i in range(len(names))]
+    if headless and data.text_column is None and len(names) <= 2:
+        lengths = [sum(map(len, map(str, column))) for column in table.columns]
+        text = int(np.argmax(lengths))
+        if labelled and len(names) == 2:
+            table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {2 - text} as the label.")
+            return text, 1 - text
+        if not labelled:
+            return text, None
+    text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text")
     if not labelled:
-        return Examples(stream, None, (), name)
-    label_column = _find_column(features, label_column, LABEL_COLUMNS, name, "label")
-    if class_names := getattr(features[label_column], "names", None):
-        labels = np.fromiter(column(label_column), "int32", length)
-        if unlabelled := int((labels < 0).sum()):
-            raise ValueError(
-                f"{name}: {unlabelled} of {length} rows have no label (-1). Choose another split: tfds:NAME@SPLIT."
-            )
-        return Examples(stream, labels, tuple(class_names), name)
-    values = (value.decode("utf-8") if isinstance(value, bytes) else value for value in column(label_column))
-    return _encode(stream, values, name, label_column)
+        return text, None
+    label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label")
+    if text == label:
+        raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
+    return text, label
+
+
+def _listed(column: Sequence[Any]) -> list[Any]:
+    return column.tolist() if hasattr(column, "tolist") else [*column]
+
+
+def _named(table: Table, label: int) -> list[Any]:
+    """Returns the label values, by the names that come with a data set; -1 stands for none there."""
+    values, names = _listed(table.columns[label]), table.class_names.get(label)
+    if not names:
+        return values
+    return [None if is_missing(value) or int(value) < 0 else names[int(value)] for value in values]
+
+
+def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
+    """Returns what is wrong with a text; "" = nothing. Without labels an empty text may stay: each row gets an answer."""
+    if not isinstance(text, str):
+        return "is empty" if is_missing(text) else f"is of type {type(text).__name__}"
+    if not well_formed(text):
+        return "has half a character (a lone surrogate)"
+    if "\0" in text:
+        return "contains a NUL byte"
+    if labelled and not text.strip():
+        return "is empty"
+    if labelled and text.strip() in MISSING and unquoted():
+        return f"is {text.strip()!r} without quotes, which stands for a missing value"
+    return ""
+
+
+def _without_bad_rows(
+    table: Table, texts: Any, encoded: Encoded | None, problems: dict[int, str], data: Data
+) -> Examples:
+    """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
+    source, labelled = table.source, encoded is not None
+    bad = [*table.broken, *(f"{table.where(row)}: {problem}" for row, problem in sorted(problems.items()))]
+    total = len(texts) + len(table.broken)
+    few = labelled and len(bad) < FEW * total  # without labels each row needs an answer of its own
+    if bad and (data.on_bad_rows == "error" or (data.on_bad_rows is None and not few)):
+        more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
+        one = len(bad) == 1
+        raise ValueError(
+            f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{len(bad):,}'} of {counted(total, 'row')} cannot be used: "
+            f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
+        )
+    remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
+    labels = encoded.labels if encoded else None
+    names = encoded.names if encoded else ()
+    examples = Examples(texts, labels, names, source)
+    gone = np.zeros(len(texts), bool)
+    gone[[*problems]] = True
+    if encoded and encoded.dropped:
+        gone[encoded.dropped] = True
+        remarks.append(f"{source}: {counted(len(encoded.dropped), 'row')} left out by label (--drop {data.drop}).")
+    if gone.all():
+        raise ValueError(f"{source}: no rows are left of {total:,}.")
+    if bad:
+        more = ", ..." if len(bad) > SHOWN else ""
+        remarks.append(f"{source}: {len(bad):,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}.")
+    if gone.any():
+        examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
+    if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
+        remarks.append(f"{source}: {damaged}")
+    return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
+
+
+def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
+    """Leaves out classes that no row has any more; `before` are the labels of all rows, -1 = none."""
+    if before is None:
+        return examples
+    stays = np.isin(range(len(examples.label_names)), examples.labels) | ~np.isin(
+        range(len(examples.label_names)), before
+    )
+    place = np.cumsum(stays) - 1
+    names = tuple(name for name, kept in zip(examples.label_names, stays, strict=True) if kept)
+    return replace(examples, labels=place[examples.labels].astype("int32"), label_names=names)
+
+
+def _damaged_by_latin1(texts: list[str]) -> str:
+    """Says whether texts have control characters where cp1252 has quotes and dashes."""
+    wrong = sum(1 for text in texts if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
+    if not wrong:
+        return ""
+    return (
+        f"{wrong:,} texts have control characters (U+0080 to U+009F), as after reading cp1252 as Latin-1: their quotes, dashes "
+        "and euro signs are lost. Read the original file; cp1252 needs no conversion."
+    )
 
 
 def demo_reviews() -> tuple[Examples, Examples]:

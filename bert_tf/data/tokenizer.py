@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.checkpoints import locate
+from bert_tf.data import gates
 
 CHUNK = 1000  # texts tokenized at once: enough for its threads, little memory
 SHOW_PROGRESS_FROM = 10_000  # texts; fewer take a second or two
@@ -90,6 +91,7 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens of a text, including the two special ones.
     Returns: `Tokens` of N texts.
+    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame; ValueError for half a character.
     """
     from tqdm import tqdm
 
@@ -98,7 +100,7 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
     lengths: list[int] = []
     uncut: list[int] = []
     with tqdm(total=total, desc="Tokenizing", unit=" texts", disable=(total or 0) < SHOW_PROGRESS_FROM) as progress:
-        remaining = iter(texts)
+        remaining = gates.each_text(texts)
         while chunk := list(islice(remaining, CHUNK)):
             encoded = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)
             lengths += map(len, encoded["input_ids"])

@@ -78,11 +78,14 @@ def test_columns_found_and_given(tmp_path):
         ("text,label\n", "has no rows"),
         ("words,label\na,1\n", "no column with a usual name for the text. Columns: 'words', 'label'"),
         ("text,mark\na,1\n", "no column with a usual name for the label"),
-        ("text,label\na,1\nb,\n", "row 2: the label .* is empty"),
-        ("text,label\na,1\n  ,0\n", "row 2: the text .* is empty"),
+        ("text,label\na,1\nb,\n", "row 2 .line 3.: the label .* is empty. One of 2 rows cannot be used"),
+        ("text,label\na,1\n  ,0\n", "row 2 .line 3.: the text .* is empty"),
         ("text,label\na,1\nb,0,extra\n", "row 2 .line 3. has 3 fields, the header has 2"),
         ("text,label\na,1\nb\x00b,0\n", "row 2 .*(NUL)"),
-        (b"text,label\na,1\n" + "caf\xe9,0\n".encode("latin-1"), "row 2 .line 3. is not valid UTF-8"),
+        (
+            ("text,label\n" + "na\xefve caf\xe9s,1\n" * 9).encode() + "caf\xe9,0\n".encode("latin-1"),
+            "row 10 .line 11. is not valid UTF-8",
+        ),
         ("text,text\na,1\n", "repeats column names"),
         ('text,label\n"a,1\n', "not valid CSV"),
     ],
@@ -96,7 +99,7 @@ def test_bad_csv_names_file_and_row(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "a", "label": 1}\n{"text": "b"}\n', "row 2: the label"),
+        ('{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2: the label"),
         ('{"text": "a", "label": 1}\n[1]\n', "line 2 is not a JSON object"),
         ('{"text": "a", "label": 1}\n{"text": \n', "line 2 is not valid JSON"),
         ('{"text": 5, "label": 1}\n', "row 1: the text .* is of type int"),
@@ -139,9 +142,14 @@ def test_split_is_stratified_seeded_and_loses_nothing(seed):
         assert examples.labels[texts.index(text)] == label
 
 
-def test_split_of_a_single_example_is_refused():
-    with pytest.raises(ValueError, match="fewer than two of 'b'"):
-        bert_tf.read_examples({"text": ["a", "a", "b"], "label": ["a", "a", "b"]}).split(0.5, 0)
+def test_a_split_without_anything_to_hold_out_is_refused():
+    with pytest.raises(ValueError, match="no label has two"):
+        bert_tf.read_examples({"text": ["a", "b"], "label": ["a", "b"]}).split(0.5, 0)
+
+
+def test_the_only_example_of_a_class_stays_in_training():
+    train, validation = bert_tf.read_examples({"text": ["a", "a", "b"], "label": ["a", "a", "b"]}).split(0.5, 0)
+    assert (train.counts(), validation.counts()) == ({"a": 1, "b": 1}, {"a": 1, "b": 0})
 
 
 def test_labels_of_another_file_follow_the_first():

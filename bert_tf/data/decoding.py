@@ -1,0 +1,191 @@
+"""The bytes of a file as text: what is no table, compression, encoding."""
+
+import codecs
+import gzip
+import io
+import re
+import zipfile
+from pathlib import Path
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# How a file that is no text begins -> what to say.
+EXCEL = "is an Excel file (.xlsx) under another name. Rename it, or export the sheet as CSV"
+NO_TEXT = (
+    (b"\xd0\xcf\x11\xe0", "is an old Excel or Word file (.xls, .doc). Save it as .xlsx or export it as CSV"),
+    (b"PAR1", "is a Parquet file under another name: rename it to .parquet"),
+    (b"%PDF", "is a PDF file. Export the table as CSV"),
+    (b"SQLite format 3\0", "is an SQLite database. Export the table as CSV"),
+    (b"\x89HDF", "is an HDF5 file. Export the table as CSV or Parquet"),
+    (b"7z\xbc\xaf", "is a 7z archive: unpack it"),
+    (b"Rar!", "is a RAR archive: unpack it"),
+    (b"\x80\x04", "is a pickle, which can run code when it is loaded and is not read. Export the table as CSV"),
+    (b"\x80\x05", "is a pickle, which can run code when it is loaded and is not read. Export the table as CSV"),
+)
+GZIP, ZIP, ZSTD, BZIP2, XZ = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"
+COMPRESSED = (".gz", ".zip", ".zst", ".bz2", ".xz")
+HTML = re.compile(
+    r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+LFS = "version https://git-lfs.github.com/spec/"
+MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# As cp1252: words of accented letters only (Cyrillic, Greek), symbols inside words (the accents of MS-DOS and
+# old Macs, Polish), the currency sign (the euro of ISO-8859-15).
+FOREIGN = re.compile(
+    rb"[\xc0-\xff]{3}|\xa4|"
+    rb"[a-z][\x82-\x84\x86-\x90\x95\x98\x9f\xa1-\xa9\xab\xac\xae\xaf\xb1-\xb3\xb5\xb6\xb8\xb9\xbb-\xbf][a-z]"
+)
+ACCENTED = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+MOST_FOREIGN = 0.1  # share of such words among those with a byte above 127
+BEGUN = re.compile(rb"\xe2\x80|\xf0\x9f")  # how quotes, dashes and emoji begin in UTF-8, and nothing in cp1252
+HIGH = re.compile(rb"[\x80-\xff]")
+LETTER = re.compile(rb"[A-Za-z]")
+CLEARLY = 10  # times as many characters in one encoding as in the other
+MOST_HIGH = (
+    0.25  # share of bytes above 127 among all letters; Polish or Vietnamese texts have the most in a Latin script
+)
+
+
+def content(file: Path) -> tuple[bytes, str]:
+    """Returns the bytes of a file, unpacked if it is compressed, and the name that says what they are.
+
+    Raises: ValueError if it is no text, or cannot be unpacked.
+    """
+    data, name = file.read_bytes(), file.name
+    if data.startswith(ZIP):
+        return _from_zip(file, data)
+    unpack = next((how for magic, how in _UNPACKERS.items() if data.startswith(magic)), None)
+    if unpack:
+        stem = Path(name)
+        try:
+            return unpack(data), stem.stem if stem.suffix.lower() in COMPRESSED else name
+        except ImportError as error:
+            raise ValueError(f'{file}: reading .zst needs zstandard: pip install "bert-tf[zstd]".') from error
+        except Exception as error:  # each module has errors of its own
+            raise ValueError(f"{file}: cannot be unpacked ({error}): the file is damaged.") from error
+    for magic, what in NO_TEXT:
+        if data.startswith(magic):
+            raise ValueError(f"{file}: {what}.")
+    return data, name
+
+
+def _from_zip(file: Path, data: bytes) -> tuple[bytes, str]:
+    """Returns the only file of an archive, and its name."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+            if "[Content_Types].xml" in names:
+                raise ValueError(f"{file}: {EXCEL}.")
+            if len(names) != 1:
+                listed = ", ".join(names[:5]) or "nothing"
+                raise ValueError(f"{file}: holds {len(names)} files ({listed}); one is needed. Unpack it.")
+            return archive.read(names[0]), Path(names[0]).name
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the last: a password
+        raise ValueError(f"{file}: {EXCEL}, or a damaged archive ({error}).") from error
+
+
+def _zstd(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
+
+
+def _bzip2(data: bytes) -> bytes:
+    import bz2
+
+    return bz2.decompress(data)
+
+
+def _xz(data: bytes) -> bytes:
+    import lzma
+
+    return lzma.decompress(data)
+
+
+_UNPACKERS = {GZIP: gzip.decompress, ZSTD: _zstd, BZIP2: _bzip2, XZ: _xz}
+
+
+def decode(data: bytes, source: str, encoding: str | None = None) -> tuple[str, list[str]]:
+    """Returns the text of a file, and what was guessed.
+
+    UTF-8 with some invalid bytes keeps these as lone surrogates, so that the error can name their rows.
+
+    Args:
+        data: the bytes.
+        source: the file's name, for messages.
+        encoding: str, its encoding; None = by its byte order mark, else UTF-8, else cp1252.
+    Raises: ValueError if the bytes are not in the encoding, are in none that is known, or are no table.
+    """
+    text, remarks = _decoded(data, source, encoding)
+    text = text.lstrip("\ufeff")  # some programs write the mark twice
+    if HTML.match(text[:2000]):
+        raise ValueError(f"{source}: is an HTML page and no table: was a login or error page downloaded?")
+    if text.startswith(LFS):
+        raise ValueError(f"{source}: is a pointer of Git LFS, not the file itself. Fetch it: git lfs pull.")
+    return text, remarks
+
+
+def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[str]]:
+    if encoding is not None:
+        return _as_given(data, source, encoding), []
+    for mark, name in BOMS:
+        if data.startswith(mark):
+            if name == "utf-8":
+                return data.decode(name, errors="surrogateescape"), []
+            return _as_given(data[len(mark) :], source, name), []
+    if guessed := _utf16_without_mark(data):
+        return _as_given(data, source, guessed), [f"{source}: read as {guessed.upper()}; if that is wrong: --encoding."]
+    try:
+        return data.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        first = error.start
+    line = data.count(b"\n", 0, first) + 1
+    advice = "Name its encoding: --encoding, for example cp1252, cp1251, gb18030 or shift_jis."
+    valid = len(MULTIBYTE.findall(data))
+    invalid = len(HIGH.findall(MULTIBYTE.sub(b"", data)))
+    if valid >= CLEARLY * invalid:  # UTF-8 with some damaged rows: read as cp1252 all others would be wrong
+        return data.decode("utf-8", errors="surrogateescape"), []
+    if invalid < CLEARLY * valid or BEGUN.search(data):
+        both = f"{valid} characters are UTF-8, {invalid} bytes are not, the first in line {line}"
+        raise ValueError(f"{source}: seems to mix two encodings: {both}. {advice}")
+    words = ACCENTED.findall(data)
+    foreign = sum(bool(FOREIGN.search(word)) for word in words)
+    if foreign > MOST_FOREIGN * len(words) or len(HIGH.findall(data)) > MOST_HIGH * len(LETTER.findall(data)):
+        raise ValueError(f"{source}: line {line} is not UTF-8, and the text is not in a Western encoding. {advice}")
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise ValueError(f"{source}: line {line} is neither UTF-8 nor cp1252 (byte 0x{byte:02x}). {advice}") from error
+    shown = _word_at(text, first)
+    return text, [f"{source}: not UTF-8; read as cp1252 (Windows), as {shown!r} in line {line}. Else: --encoding."]
+
+
+def _as_given(data: bytes, source: str, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except LookupError as error:
+        raise ValueError(f"Unknown encoding. Received: encoding={encoding!r}") from error
+    except UnicodeDecodeError as error:
+        line = data[: error.start].decode(encoding, errors="ignore").count("\n") + 1
+        raise ValueError(f"{source}: line {line} is not valid {encoding} ({error.reason}).") from error
+
+
+def _utf16_without_mark(data: bytes) -> str | None:
+    sample = data[:4000]
+    even, odd = (sample[start::2].count(0) for start in (0, 1))
+    half = len(sample) // 2
+    if half > 4 and odd > 0.4 * half and even < 0.05 * half:
+        return "utf-16-le"
+    return "utf-16-be" if half > 4 and even > 0.4 * half and odd < 0.05 * half else None
+
+
+def _word_at(text: str, place: int) -> str:
+    """Returns the word at a character of a text in a one-byte encoding."""
+    before, after = text[max(0, place - 20) : place], text[place : place + 20]
+    return re.split(r'[\s,;|"]', before)[-1] + re.split(r'[\s,;|"]', after)[0] or text[place]
