@@ -6,6 +6,7 @@ Importing it is quick: TensorFlow, Keras and transformers are loaded by the firs
 from importlib import import_module
 from typing import Any
 
+from bert_tf import registration
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import class_names
 
@@ -55,8 +56,12 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'bert_tf' has no attribute {name!r}. It offers: {', '.join(__all__)}")
     value = globals()[name] = getattr(import_module(f"bert_tf.{_HOME[name]}"), name)
+    registration.register()
     return value
 
 
 def __dir__() -> list[str]:
     return [*globals(), *__all__]
+
+
+registration.when_keras_is_imported()

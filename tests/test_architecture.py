@@ -22,6 +22,7 @@ GROUND = {
     "formatting",
     "hardware",
     "options",
+    "registration",
     "settings",
 }  # import nothing of the package but each other
 FACE = {"checkpoints/families/table", "checkpoints/heads"}  # what __init__ imports: public names follow from these rows

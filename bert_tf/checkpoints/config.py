@@ -59,8 +59,14 @@ def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
     """Takes the label keys out of `overrides`; returns an `id2label` and a `label2id` that agree."""
     id2label, label2id = overrides.pop("id2label", None), overrides.pop("label2id", None)
     num_labels = overrides.pop("num_labels", None)
-    if num_labels is not None and num_labels < 1:
-        raise ValueError(f"`num_labels` must be at least 1. Received: num_labels={num_labels}")
+    if num_labels is not None and (
+        isinstance(num_labels, (str, bool)) or int(num_labels) != num_labels or num_labels < 1
+    ):
+        raise ValueError(f"`num_labels` must be a whole number, at least 1. Received: num_labels={num_labels!r}")
+    if isinstance(id2label, (list, tuple)):
+        id2label = dict(enumerate(id2label))
+    if isinstance(label2id, (list, tuple)):
+        raise ValueError(f"`label2id` must be a dict, name -> index. Received: label2id={label2id!r}")
     if id2label is None and label2id is not None:
         id2label = {i: name for name, i in label2id.items()}
     if id2label is None:

@@ -32,6 +32,8 @@ def resolve(
         raise FileNotFoundError("Expected a checkpoint: a folder or a name on the hub. Received an empty name.")
     folder = Path(source).expanduser()
     if folder.is_dir():
+        if not (folder / subfolder / "config.json").exists() and (folder / "model" / "config.json").is_file():
+            raise FileNotFoundError(f"{source}: is the folder of a run; its model is {folder / 'model'}.")
         return folder / subfolder
     name = os.fspath(source)
     if folder.exists():

@@ -10,6 +10,7 @@ import keras
 from bert_tf.checkpoints.config import label_names
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
+from bert_tf.models import checks
 from bert_tf.models.keras_internals import all_layers
 from bert_tf.models.layers import Dropout
 from bert_tf.models.outputs import TFSequenceClassifierOutput
@@ -179,8 +180,11 @@ class SequenceClassification(Pretrained):
 
         For multi-label models "accuracy" counts a logit above 0 as a yes.
         """
-        if isinstance(loss, str) and loss in MODELS_LOSS:
+        if (
+            isinstance(loss, str) and loss in MODELS_LOSS
+        ) or loss == self.compute_loss:  # as transformers 4 documents it
             loss = self._model_loss()
+        checks.warn_of_probabilities(loss)
         if self.problem_type == "multi_label_classification" and isinstance(metrics, (list, tuple)):
             metrics = [
                 keras.metrics.BinaryAccuracy(name=m, threshold=0.0) if m in ("accuracy", "acc") else m for m in metrics
@@ -198,27 +202,46 @@ class SequenceClassification(Pretrained):
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit`; labels are in `y`, or in `x` as "labels", "label" or "label_ids".
 
-        Arrays are shuffled unless `shuffle=False`; a dataset decides its order itself.
+        Arrays are shuffled unless `shuffle=False`; a dataset decides its order itself. `class_weight` is a dict by index or by
+        the name of the class, or a weight for each class, as scikit-learn gives them.
+
+        Raises: ValueError for a label that is no class, a dataset without batches; TypeError for texts or labels as words.
         """
+        if kwargs.get("class_weight") is not None:
+            kwargs["class_weight"] = checks.class_weight_by_index(kwargs["class_weight"], self.label_names)
         if kwargs.get("class_weight") and isinstance(x, keras.utils.PyDataset) and _inputs_only(x[0]):
             raise ValueError("`class_weight` needs batches of (inputs, labels). Received: a PyDataset of inputs only.")
-        x, y = labels_to_y(x, y)
+        x, y = self._checked(x, y)
         if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
             kwargs.setdefault("shuffle", False)
         if (validation := kwargs.get("validation_data")) is not None:
             parts = validation if isinstance(validation, (tuple, list)) else (validation,)
             val_x, val_y, *weights = (*parts, None)[:3]
-            val_x, val_y = labels_to_y(val_x, val_y)
+            val_x, val_y = self._checked(val_x, val_y)
             weights = [weight for weight in weights if weight is not None]
             kwargs["validation_data"] = val_x if val_y is None else (val_x, val_y, *weights)
-        return super().fit(x, y, *args, **kwargs)
+        history = super().fit(x, y, *args, **kwargs)
+        if not history.history and history.epoch:
+            raise ValueError(checks.NO_BATCH)
+        return history
+
+    def _checked(self, x, y):
+        """Moves labels from `x` to `y` and checks both."""
+        checks.check_inputs(x)
+        x, y = labels_to_y(x, y)
+        loss = getattr(self, "loss", None)
+        if checks.takes_class_numbers(loss):
+            checks.check_labels(y, self.num_labels)
+            x = checks.with_checked_labels(x, self.num_labels)
+        return x, y
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Evaluates as `keras.Model.evaluate`; labels are in `y`, or in `x` as for `fit`."""
-        return super().evaluate(*labels_to_y(x, y), *args, **kwargs)
+        return super().evaluate(*self._checked(x, y), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Predicts as `keras.Model.predict`; returns a `TFSequenceClassifierOutput` of NumPy arrays. Labels in `x` are ignored."""
+        checks.check_inputs(x)
         return super().predict(labels_to_y(x, None)[0], *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -19,6 +19,7 @@ from bert_tf.models.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooli
 log = logging.getLogger("bert_tf")
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class Blocks(keras.layers.Layer):
     """The stack of encoder layers, under `.layer` as in Hugging Face's models.
 

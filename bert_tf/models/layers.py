@@ -107,6 +107,7 @@ class Part(keras.layers.Layer):
         return {**super().get_config(), **self._settings}
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout` whose `rate` can be changed after building.
 
@@ -125,6 +126,7 @@ class Dropout(keras.layers.Dropout):
         return ops.where(kept, inputs / (1 - rate), 0)
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class Standardization(keras.layers.Layer):
     """Standardises each feature by its mean and standard deviation over the training texts, measured once by `adapt`.
 
@@ -173,6 +175,7 @@ class Standardization(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class Embedding(keras.layers.Embedding):
     """`keras.layers.Embedding` whose gradient sums over repeated ids.
 
@@ -189,6 +192,7 @@ class Embedding(keras.layers.Embedding):
         return ops.cast(ops.take(ops.multiply(self.embeddings, 1.0), inputs, axis=0), self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class Embeddings(Part):
     """Sum of word, position and (for BERT) token-type embeddings, normalised.
 
@@ -259,6 +263,7 @@ class Embeddings(Part):
         return self.dropout(self.layer_norm(hidden_states), training=training)
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class SelfAttention(Part):
     """Multi-head scaled dot-product self-attention over padded sequences.
 
@@ -325,6 +330,7 @@ def attention_bias(attention_mask):
     return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * -1e9
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class FeedForward(Part):
     """Two dense layers with the activation between them.
 
@@ -368,6 +374,7 @@ class FeedForward(Part):
         return self.dropout(self.dense(activated), training=training)
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class EncoderLayer(Part):
     """One transformer block: attention and feed-forward, each added to its input and then normalised.
 

@@ -7,6 +7,8 @@ functional API accept it; the attribute of an absent field is None.
 from collections import namedtuple
 from functools import cache
 
+import numpy as np
+
 
 class _ModelOutput:
     """The common part: `Output(logits=...)` gives a named tuple of the fields that are not None."""
@@ -78,7 +80,14 @@ class TFBaseModelOutputWithPooling(_ModelOutput):
 
 
 class TFSequenceClassifierOutput(_ModelOutput):
-    """`loss` (B,) if labels were given; `logits` float32 (B, num_labels); the rest as in `TFBaseModelOutput`."""
+    """`loss` (B,) if labels were given; `logits` float32 (B, num_labels); the rest as in `TFBaseModelOutput`.
+
+    As an array it is its logits: `np.argmax(model.predict(x), axis=1)` gives classes.
+    """
 
     __slots__ = ()
     FIELDS = ("loss", "logits", "hidden_states", "attentions")
+
+    def __array__(self, dtype=None, copy=None):
+        logits = np.asarray(self.logits, dtype)
+        return logits.copy() if copy else logits

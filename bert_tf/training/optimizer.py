@@ -13,6 +13,7 @@ from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import Training
 
 
+@keras.saving.register_keras_serializable("bert_tf")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly during the warm-up, then stays constant or falls linearly to 0.
 

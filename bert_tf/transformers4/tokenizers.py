@@ -1,5 +1,6 @@
 """transformers' tokenizers with `return_tensors="tf"`, which transformers 5 dropped, and its config classes."""
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +42,9 @@ def _tensors(method: Callable, return_tensors: str | None, *args, **kwargs):
     return encoding
 
 
+@functools.cache
 def _with_tensors(kind: type) -> Any:
+    """Returns the class of a tokenizer with tensors; one for each, so that its instances can be pickled."""
     documentation = f'`transformers.{kind.__name__}`, which also takes `return_tensors="tf"`.'
     return type(kind.__name__, (_TensorFlowTensors, kind), {"__doc__": documentation})
 
@@ -55,17 +58,20 @@ class AutoTokenizer:
         import transformers
 
         tokenizer = transformers.AutoTokenizer.from_pretrained(_folder(source), *args, **kwargs)
-        tokenizer.__class__ = _with_tensors(type(tokenizer))
+        tokenizer.__class__ = _with_tensors(type(tokenizer))  # type: ignore[arg-type]
         return tokenizer
 
 
-TOKENIZERS = tuple(name for family in FAMILIES.values() for name in family.tokenizers)
 CONFIGS = ("AutoConfig", *(family.config_class for family in FAMILIES.values()))
 
 
 def __getattr__(name: str) -> Any:
-    if name in TOKENIZERS + CONFIGS:
+    if not name.startswith("_"):
         import transformers
 
-        return getattr(transformers, name) if name in CONFIGS else _with_tensors(getattr(transformers, name))
+        kind = getattr(transformers, name, None)
+        if name in CONFIGS:
+            return kind
+        if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedTokenizerBase):
+            return _with_tensors(kind)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

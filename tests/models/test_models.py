@@ -198,5 +198,5 @@ def test_predict_follows_the_problem_type():
     )
     with pytest.raises(ValueError, match="regression model"):
         bert_tf.predict(one, ["great"], tokenizer)
-    with pytest.raises(TypeError, match="NoneType"):
+    with pytest.raises(TypeError, match="a missing value"):
         bert_tf.predict(many, ["great", None], tokenizer)

@@ -1,0 +1,142 @@
+"""Mistakes in what `fit`, `evaluate` and `predict` are given are said before they do harm."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import bert_tf
+from bert_tf.models import checks
+
+IDS = np.arange(1, 61, dtype="int32").reshape(12, 5)
+X = {"input_ids": IDS, "attention_mask": np.ones_like(IDS)}
+Y = np.arange(12) % 2
+
+
+@pytest.fixture(scope="module")
+def shared(tiny):
+    names = {0: "negative", 1: "positive"}
+    model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny, id2label=names)
+    model.freeze(0)
+    return model
+
+
+@pytest.fixture
+def model(shared):
+    """Gives both classes the same probability, and does not learn; run eagerly, since nothing is compiled here for long."""
+    shared.classifier.kernel.assign(shared.classifier.kernel * 0)
+    shared.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    return shared
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {0: 1.0, 1: 9.0}, {"negative": 1, "positive": 9}, {"0": 1, "1": 9}, {np.int64(0): 1, 1.0: 9}, np.array([1.0, 9.0]),
+        [1, 9],
+    ],
+)  # fmt: skip
+def test_class_weights_in_every_form(weights):
+    assert checks.class_weight_by_index(weights, ("negative", "positive")) == {0: 1.0, 1: 9.0}
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"negativ": 1.0}, "'negativ' is no class. The classes are 0 to 1: 'negative', 'positive'"),
+        ({2: 1.0}, "2 is no class"),
+        ({0: 1.0, "negative": 2.0}, "'negative' is given twice"),
+        ([1.0, 2.0, 3.0], "a weight for each of the 2 classes. Received: list of shape .3,."),
+    ],
+)
+def test_weights_of_no_class_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        checks.class_weight_by_index(weights, ("negative", "positive"))
+
+
+def test_weights_by_name_weigh(model):
+    weights = {"negative": 1, "positive": 9}
+    loss = model.fit(X, Y, batch_size=12, verbose=0, class_weight=weights).history["loss"]
+    assert loss == pytest.approx([5 * np.log(2)], rel=1e-5)
+    with pytest.raises(ValueError, match="'other' is no class"):
+        model.fit(X, Y, class_weight={"other": 2})
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (
+            np.arange(12) % 3,
+            ValueError,
+            "between 0 and 1: the model has 2 classes .num_labels.. Received: label 2 at position 2",
+        ),
+        (Y + 1, ValueError, "Are they counted from 1"),
+        (np.where(Y, "pos", "neg"), TypeError, "must be integers from 0 to 1. Received: 'neg'"),
+    ],
+)
+def test_labels_out_of_range_never_train(model, labels, error, message):
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(error, match=message):
+            call(X, labels, verbose=0)
+    with pytest.raises(error, match=message):
+        model.fit({**X, "labels": labels}, verbose=0)
+    with pytest.raises(error, match=message):
+        model.fit(X, Y, validation_data=(X, labels), verbose=0)
+
+
+def test_labels_in_a_column_are_labels(model):
+    assert model.fit(X, Y[:, None], verbose=0).history["loss"] == pytest.approx([np.log(2)], rel=1e-5)
+
+
+def test_labels_out_of_range_in_a_dataset_stop_the_training(model):
+    batches = tf.data.Dataset.from_tensor_slices((X, np.arange(12) % 3)).batch(4)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="Labels must lie between 0 and 1: the model has 2 classes"
+    ):
+        model.fit(batches, verbose=0)
+    assert np.isfinite(model.classifier.kernel.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: tf.data.Dataset.from_tensor_slices((X, Y)),
+            ValueError,
+            r"Received: shape \(5,\). Batch it first: dataset.batch",
+        ),
+        (
+            lambda: tf.data.Dataset.from_tensor_slices((X, Y)).batch(64, drop_remainder=True),
+            ValueError,
+            "not a single batch",
+        ),
+        (lambda: np.array(["a text", "another"]), TypeError, "takes token ids, not texts. Tokenize first"),
+        (lambda: ["a text", "another"], TypeError, "Tokenize first"),
+        (lambda: tf.data.Dataset.from_tensor_slices((["a"] * 4, [0] * 4)).batch(2), TypeError, "Tokenize first"),
+    ],
+)
+def test_what_is_no_batch_of_tokens_is_refused(model, make, error, message):
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(error, match=message):
+            call(make(), verbose=0)
+
+
+def test_a_stream_without_batches_has_no_empty_history(model):
+    empty = tf.data.Dataset.from_tensor_slices((X, Y)).filter(lambda *_: False).batch(4)
+    with pytest.raises(ValueError, match="not a single batch"), pytest.warns(UserWarning, match="data"):
+        model.fit(empty, verbose=0)
+
+
+def test_the_output_as_an_array_is_its_logits(model):
+    output = model.predict(X, verbose=0)
+    assert np.argmax(output, axis=1).tolist() == output.logits.argmax(axis=1).tolist()
+    assert np.asarray(output, "float64").shape == (12, 2)
+    assert np.array(model(X, labels=Y)).shape == (12, 2)
+
+
+def test_losses_of_transformers_and_of_probabilities(model):
+    model.compile(keras.optimizers.SGD(0.0), loss=model.compute_loss, run_eagerly=True)
+    assert model.fit(X, Y, verbose=0).history["loss"] == pytest.approx([np.log(2)], rel=1e-5)
+    for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
+        with pytest.warns(UserWarning, match="takes probabilities, but the model gives logits"):
+            model.compile("sgd", loss=loss)
