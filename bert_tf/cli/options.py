@@ -4,11 +4,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from bert_tf.options import Command, Option
-from bert_tf.settings import Settings
+from bert_tf.settings import TEXTS, Data, Settings
 
 NOT_OPTIONS = ("command", "run", "train", "validation", "test", "teacher", "unlabelled")
 METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
@@ -29,7 +30,7 @@ def add_options(
     for group, options in found.items():
         section = parser.add_argument_group(getattr(Settings, group).__doc__)
         if group == "data":
-            what = "labelled texts: .csv, .tsv, .jsonl, .parquet, or tfds:NAME@SPLIT; demo = the reviews that come with bert-tf"
+            what = "labelled texts: .csv, .tsv, .json, .jsonl, .parquet, .xlsx (also as .gz, .zip, .zst), tfds:NAME@SPLIT or hf:NAME@SPLIT; demo = the reviews that come with bert-tf"
             section.add_argument("--train", metavar="FILE", required=True, help=what)
             what = "texts to choose the best epoch by; if omitted, some training texts are held out"
             section.add_argument("--validation", metavar="FILE", help=what)
@@ -41,6 +42,12 @@ def add_options(
                 section.add_argument("--unlabelled", metavar="FILE", help=what)
         for variants in options.values():
             _add(section, variants)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of how a file of texts is read."""
+    for option in TEXTS.options():
+        _add(parser, [(TEXTS, option)])
 
 
 def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
@@ -95,26 +102,27 @@ def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
 def read_sources(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Reads training, validation and test texts, so that a wrong file is reported before TensorFlow has loaded, which takes
     seconds; None for what was not given."""
-    from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read_examples
-
-    def read_source(source: str | None) -> Any:
-        columns = [getattr(options, name, None) for name in ("text_column", "label_column")]
-        return None if source is None else read_examples(source, *columns)
+    from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
-    train, test = read_source(options.train), read_source(getattr(options, "test", None))
+    train, test = read_source(options, options.train), read_source(options, getattr(options, "test", None))
     if test is not None and not hasattr(options, "teacher"):  # which has the labels
         test.relabel(train.label_names)  # raises ValueError for other labels
-    return train, read_source(validation), test
+    return train, read_source(options, validation), test
 
 
 def read_unlabelled(options: argparse.Namespace) -> Any:
     """Reads the texts given as `--unlabelled`; None if there are none."""
-    from bert_tf.data.readers import read_examples
+    return read_source(options, options.unlabelled, labelled=False)
 
-    text_column = getattr(options, "text_column", None)
-    return None if options.unlabelled is None else read_examples(options.unlabelled, text_column, labelled=False)
+
+def read_source(options: argparse.Namespace, source: str | None, labelled: bool = True) -> Any:
+    """Reads one source by the options that were given; None if there is none."""
+    from bert_tf.data.readers import read
+
+    given = {item.name: getattr(options, item.name) for item in fields(Data) if hasattr(options, item.name)}
+    return None if source is None else read(source, Data(**given), labelled=labelled)
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

@@ -1,8 +1,9 @@
 """`bert-tf predict`."""
 
 import json
+import sys
 
-from bert_tf.cli.options import load_tensorflow, output_file
+from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
 from bert_tf.formatting import format_value, printable
 
 
@@ -16,8 +17,8 @@ def add_predict(commands) -> None:
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
-    source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .jsonl or .parquet")
-    command.add_argument("--text-column", metavar="NAME", help="column with the text; if left out, found by its name")
+    source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx")
+    add_reading(command)
     most = "the most texts at once; if left out, by their length"
     command.add_argument("--batch-size", type=int, metavar="N", help=most)
     as_json = "print JSON: text, label, score, and the score of each class"
@@ -27,10 +28,8 @@ def add_predict(commands) -> None:
 
 
 def _predict(options) -> None:
-    from bert_tf.data.readers import read_examples
-
     output = output_file("--output", options.output, ".csv", ".json")
-    texts = options.text or list(read_examples(options.file, options.text_column, labelled=False).texts)
+    texts = options.text or _texts(options)
     load_tensorflow()
     from bert_tf import files
     from bert_tf.inference.predict import predict
@@ -49,6 +48,14 @@ def _predict(options) -> None:
     else:
         cells = [(row["label"], format_value(row["score"], "score"), _shortened(row["text"])) for row in rows]
         print(tables.table(("label", "score", "text"), cells))
+
+
+def _texts(options) -> list[str]:
+    """Reads the texts of a file; what was guessed of it goes to stderr, as the table may be piped on."""
+    examples = read_source(options, options.file, labelled=False)
+    for remark in examples.remarks:
+        print(remark, file=sys.stderr)
+    return [*examples.texts]
 
 
 def _shortened(text: str, width: int = 70) -> str:

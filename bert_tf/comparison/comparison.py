@@ -17,7 +17,7 @@ from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
 from bert_tf.data.examples import Examples, check_classes
-from bert_tf.data.readers import read_examples
+from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
 from bert_tf.formatting import format_value
@@ -96,14 +96,16 @@ class Comparison:
         self.output = RunFolder(output.output_dir or "", names, output.overwrite, output.resume)
         self.output.check(sources=(train, validation, test, *map(str, models)))
         self.folder = self.output / "entrants"
-        train = read_examples(train, data.text_column, data.label_column)
+        train = read(train, data)
         check_classes(train)
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
         else:
-            validation = read_examples(validation, data.text_column, data.label_column).relabel(train.label_names)
+            validation = read(validation, data).relabel(train.label_names)
         self.splits = Splits(train, validation, read_test(test, train.label_names, data))
         self.train, self.validation, self.test = self.splits
+        for remark in dict.fromkeys(remark for part in self.splits if part is not None for remark in part.remarks):
+            self.say(remark)
 
     def say(self, text: str) -> None:
         if self.verbose:

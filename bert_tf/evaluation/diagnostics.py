@@ -94,6 +94,31 @@ def _judged(train: list[float], validation: list[float], best: int | None, chanc
     return "unsteady", f"Unsteady: {rose}, but training loss did not fall. The learning rate may be too large."
 
 
+def unpredicted(confusion: Any, label_names: Sequence[str]) -> list[str]:
+    """Says which classes a classifier never predicts though there are texts of them.
+
+    Args:
+        confusion: int `(C, C)`, a row per label, a column per predicted label.
+        label_names: str, C of them.
+    Returns: at most one sentence.
+
+    >>> unpredicted([[0, 5], [0, 295]], ["bad", "good"])
+    ["'bad' is never predicted, though 5 of 300 texts are: always answering 'good' has 0.983 right, the model 0.983."]
+    """
+    confusion = np.asarray(confusion)
+    actual, total = confusion.sum(axis=1), int(confusion.sum())
+    never = [i for i in range(len(label_names)) if actual[i] and not confusion[:, i].any()]
+    if not never:
+        return []
+    named = ", ".join(repr(label_names[i]) for i in never[:5]) + (", ..." if len(never) > 5 else "")
+    majority = int(actual.argmax())
+    always, right = (format_value(float(count) / total, "score") for count in (actual[majority], np.trace(confusion)))
+    return [
+        f"{named} {'is' if len(never) == 1 else 'are'} never predicted, though {int(actual[never].sum()):,} of {total:,} texts are: "
+        f"always answering {label_names[majority]!r} has {always} right, the model {right}."
+    ]
+
+
 def _change(before: float, after: float) -> float:
     return after / before - 1 if before > 0 else 0.0
 

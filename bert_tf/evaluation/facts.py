@@ -40,7 +40,7 @@ def run_facts(
         **others: facts that are known already: `title`, `subtitle`, `parameters`, `cost`, `settings`, `versions`, `command`,
             `sections`; see `bert_tf.reporting.sections.sections`.
     Returns: facts. Where logistic regression cannot be trained, for example because no two texts share a word, `baseline` and
-        `mislabelled` are missing and `hints` says why.
+        `mislabelled` are missing and `hints` says why; it also says which classes are never predicted.
     Raises: ValueError for values that do not fit together.
     """
     splits = {"training": train, "validation": validation}
@@ -63,10 +63,11 @@ def run_facts(
             "duplicates": diagnostics.duplicates(splits, label_names),
         },
     }
+    facts["hints"] = diagnostics.unpredicted(facts["confusion"], label_names)
     try:
         facts |= _by_logistic_regression(label_names, train, texts, labels, np.asarray(probabilities), seed, baseline)
     except ValueError as error:
-        facts["hints"] = [f"The baseline and the likely wrong labels are missing. {error}"]
+        facts["hints"].append(f"The baseline and the likely wrong labels are missing. {error}")
     return facts | others
 
 

@@ -135,9 +135,12 @@ def _held_out(rows, labels, num_labels: int, strength: float, folds: int, groups
 
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = min(folds, int(np.bincount(labels).max()))  # the most that scikit-learn accepts
+    if folds < 2:
+        raise ValueError(f"The training texts are too few: no label has two. Received: {len(labels)} texts")
     splitter = kind(folds, shuffle=True, random_state=seed)
     model = LogisticRegression(C=strength, max_iter=300)
-    with one_thread():
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with a single text is missing in the other folds: probability 0 there
         probabilities = cross_val_predict(
             model, rows, labels, groups=groups, cv=splitter, method="predict_proba", n_jobs=1
         )

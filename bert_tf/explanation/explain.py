@@ -21,6 +21,7 @@ from keras import ops
 
 from bert_tf import hardware
 from bert_tf.backends.backend import value_and_gradient
+from bert_tf.data import gates
 from bert_tf.data.tokenizer import Tokens, resolve_max_length
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
@@ -178,6 +179,8 @@ def explain(
     """
     if not isinstance(text, str):
         raise TypeError(f"`text` must be one text, a string. Received: {type(text).__name__}")
+    if not gates.well_formed(text):
+        raise ValueError("`text` has half a character (a lone surrogate). Correct it.")
     if tolerance <= 0:
         raise ValueError(f"`tolerance` must be above 0. Received: tolerance={tolerance}")
     for name, value, least in (("max_steps", max_steps, INTERVALS * NODES), ("random_orders", random_orders, 1)):
@@ -225,10 +228,9 @@ def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, see
         seed: int, for the random orders and the bootstrap.
         **options: other arguments of `explain`.
     Returns: `Faithfulness`.
-    Raises: TypeError if `texts` is one string; ValueError for fewer than two texts; and as `explain`.
+    Raises: TypeError if `texts` are not strings; ValueError for fewer than two texts; and as `explain`.
     """
-    if isinstance(texts, str):
-        raise TypeError("`texts` must be a list of texts. Received: one string; to pass one text, write [text]")
+    texts = list(gates.each_text(texts))
     if len(texts) < 2:
         raise ValueError(f"A confidence interval needs at least two texts. Received: {len(texts)}")
     model, tokenizer = load_classifier(model, tokenizer)

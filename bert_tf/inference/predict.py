@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bert_tf import hardware
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
+from bert_tf.data import gates
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.blend import Blend, load_blend
@@ -68,17 +69,14 @@ def predict(
         engine: str, see `bert_tf.inference.engines.choose`.
         blend: the second part of the model; None = the one in the model's folder, if `model` is a folder with one.
     Returns: `Predictions`, in the order of `texts`.
-    Raises: TypeError if `texts` is one string; FileNotFoundError, ValueError for a checkpoint that cannot be used.
+    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame; FileNotFoundError, ValueError for a
+        checkpoint that cannot be used.
     """
-    if isinstance(texts, str):
-        raise TypeError("`texts` must be a list of strings. Received: one string; put it in a list: [text]")
+    texts = list(gates.each_text(texts))
     blend = blend or (load_blend(model) if isinstance(model, (str, os.PathLike)) else None)
     model, tokenizer = load_classifier(model, tokenizer)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-    texts = list(texts)
-    if wrong := [type(text).__name__ for text in texts if not isinstance(text, str)]:
-        raise TypeError(f"`texts` must be a list of strings. Received among them: {wrong[0]}")
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
     if not texts:
         return Predictions(np.zeros((0, model.num_labels), "float32"), model.label_names)

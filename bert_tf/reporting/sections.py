@@ -23,6 +23,7 @@ Block = dict[str, Any]
 Section = dict[str, Any]
 
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
+MOST_SKIPPED = 100  # rows that were left out
 MOST_COLUMNS = 6  # classes across a table; more go down it
 
 
@@ -37,7 +38,8 @@ def sections(facts: Facts) -> list[Section]:
             `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `scores.compare`, the model first)
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
-                `duplicates` (of `diagnostics.duplicates`).
+                `duplicates` (of `diagnostics.duplicates`); `remarks`, what was guessed of the files, and `skipped`, the rows that
+                were left out: sentences.
             `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, `val_accuracy`, `val_loss`,
                 `seconds`; `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
             `distilled`: a dict of `teacher`, its name, and `rows`, a dict for the teacher and one for the student, of `model`,
@@ -284,6 +286,11 @@ def data(facts: Facts) -> list[Block]:
         blocks += [_table(caption, columns, rows), {"plot": _histogram(measured)}]
     if facts["data"].get("duplicates"):
         blocks += _duplicates(facts["data"]["duplicates"])
+    blocks += [{"text": remark} for remark in facts["data"].get("remarks", ())]
+    if skipped := facts["data"].get("skipped"):
+        more = f" The first {MOST_SKIPPED} of {len(skipped):,}." if len(skipped) > MOST_SKIPPED else ""
+        columns = [{"name": "row", "kind": "text"}]
+        blocks.append(_table(f"Rows that were left out.{more}", columns, [[row] for row in skipped[:MOST_SKIPPED]]))
     return blocks
 
 

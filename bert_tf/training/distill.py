@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from bert_tf.checkpoints import locate
+from bert_tf.data import readers
 from bert_tf.data.examples import Examples
-from bert_tf.data.readers import read_examples
 from bert_tf.evaluation.blend import Blend
 from bert_tf.files import write_json
 from bert_tf.inference import speed
@@ -60,9 +60,11 @@ def distill(
     settings = settings.replace(checkpoint=str(teacher), recipe="auto")
     texts = Examples([], None, (), "")
     if unlabelled is not None:
-        texts = read_examples(unlabelled, settings.data.text_column, labelled=False)
+        texts = readers.read(unlabelled, settings.data, labelled=False)
     loaded = load_teacher(teacher, texts, settings)
     run = read(train, validation, test, settings=settings, started=started, command=DISTILL, teacher=loaded)
+    for remark in texts.remarks:
+        run.say(remark)
     return carry_out(run, callbacks, _beside_teacher)
 
 

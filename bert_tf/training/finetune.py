@@ -15,7 +15,7 @@ import numpy as np
 from bert_tf.backends.tensorflow import fits_in_memory, wants_epochs_only
 from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.examples import Examples
-from bert_tf.evaluation import scores
+from bert_tf.evaluation import diagnostics, scores
 from bert_tf.evaluation.blend import Blend, train_blend
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
@@ -115,7 +115,7 @@ def finetune(
     validation: Any = None,
     *,
     test: Any = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.Callback = (),
     started: float | None = None,
     settings: Settings,
 ) -> Finetuned:
@@ -137,7 +137,7 @@ def finetune(
             lists, pair). Without `validation`, `validation_share` of the training texts is held out, stratified.
         test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
         started: float, the `time.monotonic()` that `budget` counts from; None = now.
-        callbacks: Keras callbacks, beside those that keep the best weights, the history and the TensorBoard logs. What
+        callbacks: Keras callbacks, one or several, beside those that keep the best weights, the history and the TensorBoard logs. What
             they add to the logs goes into the history; `resume` does not restore a state of their own.
         {options}
     Returns: `Finetuned`.
@@ -151,7 +151,7 @@ def finetune(
 
 def carry_out(
     run: Run,
-    callbacks: Sequence[keras.callbacks.Callback],
+    callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.Callback,
     measure: Callable[[Run, dict[str, Any]], dict[str, Any]] = lambda run, metrics: {},
 ) -> Finetuned:
     """Trains, keeps the best model, measures it and reports.
@@ -159,7 +159,7 @@ def carry_out(
     Args:
         measure: more to measure of the model that is kept, `(run, metrics) -> more for metrics.json`.
     """
-    inputs = _train(run, callbacks)
+    inputs = _train(run, callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
     metrics = _keep(run, inputs)
     if run.test is not None:
         metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend)
@@ -168,8 +168,9 @@ def carry_out(
     metrics |= measure(run, metrics)
     if run.asked.output.report:
         metrics |= _report(run, inputs, metrics)
-    for line in run_report.verdicts(metrics):
-        run.say(line)
+    if run.verbose:
+        for line in run_report.verdicts(metrics) if run.asked.output.report else _never_predicted(run, inputs):
+            run.say(line)
     run.say(run.folder.contents())
     return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path, run.blend)
 
@@ -198,6 +199,8 @@ def read(
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
     test = testing.read_test(test, job.train.label_names, settings.data)
+    for remark in test.remarks if test else ():
+        say(remark)
     model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
     if training.budget and not job.staged:
         raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
@@ -410,19 +413,28 @@ def _numbers(stage: stages.Stage) -> dict[str, Any]:
     return {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
 
 
+def _probabilities(run: Run, inputs: Any) -> np.ndarray:
+    """Returns the kept model's probabilities of the validation texts, float64 `(M, C)`."""
+    if run.results:
+        return scores.softmax(run.kept.logits.astype("float64"))
+    return run.job.probabilities(run.job.model, inputs, run.training.batch_size)
+
+
+def _never_predicted(run: Run, inputs: Any) -> list[str]:
+    """Says which classes are never predicted, for a run without a report."""
+    names, held = run.job.train.label_names, run.job.validation
+    cells = held.labels * len(names) + _probabilities(run, inputs).argmax(axis=1)
+    confusion = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), len(names))
+    return diagnostics.unpredicted(confusion, names)
+
+
 def _report(run: Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
     """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
     job = run.job
-
-    def probabilities() -> np.ndarray:
-        if run.results:
-            return scores.softmax(run.kept.logits.astype("float64"))
-        return job.probabilities(job.model, inputs, run.training.batch_size)
-
     numbers = run_report.write(
         run.folder.path,
         job,
-        probabilities,
+        lambda: _probabilities(run, inputs),
         results=metrics,
         history=run.backup.history,
         settings=run.recorded,

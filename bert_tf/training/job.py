@@ -22,9 +22,10 @@ from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
+from bert_tf.data.classes import key_of
 from bert_tf.data.examples import Examples, check_classes
 from bert_tf.data.pipeline import batches
-from bert_tf.data.readers import read_examples
+from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation import facts, tfidf
 from bert_tf.evaluation.scores import softmax
@@ -306,6 +307,8 @@ def prepare(
         tokenizer, limit = load_tokenizer(settings.model.checkpoint), MAX_LENGTH
         model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
         held = held.relabel(examples.label_names)
+    if absent := _absent(examples, held):
+        say(absent)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)
     solves = recipe.solves(settings, model.head, new_head)
     settings = recipe.filled_in(settings.replace(max_length=max_length), model, new_head, solves or teacher is not None)
@@ -317,18 +320,31 @@ def prepare(
 
 
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
-    examples = read_examples(train, data.text_column, data.label_column)
+    examples = read(train, data)
     check_classes(examples)
+    remarks = [*examples.remarks]
     if validation is None:
         total = len(examples)
         examples, validation = examples.split(data.validation_share, seed)
         say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
     else:
-        validation = read_examples(validation, data.text_column, data.label_column)
+        validation = read(validation, data)
+        remarks += validation.remarks
+    for remark in remarks:
+        say(remark)
     for name, part in (("Training", examples), ("Validation", validation)):
-        counts = ", ".join(f"{count} {label}" for label, count in part.counts().items())
-        say(f"{name}: {len(part)} texts ({counts}), {part.source}")
+        say(part.described(name))
     return examples, validation
+
+
+def _absent(examples: Examples, held: Examples) -> str:
+    """Says which classes have no validation text."""
+    counts = examples.counts()
+    absent = [name for name, count in held.counts().items() if not count and counts[name]]
+    if not absent:
+        return ""
+    words = ", ".join(f"{name!r} ({counts[name]:,} for training)" for name in absent)
+    return f"No validation text has the label {words}: how well it is recognised is not measured."
 
 
 def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any, Examples, bool]:
@@ -367,7 +383,7 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
 def _with_labels_of(config, examples: Examples, source: str) -> Examples:
     """Returns the examples with their labels in the order of a checkpoint's head; LABEL_0, ... stand for any."""
     names = label_names(config)
-    if set(names) == set(examples.label_names):
+    if set(map(key_of, names)) == set(map(key_of, examples.label_names)):
         return examples.relabel(names)
     unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))
     if len(names) != len(examples.label_names) or not unnamed:

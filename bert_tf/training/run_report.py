@@ -92,6 +92,8 @@ def write(
         )
         for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
             found["scores"][name]["value"] = results[measured]
+        found["data"]["remarks"] = [*dict.fromkeys((*job.train.remarks, *job.validation.remarks))]
+        found["data"]["skipped"] = [*dict.fromkeys((*job.train.skipped, *job.validation.skipped))]
         page.write_report(output_dir / REPORT, found)
         name = output_dir.resolve().name
         text = card.model_card(found, name, finetuned_from=ORIGINS.get(job.checkpoint, job.checkpoint))
@@ -106,8 +108,10 @@ def write(
 
 
 def verdicts(results: Mapping[str, Any]) -> list[str]:
-    """Returns what the terminal says about the numbers that `write` gave: how the model compares with the baseline."""
-    return [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else [*results.get("hints", ())]
+    """Returns what the terminal says about the numbers that `write` gave: classes that are never predicted, how the model
+    compares with the baseline."""
+    compared = [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else []
+    return [*results.get("hints", ()), *compared]
 
 
 def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bert_tf.data.examples import Examples
-from bert_tf.data.readers import read_examples
+from bert_tf.data.readers import read
 from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend
 from bert_tf.evaluation.tfidf import BASELINE
@@ -18,7 +18,7 @@ def read_test(test: Any, label_names: Sequence[str], data: Data) -> Examples | N
     """Reads test texts, their labels in the order of `label_names`; ValueError if they have others. None if there are none."""
     if test is None:
         return None
-    return read_examples(test, data.text_column, data.label_column).relabel(label_names)
+    return read(test, data).relabel(label_names)
 
 
 def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) -> dict[str, Any]:

@@ -27,6 +27,17 @@ def test_the_curves_are_put_into_words(kind):
     json.dumps(found, allow_nan=False)
 
 
+def test_classes_that_are_never_predicted_are_named():
+    said = diagnostics.unpredicted([[0, 5], [0, 295]], ["bad", "good"])
+    assert said == [
+        "'bad' is never predicted, though 5 of 300 texts are: always answering 'good' has 0.983 right, the model 0.983."
+    ]
+    assert diagnostics.unpredicted([[1, 4], [0, 295]], ["bad", "good"]) == []
+    assert diagnostics.unpredicted([[0, 0], [0, 9]], ["bad", "good"]) == []  # there is no text to predict it for
+    few = diagnostics.unpredicted(np.diag([0, 0, 7]) + [[0, 0, 1]] * 3, ["a", "b", "c"])
+    assert few[0].startswith("'a', 'b' are never predicted, though 2 of 10 texts are")
+
+
 def test_the_verdict_on_overfitting_names_the_turn_and_the_gaps():
     train, validation = CURVES["overfitting"]
     found = diagnostics.overfitting({"loss": train, "val_loss": validation})

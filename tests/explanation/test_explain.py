@@ -338,7 +338,7 @@ def test_wrong_input(classifier, tokenizer, settings, error, message):
 
 
 def test_wrong_texts_for_faithfulness(classifier, tokenizer):
-    with pytest.raises(TypeError, match="to pass one text, write"):
+    with pytest.raises(TypeError, match="put it in a list"):
         bert_tf.faithfulness(classifier, "good", tokenizer)
     with pytest.raises(ValueError, match="at least two texts. Received: 1"):
         bert_tf.faithfulness(classifier, ["good"], tokenizer)

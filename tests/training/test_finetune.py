@@ -134,6 +134,25 @@ def test_a_callback_between_the_steps_needs_fit(name):
     assert not wants_epochs_only(keras.callbacks.LambdaCallback(on_train_batch_begin=print))
 
 
+def test_it_says_what_is_wrong_with_the_data(tiny, reviews, tmp_path, capsys):
+    file = tmp_path / "data.csv"
+    rows = [f'"{text}",{label},5\n' for text, label in zip(reviews["text"], reviews["label"], strict=True)]
+    file.write_bytes(
+        "".join(["review,label,stars\n", *rows, '"na\u00efve",mixed,3\n', ",positive,1\n"]).encode("cp1252")
+    )
+    stop = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: None)  # one, not a list
+    options = settings(tiny, tmp_path / "run", epochs=1, learning_rate=1e-9, report=False, verbose=2, callbacks=stop)
+    done = bert_tf.finetune(file, on_bad_rows="skip", **options)
+    printed = capsys.readouterr().out
+    assert "read as cp1252 (Windows), as 'na\u00efve' in line 26" in printed
+    assert "1 of 26 rows skipped: row 26 (line 27): the text (column 'review') is empty" in printed
+    assert "text: 'review', label: 'label' (not used: 'stars')" in printed
+    assert "No validation text has the label 'mixed' (1 for training)" in printed
+    assert done.metrics["train_examples"]["mixed"] == 1
+    assert "never predicted, though" in printed
+    assert "has 0.500 right" in printed
+
+
 KILLED = """
 import os, signal, sys
 import keras

@@ -1,0 +1,18 @@
+"""What sections say of a run's facts."""
+
+from bert_tf.reporting.sections import sections
+
+
+def facts(skipped):
+    splits = [{"name": "training", "labels": {"bad": 3, "good": 4}}]
+    return {"data": {"splits": splits, "remarks": ["data.csv: columns separated by tabs."], "skipped": skipped}}
+
+
+def test_what_was_guessed_and_left_out_is_listed():
+    [section] = sections(facts([f"row {i}: the text is <empty>" for i in range(150)]))
+    texts = [block["text"] for block in section["blocks"] if "text" in block]
+    assert texts == ["data.csv: columns separated by tabs."]
+    left_out = section["blocks"][-1]["table"]
+    assert left_out["caption"] == "Rows that were left out. The first 100 of 150."
+    assert len(left_out["rows"]) == 100
+    assert sections(facts([]))[0]["blocks"][-1] == {"text": texts[0]}
