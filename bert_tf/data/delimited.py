@@ -3,11 +3,11 @@
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from bert_tf.data.dialect import NUMBER, judge
-from bert_tf.data.records import Dialect, Reading, Record, fields_of, physical_lines, raw_values, unescaped
+from bert_tf.data.records import Dialect, Reading, Record, fields_of, physical_lines, raw_values
 from bert_tf.data.tables import LABEL_COLUMNS, TEXT_COLUMNS, Table, plain_name, usual_column
+from bert_tf.files import error_reason
 from bert_tf.settings import Data
 
 SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -42,8 +42,6 @@ def read_delimited(text: str, source: str, suffix: str, data: Data, labelled: bo
     )
     if reading.header.problem:
         raise ValueError(f"{source}: line {reading.header.start + 1}, the first, {reading.header.problem}.")
-    if reading.dialect.quoting == "backslash":
-        lines = unescaped(lines, reading.dialect.separator)
     names, reading, more = _named(lines, reading, source, data, labelled)
     return _table(lines, reading, names, source, [*remarks, *judged, *more])
 
@@ -91,26 +89,12 @@ def has_header(first: Sequence[str], rows: Sequence[Sequence[str]], data: Data, 
 
 
 def _table(lines: list[str], reading: Reading, names: list[str], source: str, remarks: list[str]) -> Table:
-    import pandas
-
     records = [_with_characters(lines, record) for record in reading.records]
     numbered = [(i, record) for i, record in enumerate(records) if not record.problem]
     broken = [_named_row(i, r) + _advice(r, reading.dialect) for i, r in enumerate(records) if r.problem]
     width = max((r.fields for _, r in numbered), default=len(names))
     names = names + [""] * (width - len(names))
-    columns: list[Any] = [[] for _ in names]
-    if numbered:
-        header = reading.dialect.separator.join(map(str, range(len(names)))) + "\n"
-        body = io.BytesIO((header + "".join("".join(lines[r.start : r.end]) for _, r in numbered)).encode())
-        frame = pandas.read_csv(
-            body, sep=reading.dialect.separator, encoding="utf-8", index_col=False, dtype=str, na_filter=False,
-            skip_blank_lines=False, engine="c", low_memory=False, **reading.dialect.options,
-        )  # fmt: skip
-        if len(frame) != len(numbered):  # two parsers that disagree: nothing is read rather than something wrong
-            raise ValueError(
-                f"{source}: pandas finds {len(frame)} rows, csv {len(numbered)}. Say how it is written: --separator, --quoting."
-            )
-        columns = [frame.iloc[:, i].tolist() for i in range(len(names))]
+    columns = _parsed(lines, [record for _, record in numbered], len(names), reading.dialect, source)
     keep = _regular(columns, names, numbered, broken)
     if not all(keep):
         numbered = [row for row, good in zip(numbered, keep, strict=True) if good]
@@ -128,6 +112,31 @@ def _table(lines: list[str], reading: Reading, names: list[str], source: str, re
         return _named_row(*numbered[row])
 
     return Table(source, names[:last], columns[:last], True, quoted, where, broken, remarks)
+
+
+def _parsed(lines: list[str], records: list[Record], width: int, dialect: Dialect, source: str) -> list[list[str]]:
+    """Returns the columns of some rows, read by pandas.
+
+    Raises: ValueError if it finds another number of rows than `csv`, two parsers that disagree, or cannot read them.
+    """
+    import pandas
+
+    if not records:
+        return [[] for _ in range(width)]
+    rows = (line for record in records for line in lines[record.start : record.end])
+    header = dialect.separator.join(map(str, range(width))) + "\n"
+    body = io.BytesIO((header + "".join(dialect.prepared(rows))).encode())
+    try:
+        frame = pandas.read_csv(
+            body, sep=dialect.separator, encoding="utf-8", index_col=False, dtype=str, na_filter=False,
+            skip_blank_lines=False, engine="c", low_memory=False, **dialect.options,
+        )  # fmt: skip
+        problem = "" if len(frame) == len(records) else f"pandas finds {len(frame)} rows, csv {len(records)}"
+    except pandas.errors.ParserError as error:
+        problem = error_reason(error)
+    if problem:
+        raise ValueError(f"{source}: {problem}. Say how it is written: --separator, --quoting.")
+    return [frame.iloc[:, i].tolist() for i in range(width)]
 
 
 def _with_characters(lines: list[str], record: Record) -> Record:

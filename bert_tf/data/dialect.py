@@ -7,7 +7,7 @@ would give different rows, that is an error.
 import itertools
 import re
 
-from bert_tf.data.records import SEPARATORS, Dialect, Reading, Record, fields_of, raw_values, read_rows, unescaped
+from bert_tf.data.records import SEPARATORS, Dialect, Reading, Record, fields_of, raw_values, read_rows
 from bert_tf.data.tables import TEXT_COLUMNS, usual_column
 from bert_tf.formatting import counted
 
@@ -98,48 +98,54 @@ def _by_quotes(lines: list[str], source: str, separator: str, quoting: str | Non
         spaced = _read(lines, Dialect(separator, "spaced"))
         if spaced.plausible:
             remark = f"{source}: spaces between a separator and a quote are left out. Else: --quoting."
-            return _agreed(spaced, standard, source, remark, lines)
+            return _agreed(spaced, standard, source, remark)
     return _among(lines, source, standard, any('\\"' in line for line in lines))
 
 
 def _among(lines: list[str], source: str, standard: Reading, escapes: bool) -> tuple[Reading, list[str]]:
+    """Chooses between standard quotes, quotes after backslashes and quotes that are part of the texts.
+
+    Standard unless another reading breaks fewer rows; where several break as few and differ in their rows, that is an error.
+    """
     separator = standard.dialect.separator
     escaped = _read(lines, Dialect(separator, "backslash")) if escapes else None
-    if standard.plausible:
-        if disputed := _disputed(lines, standard):
-            if (raw := _read(lines, Dialect(separator, "raw"))).plausible:
-                raise ValueError(_both(source, standard, raw, disputed[0], lines))
-            return _without(standard, disputed), []
-        if escaped and escaped.plausible and (row := _first_difference(lines, standard, escaped)):
-            raise ValueError(_both(source, standard, escaped, row, lines))
-        return standard, []
-    if escaped and escaped.plausible:
+    if escaped and escaped.plausible and escaped.broken < _broken(standard):
         escaped = _without(escaped, _disputed(lines, escaped))
         return escaped, [f'{source}: quotes inside texts are written \\". Else: --quoting.']
-    raw = _read(lines, Dialect(separator, "raw"))
-    last = standard.records[-1] if standard.records else standard.header
-    cut_off = standard.broken == 1 and "never closed" in last.problem
-    if raw.plausible and not cut_off and not _quoted_file(lines, raw.dialect):
-        return raw, [f"{source}: quotes are part of the texts, as some are not closed. Else: --quoting."]
+    disputed = _disputed(lines, standard) if standard.plausible else []
+    if disputed or _broken(standard):
+        raw = _read(lines, Dialect(separator, "raw"))
+        last = standard.records[-1] if standard.records else standard.header
+        cut_off = standard.broken == 1 and "never closed" in last.problem
+        suits = raw.plausible and raw.broken < _broken(standard) + len(disputed)
+        if suits and disputed:
+            raise ValueError(_both(source, standard, raw, disputed[0]))
+        if suits and not cut_off and not _quoted_file(lines, raw.dialect):
+            return raw, [f"{source}: quotes are part of the texts, as some are not closed. Else: --quoting."]
+        return _without(standard, disputed), []
+    as_good = escaped is not None and escaped.plausible and escaped.broken == standard.broken
+    if escaped and as_good and (row := _first_difference(lines, standard, escaped)):
+        raise ValueError(_both(source, standard, escaped, row))
     return standard, []
+
+
+def _broken(reading: Reading) -> int:
+    return reading.broken + bool(reading.header.problem)
 
 
 def _first_difference(lines: list[str], one: Reading, other: Reading) -> Record | None:
     """Returns the first row that two readings see differently."""
-    others = unescaped(lines, other.dialect.separator)
     for here, there in itertools.zip_longest(one.records, other.records):
         if here is None or there is None or here[:2] != there[:2]:
             return here or there
-        escapes = '\\"' in "".join(lines[here.start : here.end])
-        if escapes and fields_of(lines, one.dialect, here) != fields_of(others, other.dialect, there):
+        escapes = not (here.problem or there.problem) and '\\"' in "".join(lines[here.start : here.end])
+        if escapes and fields_of(lines, one.dialect, here) != fields_of(lines, other.dialect, there):
             return here
     return None
 
 
 def _read(lines: list[str], dialect: Dialect) -> Reading:
     """Reads all rows, and marks those as broken whose number of fields is not the header's."""
-    if dialect.quoting == "backslash":
-        lines = unescaped(lines, dialect.separator)
     # A reading that breaks more rows than this is not plausible; what it says of the first ones suffices.
     found = read_rows(lines, dialect, most_broken=max(20, len(lines) // 50))
     if not found:
@@ -206,9 +212,9 @@ def _spaced(lines: list[str], standard: Reading) -> bool:
     )
 
 
-def _agreed(chosen: Reading, other: Reading, source: str, remark: str, lines: list[str]) -> tuple[Reading, list[str]]:
+def _agreed(chosen: Reading, other: Reading, source: str, remark: str) -> tuple[Reading, list[str]]:
     if other.plausible and len(other.records) != len(chosen.records):
-        raise ValueError(_both(source, chosen, other, None, lines))
+        raise ValueError(_both(source, chosen, other, None))
     return chosen, [remark]
 
 
@@ -287,7 +293,7 @@ def _could_be(record: Record) -> str:
     return f"is one text in quotes or {record.end - record.start} rows: a quote in line {record.start + 1} may be a stray one"
 
 
-def _both(source: str, first: Reading, second: Reading, row: Record | None, lines: list[str]) -> str:
+def _both(source: str, first: Reading, second: Reading, row: Record | None) -> str:
     counts = [
         f"{counted(len(reading.records), 'row')} with --quoting {reading.dialect.quoting}"
         for reading in (first, second)

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,9 +48,16 @@ class Dialect:
             **more,
         }
 
-    def rows(self, lines: Iterator[str]) -> Any:
+    def rows(self, lines: Iterable[str]) -> Any:
         csv.field_size_limit(max(csv.field_size_limit(), WIDEST))
-        return csv.reader(lines, delimiter=self.separator, strict=True, **self.options)
+        return csv.reader(self.prepared(lines), delimiter=self.separator, strict=True, **self.options)
+
+    def prepared(self, lines: Iterable[str]) -> Iterator[str]:
+        """Doubles the backslashes that escape nothing, such as those of a Windows path: they are part of the text."""
+        if self.quoting != "backslash":
+            return iter(lines)
+        lone = re.compile(rf"\\(?:([\"\\{re.escape(self.separator)}])|)")
+        return (lone.sub(lambda m: m[0] if m[1] else "\\\\", line) if "\\" in line else line for line in lines)
 
 
 @dataclass(frozen=True)
@@ -120,10 +127,3 @@ def raw_values(row: str, dialect: Dialect) -> list[str]:
     quoted = rf"{mark}(?:{mark}{mark}|{escape}[^{mark}])*{mark}"
     value = rf"(?:\A|{end}) *({quoted}|[^{end}]*)[ \r\n]*(?={end}|\Z)"
     return re.findall(value, row)
-
-
-def unescaped(lines: list[str], separator: str) -> list[str]:
-    """Doubles the backslashes that escape nothing, such as those of a Windows path: they are part of the text."""
-    special = re.escape(f'"\\{separator}')
-    lone = re.compile(rf"\\(?:([{special}])|)")
-    return [lone.sub(lambda m: m[0] if m[1] else "\\\\", line) if "\\" in line else line for line in lines]

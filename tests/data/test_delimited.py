@@ -117,6 +117,16 @@ def test_a_stray_quote_in_a_quoted_file_names_its_row(tmp_path):
     assert list(genuine.texts)[-1] == "good, very\ngood, yes"
 
 
+def test_a_reading_that_breaks_more_rows_is_not_asked_about(tmp_path):
+    rows = "".join(f'"text {i}, long",{i % 2}\n' for i in range(300))
+    examples = read(tmp_path, f'text,label\n{rows}"ends in \\",1\n"and, goes on",0\n')
+    assert list(examples.texts)[-2:] == ["ends in \\", "and, goes on"]
+    with pytest.raises(
+        ValueError, match="302 rows with --quoting standard or 302 rows with --quoting backslash.*line 302"
+    ):
+        read(tmp_path, f'text,label\n{rows}"two \\\\",1\n"and, goes on",0\n')
+
+
 def test_separators_that_both_fit_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="can be read as .* --separator"):
         read(tmp_path, "0;good, yes;1\n1;bad, no;0\n", "data.tsv")

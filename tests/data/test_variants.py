@@ -14,8 +14,6 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 import bert_tf
 from bert_tf.data.classes import key_of
 
@@ -151,7 +149,7 @@ def variant(seed: int) -> Variant:
     names = r.choice(LABELS)
     rows: list[tuple[str, str]] = []
     written: list[str] = []
-    size = r.choice((1, 2, 3, 5, 8, 20, 60))
+    size = r.choice((1, 2, 3, 5, 8, 20, 60, 250 if r.random() < 0.2 else 4))
     while len(rows) < size:
         text, label = text_of(r, tuple(kinds)), r.choice(names)
         if how["encoding"] == "latin-1":
@@ -224,9 +222,8 @@ def outcome(found: Variant, folder: Path) -> str:
     """Returns "exact", "refused", or what is wrong."""
     file = folder / found.name
     file.write_bytes(found.content)
-    names = {} if found.how["header"] else {"text_column": None}
     try:
-        examples = bert_tf.read_examples(file, **names)
+        examples = bert_tf.read_examples(file, on_bad_rows="error")
     except ValueError as error:
         said = str(error)
         told = any(word in said for word in ("row ", "line ", "rows", "Columns: ", "can be read as"))
@@ -250,10 +247,9 @@ def easy(made: Variant) -> bool:
     return made.how["encoding"] != "cp1251" and bool(made.how["header"]) and made.how["damage"] == "none"
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_no_variant_is_read_wrongly(part, tmp_path):
+def test_no_variant_is_read_wrongly(tmp_path):
     outcomes = []
-    for seed in range(part * 60, part * 60 + 60):
+    for seed in range(240):
         made = variant(seed)
         what = outcome(made, tmp_path)
         assert what in ("exact", "refused"), (seed, what, made.how, made.content[:300])
