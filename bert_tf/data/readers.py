@@ -116,7 +116,8 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
         table.class_names.get(label, ()),
     )
     for row, value in enumerate(labels) if table.written else ():
-        if '"' in value and value.count('"') % 2:  # of a quote that is not closed, or closes where it was not opened
+        # Of a quote that is not closed, or closes where it was not opened.
+        if '"' in value and value.count('"') % 2 and not table.quoted(row, label):
             problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
