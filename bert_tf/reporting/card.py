@@ -103,9 +103,9 @@ def model_card(
         datasets=[*datasets] or None,
         base_model=finetuned_from if finetuned_from and not Path(finetuned_from).exists() else None,
     )
-    data = facts.get("data") or {}
-    if data.get("duplicates"):  # without their texts
-        facts = {**facts, "data": {**data, "duplicates": {**data["duplicates"], "conflicts": []}}}
+    if data := facts.get("data"):  # without texts and paths
+        repeats = {**data["duplicates"], "conflicts": []} if data.get("duplicates") else None
+        facts = {**facts, "data": {**data, "duplicates": repeats, "remarks": (), "skipped": ()}}
     shown = (
         "Results",
         "Test",

@@ -15,6 +15,7 @@ import numpy as np
 from bert_tf import hardware
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
+from bert_tf.data.classes import key_of
 from bert_tf.data.examples import Examples
 from bert_tf.data.tokenizer import load_tokenizer
 from bert_tf.evaluation.blend import Blend, load_blend
@@ -61,7 +62,8 @@ class Teacher:
     def relabel(self, examples: Examples) -> Examples:
         """Returns examples with the teacher's classes; ValueError if they have another."""
         names = self.model.label_names
-        if unknown := sorted(set(examples.label_names) - set(names)):
+        known = set(map(key_of, names))
+        if unknown := [name for name in examples.label_names if key_of(name) not in known]:
             raise ValueError(
                 f"{examples.source}: has labels that the teacher does not know: {', '.join(map(repr, unknown))}. "
                 f"{self.name} knows: {', '.join(map(repr, names))}."

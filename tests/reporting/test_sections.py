@@ -1,5 +1,6 @@
 """What sections say of a run's facts."""
 
+from bert_tf.reporting.card import model_card
 from bert_tf.reporting.sections import sections
 
 
@@ -16,3 +17,10 @@ def test_what_was_guessed_and_left_out_is_listed():
     assert left_out["caption"] == "Rows that were left out. The first 100 of 150."
     assert len(left_out["rows"]) == 100
     assert sections(facts([]))[0]["blocks"][-1] == {"text": texts[0]}
+
+
+def test_the_model_card_has_neither_texts_nor_paths_of_the_data():
+    card = model_card(facts(["row 1: the label is 'secret'"]), "reviews")
+    assert "Texts per label" in card
+    assert "secret" not in card
+    assert "data.csv" not in card
