@@ -60,6 +60,14 @@ def joined(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
+def separator(value: Any) -> str:
+    """Reads a separator: one character, or the word tab."""
+    character = {"tab": "\t", "\\t": "\t"}.get(value, value)
+    if not isinstance(character, str) or len(character) != 1 or character in '"\r\n':
+        raise ValueError(f"`separator` must be one character, or tab. Received: separator={value!r}")
+    return character
+
+
 def values_to_search(value: str) -> Any:
     """Reads one value ("0.1"), several ("0.1,0.3") or a range ("1e-4:1e-2", a pair)."""
 

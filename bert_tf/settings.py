@@ -11,18 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bert_tf.options import (
-    Command,
-    Group,
-    assignments,
-    depth,
-    joined,
-    listed,
-    number_or_never,
-    option,
-    seconds,
-    values_to_search,
-)  # fmt: skip
+from bert_tf import options
+from bert_tf.options import Command, Group, depth, listed, number_or_never, option, seconds, values_to_search
 
 _unrecorded = functools.partial(option, recorded=False)
 _unrepeated = functools.partial(_unrecorded, repeat=False)
@@ -39,13 +29,6 @@ def _check_cache(value: Any) -> None:
         raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")
 
 
-def _separator(value: Any) -> Any:
-    separator = {"tab": "\t", "\\t": "\t"}.get(value, value)
-    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
-        raise ValueError(f"`separator` must be one character, or tab. Received: separator={value!r}")
-    return separator
-
-
 @dataclass(frozen=True)
 class Data(Group):
     """data"""
@@ -60,11 +43,11 @@ class Data(Group):
         None,
         "how label values become classes: negative=1-2,positive=4-5, with | between single values",
         metavar="NAME=VALUES,...",
-        form=assignments,
+        form=options.assignments,
         absent="each value is a class",
     )
     drop: str | None = _unrecorded(
-        None, "label values whose rows are left out", metavar="VALUES", form=joined, absent="none"
+        None, "label values whose rows are left out", metavar="VALUES", form=options.joined, absent="none"
     )
     fold_case: bool = _unrecorded(False, "treat labels that differ in case only as one class")
     on_bad_rows: str | None = _unrecorded(
@@ -78,7 +61,7 @@ class Data(Group):
         None,
         "separator of a CSV file: one character, or tab",
         metavar="CHARACTER",
-        form=_separator,
+        form=options.separator,
         absent="the comma, semicolon, tab or pipe that splits its rows evenly",
     )
     quoting: str | None = _unrecorded(

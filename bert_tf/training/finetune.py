@@ -15,7 +15,7 @@ import numpy as np
 from bert_tf.backends.tensorflow import fits_in_memory, wants_epochs_only
 from bert_tf.checkpoints.folder import load_weights
 from bert_tf.data.examples import Examples
-from bert_tf.evaluation import diagnostics, scores
+from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend, train_blend
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
@@ -168,9 +168,11 @@ def carry_out(
     metrics |= measure(run, metrics)
     if run.asked.output.report:
         metrics |= _report(run, inputs, metrics)
-    if run.verbose:
-        for line in run_report.verdicts(metrics) if run.asked.output.report else _never_predicted(run, inputs):
-            run.say(line)
+        said = run_report.verdicts(metrics)
+    else:
+        said = run_report.never_predicted(run.job, _probabilities(run, inputs))
+    for line in said:
+        run.say(line)
     run.say(run.folder.contents())
     return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path, run.blend)
 
@@ -418,14 +420,6 @@ def _probabilities(run: Run, inputs: Any) -> np.ndarray:
     if run.results:
         return scores.softmax(run.kept.logits.astype("float64"))
     return run.job.probabilities(run.job.model, inputs, run.training.batch_size)
-
-
-def _never_predicted(run: Run, inputs: Any) -> list[str]:
-    """Says which classes are never predicted, for a run without a report."""
-    names, held = run.job.train.label_names, run.job.validation
-    cells = held.labels * len(names) + _probabilities(run, inputs).argmax(axis=1)
-    confusion = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), len(names))
-    return diagnostics.unpredicted(confusion, names)
 
 
 def _report(run: Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:

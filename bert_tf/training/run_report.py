@@ -11,7 +11,7 @@ import numpy as np
 from bert_tf import files, hardware
 from bert_tf.checkpoints import locate
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION
-from bert_tf.evaluation import facts
+from bert_tf.evaluation import diagnostics, facts
 from bert_tf.evaluation.history import History
 from bert_tf.options import Command
 from bert_tf.reporting import card, page
@@ -112,6 +112,14 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
     compares with the baseline."""
     compared = [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else []
     return [*results.get("hints", ()), *compared]
+
+
+def never_predicted(job: Job, probabilities: np.ndarray) -> list[str]:
+    """Says which classes are never predicted, by probabilities `(M, C)` of the validation texts; for a run without a report."""
+    names = job.train.label_names
+    cells = job.validation.labels * len(names) + probabilities.argmax(axis=1)
+    confusion = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), len(names))
+    return diagnostics.unpredicted(confusion, names)
 
 
 def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:
