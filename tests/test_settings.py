@@ -42,7 +42,9 @@ def test_every_option_is_on_the_command_line(command):
 
 
 CHANGED = {
-    "text_column": "words", "label_column": "verdict", "validation_share": 0.1, "max_length": 64, "checkpoint": "folder",
+    "text_column": "words", "label_column": "verdict", "labels": "low=1-2,high=4|5", "drop": "3", "fold_case": True,
+    "on_bad_rows": "skip", "encoding": "cp1252", "separator": ";", "quoting": "raw", "header": False,
+    "validation_share": 0.1, "max_length": 64, "checkpoint": "folder",
     "head": "layer_means", "new_head": True, "unfreeze": "all", "dropout": 0.25, "epochs": 7, "learning_rate": 2e-05,
     "batch_size": 16, "optimizer": "adamw", "weight_decay": 0.01, "warmup": 0.1, "schedule": "linear", "early_stopping": 2,
     "micro_batch_size": 4, "seed": 3, "precision": "float32", "cache": False, "cache_dir": "cache", "output_dir": "runs/x",
@@ -74,6 +76,13 @@ def test_arguments_give_the_same_settings_again():
         ({"schedule": "cosine"}, ValueError, "`schedule` must be one of constant, linear. Received: schedule='cosine'"),
         ({"learning_rate": "fast"}, ValueError, "`learning_rate` must be a number. Received: learning_rate='fast'"),
         ({"learning_rate": float("nan")}, ValueError, "`learning_rate` must be greater than 0"),
+        ({"separator": "::"}, ValueError, "`separator` must be one character, or tab. Received: separator='::'"),
+        (
+            {"optimizer": 3},
+            ValueError,
+            "`optimizer` must be text: the name of a Keras optimizer. Received: optimizer=3",
+        ),
+        ({"on_bad_rows": "drop"}, ValueError, "`on_bad_rows` must be one of error, skip"),
         ({"cache": "tape"}, ValueError, "`cache` must be True, False or 'memory'"),
     ],
 )

@@ -1,5 +1,7 @@
 """`bert-tf plan`."""
 
+import sys
+
 from bert_tf.cli.options import add_options, read
 from bert_tf.settings import PLAN
 
@@ -17,6 +19,8 @@ def add_plan(commands) -> None:
 
 def _plan(options) -> None:
     train, validation, _, settings = read(options, PLAN)
+    for remark in dict.fromkeys(remark for part in (train, validation) if part for remark in part.remarks):
+        print(remark, file=sys.stderr)
     from bert_tf import hardware
     from bert_tf.formatting import duration, megabytes
     from bert_tf.reporting.tables import table

@@ -17,6 +17,8 @@ def check_inputs(x: Any) -> None:
         _check_batches(x, spec[0] if isinstance(spec, tuple) else spec)
         return
     first = next(iter(x.values()), None) if isinstance(x, Mapping) else x
+    if hasattr(first, "iloc") and len(first):  # a Series
+        first = first.iloc[0]
     if isinstance(first, str) or (isinstance(first, (list, tuple)) and first and isinstance(first[0], str)):
         raise TypeError(RAW_TEXTS)
     if str(getattr(first, "dtype", "")).lstrip("<|")[:1] in ("U", "S") or "string" in str(getattr(first, "dtype", "")):

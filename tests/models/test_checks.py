@@ -112,6 +112,7 @@ def test_labels_out_of_range_in_a_dataset_stop_the_training(model):
         ),
         (lambda: np.array(["a text", "another"]), TypeError, "takes token ids, not texts. Tokenize first"),
         (lambda: ["a text", "another"], TypeError, "Tokenize first"),
+        (lambda: pytest.importorskip("pandas").Series(["a text", "another"]), TypeError, "Tokenize first"),
         (lambda: tf.data.Dataset.from_tensor_slices((["a"] * 4, [0] * 4)).batch(2), TypeError, "Tokenize first"),
     ],
 )
