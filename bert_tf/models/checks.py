@@ -16,7 +16,7 @@ def check_inputs(x: Any) -> None:
     if spec is not None:
         _check_batches(x, spec[0] if isinstance(spec, tuple) else spec)
         return
-    first = next(iter(x.values()), None) if isinstance(x, Mapping) else x
+    first: Any = next(iter(x.values()), None) if isinstance(x, Mapping) else x
     if hasattr(first, "iloc") and len(first):  # a Series
         first = first.iloc[0]
     if isinstance(first, str) or (isinstance(first, (list, tuple)) and first and isinstance(first[0], str)):
