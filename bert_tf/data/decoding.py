@@ -122,7 +122,7 @@ def decode(data: bytes, source: str, encoding: str | None = None) -> tuple[str, 
     Raises: ValueError if the bytes are not in the encoding, are in none that is known, or are no table.
     """
     text, remarks = _decoded(data, source, encoding)
-    text = text.lstrip("\ufeff")  # some programs write the mark twice
+    text = text.lstrip("\ufeff").removesuffix("\x1a")  # some programs write the mark twice; MS-DOS ends a file so
     if HTML.match(text[:2000]):
         raise ValueError(f"{source}: is an HTML page and no table: was a login or error page downloaded?")
     if text.startswith(LFS):
