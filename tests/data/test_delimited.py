@@ -63,6 +63,16 @@ def test_encodings(tmp_path, encoding, said):
     assert any(said in remark for remark in examples.remarks) if said else not examples.remarks
 
 
+def test_western_texts_are_read_as_such(tmp_path):
+    texts = [
+        "J\u2019ai ador\u00e9 \u00ab\u00a0tr\u00e8s bien\u00a0\u00bb, c\u0153ur",
+        "\u00dcber 20\u20ac \u2013 s\u00fc\u00df",
+        "\u00f1and\u00fa",
+    ]
+    content = "text;label\n" + "".join(f"{text};{i % 2}\n" for i, text in enumerate(texts))
+    assert list(read(tmp_path, content.encode("cp1252")).texts) == texts
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -78,16 +88,6 @@ def test_encodings(tmp_path, encoding, said):
         (b"a \x81 b", "line 2 is neither UTF-8 nor cp1252 .byte 0x81."),
     ],
 )
-def test_western_texts_are_read_as_such(tmp_path):
-    texts = [
-        "J\u2019ai ador\u00e9 \u00ab\u00a0tr\u00e8s bien\u00a0\u00bb, c\u0153ur",
-        "\u00dcber 20\u20ac \u2013 s\u00fc\u00df",
-        "\u00f1and\u00fa",
-    ]
-    content = "text;label\n" + "".join(f"{text};{i % 2}\n" for i, text in enumerate(texts))
-    assert list(read(tmp_path, content.encode("cp1252")).texts) == texts
-
-
 def test_no_letters_are_guessed(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read(tmp_path, b"text,label\n" + content + b",0\n")
