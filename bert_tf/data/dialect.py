@@ -201,14 +201,12 @@ def _row_names(lines: list[str], dialect: Dialect, header: Record, records: list
 
 
 def _spaced(lines: list[str], standard: Reading) -> bool:
-    """Whether values begin with a space and a quote, in all of the first rows that can be read, in one column."""
-    rows = [
-        fields_of(lines, standard.dialect, record)
-        for record in standard.records[:20] or [standard.header]
-        if record.fields
-    ]
+    """Whether values begin with a space and a quote, in half of the first rows that can be read, in one column."""
+    rows = [fields_of(lines, standard.dialect, record) for record in standard.records[:20] if record.fields]
+    rows = rows or [fields_of(lines, standard.dialect, standard.header)]
     return any(
-        rows and all(len(row) > i and re.match(' +"', row[i]) for row in rows) for i in range(standard.header.fields)
+        sum(len(row) > i and bool(re.match(' +"', row[i])) for row in rows) >= len(rows) / 2
+        for i in range(standard.header.fields)
     )
 
 
