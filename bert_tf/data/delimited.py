@@ -26,9 +26,8 @@ def read_delimited(text: str, source: str, suffix: str, data: Data, labelled: bo
         labelled: bool, whether a label is needed beside the text.
     Raises: ValueError if there is no plausible reading, or two that differ in their rows.
     """
-    lines = physical_lines(
-        text.replace("\0", "\udc00")
-    )  # csv and pandas need no NUL; the row is found by its surrogate
+    # csv and pandas need no NUL bytes; their rows are found by the surrogates in their place.
+    lines = physical_lines(text.replace("\0", "\udc00"))
     remarks, separator = [], data.separator
     if lines and (line := SEP_LINE.fullmatch(lines[0])):
         separator = separator or line[1]
@@ -59,15 +58,16 @@ def _named(
             remark = f"{source}: the header has no name for the first column, which counts the rows."
             return ["", *names], reading, [remark]
         return names, reading, []
-    names = [str(i + 1) for i in range(len(first))]
-    while len(names) > 1 and not any(
-        row[len(names) - 1 :] != [""] * (len(row) - len(names) + 1) for row in [first, *rows]
-    ):
-        names.pop()  # a separator at the end of each row
-    names += [""] * (len(first) - len(names))
+    width = len(first)
+    while width > 1 and not any("".join(row[width - 1 :]).strip() for row in [first, *rows]):
+        width -= 1  # a separator at the end of each row
+    names = [str(i + 1) for i in range(width)] + [""] * (len(first) - width)
     reading = Reading(reading.dialect, reading.header, [reading.header, *reading.records])
     if data.header is None:
-        remark = f"{source}: the first row looks like data, so there is no header; columns are called 1, 2, ... Else: name the text column."
+        remark = (
+            f"{source}: the first row looks like data, so there is no header; columns are called 1, 2, ... Else: name the "
+            "text column."
+        )
         return names, reading, [remark]
     return names, reading, []
 
