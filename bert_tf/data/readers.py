@@ -139,10 +139,11 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
             return text, 1 - text
         if not labelled:
             return text, None
-    text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text")
+    advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
+    text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
     if not labelled:
         return text, None
-    label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label")
+    label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label", advice)
     if text == label:
         raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
     return text, label

@@ -65,12 +65,15 @@ def usual_column(names: Sequence[Any], usual: Sequence[str]) -> int | None:
     return next((plain.index(name) for name in usual if name in plain), None)
 
 
-def find_column(names: Sequence[Any], given: Any, usual: Sequence[str], source: str, what: str) -> int:
+def find_column(
+    names: Sequence[Any], given: Any, usual: Sequence[str], source: str, what: str, advice: str = ""
+) -> int:
     """Returns the index of a column.
 
     Args:
         given: its name, or None = the first with a usual name.
         what: "text" or "label".
+        advice: more to say if there is none.
     Raises: ValueError if there is none, or two columns have the name.
     """
     written = [str(name) for name in names]
@@ -94,5 +97,5 @@ def find_column(names: Sequence[Any], given: Any, usual: Sequence[str], source: 
     shown = ", ".join(map(repr, names[:30])) + (", ..." if len(names) > 30 else "")
     raise ValueError(
         f"{source}: {problem}. Columns: {shown or 'none'}.{hint} "
-        f"Name the right one with {what}_column=... (--{what}-column)."
+        f"Name the right one with {what}_column=... (--{what}-column).{advice}"
     )

@@ -76,7 +76,7 @@ def test_columns_found_and_given(tmp_path):
     [
         ("", "the file is empty"),
         ("text,label\n", "has no rows"),
-        ("words,label\na,1\n", "no column with a usual name for the text. Columns: 'words', 'label'"),
+        ("words,label\na,1\n", "no column with a usual name for the text. Columns: 'words', 'label'.*--no-header"),
         ("text,mark\na,1\n", "no column with a usual name for the label"),
         ("text,label\na,1\nb,\n", "row 2 .line 3.: the label .* is empty. One of 2 rows cannot be used"),
         ("text,label\na,1\n  ,0\n", "row 2 .line 3.: the text .* is empty"),
