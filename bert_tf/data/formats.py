@@ -158,7 +158,8 @@ def _excel(content: bytes, source: str, data: Data, labelled: bool) -> Table:
         with pandas.ExcelFile(io.BytesIO(content), engine="openpyxl") as book:
             sheets = book.sheet_names
             header = None if data.header is False else 0
-            frame = book.parse(sheets[0], header=header, dtype=object, keep_default_na=False, na_values=[""])
+            kept: dict = {"header": header, "dtype": object, "keep_default_na": False, "na_values": [""]}
+            frame = pandas.read_excel(book, sheet_name=sheets[0], **kept)
     except ImportError as error:
         raise ValueError(f'{source}: reading Excel needs openpyxl: pip install "bert-tf[excel]".') from error
     except Exception as error:  # openpyxl's and zipfile's
