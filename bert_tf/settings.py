@@ -129,12 +129,12 @@ class Training(Group):
     blend: bool = option(
         False,
         "mix the solved head of a frozen base (unfreeze=0) with the TF-IDF baseline, if that lowers the loss of held-out texts; "
-        "the baseline then lies in model/tfidf/ and `predict` uses both",
+        "the baseline then lies beside the model's weights and `predict` uses both",
     )
     budget: float | None = _unrepeated(
         None,
         "time for the whole run, such as 90s, 5m or 1h, again from the start when it is resumed; decides how long the layers are "
-        "trained (recipe=auto)",
+        "trained (recipe=auto); test texts and the comparison with a teacher come on top",
         metavar="TIME",
         parse=seconds,
         above=0,
@@ -379,7 +379,7 @@ FINETUNE = command("finetune", (*_BASE, "output"), defaults={**_AUTO, "output_di
 DISTILL = command(
     "distill",
     ("student", *_BASE, "output"),
-    {"checkpoint", "head", "new_head", "recipe"},
+    {"checkpoint", "head", "new_head", "recipe", "blend"},
     {**dict.fromkeys(_BY_RECIPE), "output_dir": "runs/distill"},
     {
         "max_length": "the teacher's",
@@ -401,9 +401,9 @@ TEXTS = command(
     {"label_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
     absent={"on_bad_rows": "an error: each row needs an answer"},
 )
-PLAN = command("plan", _BASE, {"budget"}, _AUTO)
+PLAN = command("plan", _BASE, {"budget", "blend"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
-_SEARCHED |= {"cache", "recipe", "budget", "clip"}
+_SEARCHED |= {"cache", "recipe", "blend", "budget", "clip"}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
 _TRIAL_DEFAULTS = {"epochs": 10, "early_stopping": 5, "verbose": True}
 HYPERMODEL = command(
@@ -416,7 +416,7 @@ SEARCH = command(
     "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
-_FIXED |= {"dropout", "cache", "report", "recipe", "budget", "clip"}
+_FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
 LADDER = command(
     "ladder",
     (*_BASE, "ladder", "repeats", "output"),

@@ -83,17 +83,26 @@ def minilm_bert() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(minilm, tmp_path_factory) -> Path:
-    """A DistilBERT of odd sizes with random weights, no head, and a real tokenizer: quick to train."""
+    """A DistilBERT of odd sizes and two layers with random weights, no head, and a real tokenizer: quick to train."""
+    return random_distilbert(minilm, tmp_path_factory.mktemp("tiny"), layers=2)
+
+
+@pytest.fixture(scope="session")
+def deeper(minilm, tmp_path_factory) -> Path:
+    """The same with three layers, where it matters which of them are frozen."""
+    return random_distilbert(minilm, tmp_path_factory.mktemp("deeper"), layers=3)
+
+
+def random_distilbert(minilm: Path, folder: Path, layers: int) -> Path:
     import keras
     from transformers import DistilBertConfig
 
     import bert_tf
     from bert_tf.checkpoints import weights
 
-    folder = tmp_path_factory.mktemp("tiny")
     keras.utils.set_random_seed(0)
     config = DistilBertConfig(
-        vocab_size=30522, dim=12, hidden_dim=20, n_layers=3, n_heads=3, max_position_embeddings=256
+        vocab_size=30522, dim=12, hidden_dim=20, n_layers=layers, n_heads=3, max_position_embeddings=256
     )
     bert_tf.TFDistilBertForSequenceClassification(config).save_pretrained(folder / "headed")
     tensors = weights.read_tensors(folder / "headed")

@@ -24,6 +24,8 @@ PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 PYTORCH_NAMES = dict.fromkeys(("kernel", "gamma", "embeddings"), "weight") | dict.fromkeys(("bias", "beta"), "bias")
 PYTORCH_NAMES |= {"mean": "running_mean", "variance": "running_var"}
 
+SECOND_PART = ("tfidf.json", "tfidf.safetensors")  # of a classifier that is blended with TF-IDF, beside its weights
+
 
 def weight_files(folder: Path, use_safetensors: bool | None = None, allow_pickle: bool = False) -> list[Path]:
     """Returns the weight files of a checkpoint folder: safetensors before h5, a single file before shards.
@@ -166,8 +168,8 @@ def write_tensors(folder: Path, tensors: dict[str, np.ndarray], max_shard_size: 
 
 
 def remove_weights(folder: Path, keep: Iterable[str]) -> None:
-    """Removes the weights of an earlier save, so that shards of two models are never mixed."""
+    """Removes the weights of an earlier save, so that parts of two models are never mixed."""
     pattern = re.compile(r"(model(-\d{5}-of-\d{5})?\.safetensors|tf_model(-\d{5}-of-\d{5})?\.h5)(\.index\.json)?")
     for file in folder.iterdir():
-        if pattern.fullmatch(file.name) and file.name not in keep:
+        if (pattern.fullmatch(file.name) or file.name in SECOND_PART) and file.name not in keep:
             file.unlink()

@@ -22,6 +22,7 @@ import numpy as np
 from bert_tf.checkpoints.folder import new_head_log
 from bert_tf.comparison.baselines import train_lstm
 from bert_tf.data.examples import Examples, Stream
+from bert_tf.evaluation.blend import load_blend
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.evaluation.tfidf import train_baseline
 from bert_tf.files import read_json, write_json
@@ -245,11 +246,13 @@ def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> 
     source = locate.resolve(options["checkpoint"])
     model = TFAutoModelForSequenceClassification.from_pretrained(source)
     tokenizer = load_tokenizer(source)
+    blend = load_blend(source)
     columns = label_columns(model.label_names, splits.validation.label_names, options["checkpoint"])
     max_length = options["max_length"]
 
     def classify(texts: Sequence[str]) -> np.ndarray:
-        return predict(model, texts, tokenizer, max_length=max_length, engine="keras").probabilities[:, columns]
+        found = predict(model, texts, tokenizer, max_length=max_length, engine="keras", blend=blend)
+        return found.probabilities[:, columns]
 
     for _, seed_folder in _unfinished(candidate, folder):
         _write(seed_folder, splits, classify, {}, time.monotonic())

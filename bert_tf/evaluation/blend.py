@@ -18,8 +18,7 @@ from bert_tf.evaluation import facts, tfidf
 from bert_tf.evaluation.scores import log_loss, softmax
 from bert_tf.files import read_json, write_json
 
-FOLDER = "tfidf"  # within a model's folder
-ARRAYS, TERMS = "tfidf.safetensors", "tfidf.json"
+ARRAYS, TERMS = "tfidf.safetensors", "tfidf.json"  # in a model's folder
 LEAST_PROBABILITY = 1e-7  # a class that the baseline never saw has none
 
 
@@ -95,28 +94,27 @@ def save_blend(blend: Blend, folder: Path) -> None:
     """Writes the baseline and the weights into the folder of a model."""
     from safetensors.numpy import save_file
 
-    (folder / FOLDER).mkdir()
     vectorizer, model = blend.baseline.vectorizer, blend.baseline.model
     arrays = {"idf": vectorizer.idf_, "kernel": model.coef_, "bias": model.intercept_, "classes": model.classes_}
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / FOLDER / ARRAYS)
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
     content = {
         "weights": {"classifier": blend.weights[0], "tfidf": blend.weights[1]},
         "held_out_log_loss": {"classifier": blend.loss_alone, "both": blend.loss},
         "num_labels": blend.baseline.num_labels,
         "terms": [str(term) for term in vectorizer.get_feature_names_out()],
     }
-    write_json(folder / FOLDER / TERMS, content)
+    write_json(folder / TERMS, content)
 
 
 def load_blend(folder: Any) -> Blend | None:
     """Reads what `save_blend` wrote; None if the model is of one part."""
     folder = Path(folder).expanduser()
-    if not (folder / FOLDER / TERMS).is_file():
+    if not (folder / TERMS).is_file():
         return None
     from safetensors.numpy import load_file
     from sklearn.linear_model import LogisticRegression
 
-    content, arrays = read_json(folder / FOLDER / TERMS), load_file(folder / FOLDER / ARRAYS)
+    content, arrays = read_json(folder / TERMS), load_file(folder / ARRAYS)
     vectorizer = tfidf.vectorizer(vocabulary=content["terms"])
     vectorizer.idf_ = arrays["idf"]
     model = LogisticRegression()

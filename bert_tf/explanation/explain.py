@@ -25,7 +25,7 @@ from bert_tf.data import gates
 from bert_tf.data.tokenizer import Tokens, resolve_max_length
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
-from bert_tf.inference.predict import cached_on_model, load_classifier, logits_of
+from bert_tf.inference.predict import cached_on_model, load_classifier, logits_of, second_part
 
 log = logging.getLogger("bert_tf")
 SHARES = 10  # points of a deletion curve after its start
@@ -186,6 +186,8 @@ def explain(
     for name, value, least in (("max_steps", max_steps, INTERVALS * NODES), ("random_orders", random_orders, 1)):
         if value < least:
             raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
+    if second_part(model) is not None:
+        log.warning("%s: is blended with TF-IDF. Only its first part, the encoder with its head, is explained.", model)
     model, tokenizer = load_classifier(model, tokenizer)
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
     input_ids, words = read_words(text, tokenizer, max_length)

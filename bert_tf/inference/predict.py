@@ -73,7 +73,7 @@ def predict(
         checkpoint that cannot be used.
     """
     texts = list(gates.each_text(texts))
-    blend = blend or (load_blend(model) if isinstance(model, (str, os.PathLike)) else None)
+    blend = blend or second_part(model)
     model, tokenizer = load_classifier(model, tokenizer)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
@@ -86,6 +86,11 @@ def predict(
     if blend is not None:
         logits = blend(logits, texts).astype("float32")
     return Predictions(ops.convert_to_numpy(squash(logits)), model.label_names)
+
+
+def second_part(model: Any) -> Blend | None:
+    """Returns the TF-IDF part of a classifier in a folder or on the hub; None if it has none, or for a model in memory."""
+    return load_blend(locate.resolve(model)) if isinstance(model, (str, os.PathLike)) else None
 
 
 def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:

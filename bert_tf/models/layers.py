@@ -34,7 +34,8 @@ def trained_gelu(x):
     below = 0.5 + 0.5 * ops.erf(wide * math.sqrt(0.5))  # the normal distribution's share below x
 
     def gradient(*arguments, upstream=None):
-        (upstream,) = arguments or (upstream,)
+        if upstream is None:  # else PyTorch's: there the arguments are x
+            (upstream,) = arguments
         density = ops.exp(-0.5 * ops.square(wide)) * (1 / math.sqrt(2 * math.pi))
         return ops.cast(ops.cast(upstream, "float32") * (below + wide * density), x.dtype)
 

@@ -124,7 +124,7 @@ def model_card(
         header=Markup(header.to_yaml()),
         name=name,
         origin=_local(finetuned_from),
-        teacher=(facts.get("distilled") or {}).get("teacher"),
+        teacher=_local((facts.get("distilled") or {}).get("teacher")),
         sections=[{"title": title, "blocks": blocks} for title in shown if (blocks := makers[title](facts))],
         cells=tables.cells,
         counts=_counts,

@@ -12,7 +12,6 @@ from bert_tf.checkpoints import locate
 from bert_tf.data import readers
 from bert_tf.data.examples import Examples
 from bert_tf.evaluation.blend import Blend
-from bert_tf.files import write_json
 from bert_tf.inference import speed
 from bert_tf.inference.predict import Predictions, predict
 from bert_tf.options import with_options
@@ -111,7 +110,6 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
             "rows": rows,
         }
     }
-    write_json(run.folder / "metrics.json", metrics | found)
     verdict, table = sections.distillation(found)
     run.say("\n" + terminal(table["table"]) + "\n\n" + verdict["verdict"])
     return found

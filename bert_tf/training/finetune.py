@@ -163,9 +163,10 @@ def carry_out(
     metrics = _keep(run, inputs)
     if run.test is not None:
         metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend)
-        write_json(run.folder / "metrics.json", metrics)
         run.say(testing.sentence(metrics["test"]))
     metrics |= measure(run, metrics)
+    write_json(run.folder / "metrics.json", metrics)  # the run is finished
+    shutil.rmtree(run.backup.folder, ignore_errors=True)
     if run.asked.output.report:
         metrics |= _report(run, inputs, metrics)
         said = run_report.verdicts(metrics)
@@ -203,6 +204,8 @@ def read(
     test = testing.read_test(test, job.train.label_names, settings.data)
     for remark in test.remarks if test else ():
         say(remark)
+    if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):
+        say(f"{left:,} texts without labels are left out: they are among the validation or test texts.")
     model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
     if training.budget and not job.staged:
         raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
@@ -246,7 +249,8 @@ def _prepare(run: Run) -> Any:
     run.folder.start(run.recorded)  # once: with overwrite it empties the folder
     if job.staged:
         _save_first(run, logits)
-    if job.solves and not run.training.epochs:
+    hinted = run.verbose and run.asked.output.report  # whoever reads neither need not wait for it
+    if job.solves and not run.training.epochs and (run.training.blend or hinted):
         _blend(run, head.held_out)
     return inputs
 
@@ -353,7 +357,7 @@ def _staged(run: Run, inputs: Any, schedule: Any, micro_batches: int) -> list[ke
 
 
 def _keep(run: Run, inputs: Any) -> dict[str, Any]:
-    """Writes the best model and all numbers; returns the metrics, which are written last."""
+    """Writes the best model, its curves and history; returns the numbers for metrics.json."""
     job, backup, folder = run.job, run.backup, run.folder
     model, history = job.model, backup.history
     found = _best(run, inputs)
@@ -376,8 +380,6 @@ def _keep(run: Run, inputs: Any) -> dict[str, Any]:
         trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
         plots = sections.curves(history, metrics["best_epoch"])
         figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
-    write_json(folder / "metrics.json", metrics)
-    shutil.rmtree(backup.folder, ignore_errors=True)
     best = metrics["best_epoch"]
     kept = f"epoch {best} of {backup.epochs_done}" if best else f"the {run.kept.name}"
     run.say(

@@ -267,7 +267,11 @@ class Job:
 
     def describe(self) -> str:
         """Returns what the model is, what of it is trained and in which precision, as lines to read."""
-        layers = f"layers {', '.join(map(str, self.teacher.chosen))} of " if self.teacher else ""
+        layers = (
+            f"layer{'s' * (len(self.teacher.chosen) > 1)} {', '.join(map(str, self.teacher.chosen))} of "
+            if self.teacher
+            else ""
+        )
         start = f"\nFrom {layers}{self.checkpoint}, {what_is_trained(self.model, self.settings.model.unfreeze)}:"
         if self.settings.compute.precision != "auto":
             precision = f"Precision: {self.precision}, as requested."

@@ -5,6 +5,7 @@ soft targets say more of a text than its label (Hinton et al. 2015, https://arxi
 classifier that is distilled, not the pretraining: a few thousand texts, with labels or without.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ class Teacher:
         """What to call it: of the folder model/ of a run, the run's name."""
         folder = Path(self.name)
         return folder.resolve().parent.name if folder.is_dir() and folder.name == "model" else self.name
+
+    def leave_out(self, texts: Iterable[str]) -> int:
+        """Leaves out the texts without labels that are among others, by which the student is judged; returns their number."""
+        judged, before = {*texts}, len(self.unlabelled)
+        rest = [text for text in self.unlabelled.texts if text not in judged]
+        self.unlabelled = Examples(rest, None, (), self.unlabelled.source)
+        return before - len(rest)
 
     def student(self) -> Any:
         """Returns the classifier that training starts from: the chosen layers, the embeddings and the head of the teacher."""
@@ -123,7 +131,7 @@ def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -
         evenly_spread(layers, depth),
         unlabelled,
         settings.student.teacher_weight,
-        load_blend(source),
+        load_blend(folder),
     )
 
 

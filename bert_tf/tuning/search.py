@@ -100,7 +100,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     if worker is None and not extends:
         folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
     tested = testing.read_test(test, hypermodel.job.train.label_names, settings.data)
-    for warning in hypermodel.warnings():
+    for warning in [*hypermodel.warnings(), *(tested.remarks if tested else ())]:
         say(warning)
     hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
     recorded = {"job": "search", "tuner": tuner, **hypermodel.recorded()}
@@ -257,7 +257,6 @@ def _finish(
         "settings": settings,
         "versions": versions("bert-tf", "keras", "keras-tuner", "transformers"),
     }
-    files.write_json(output_dir / "best.json", result)
     say("\n" + results.trial_table(ranked[:10], VALUES))
     if failed:
         say(f"{failed} trials failed; trials.csv gives the reasons.")
@@ -269,8 +268,8 @@ def _finish(
     )
     if test is not None:
         result["test"] = testing.measure(test, job, saved)
-        files.write_json(output_dir / "best.json", result)
         say(testing.sentence(result["test"]))
+    files.write_json(output_dir / "best.json", result)
     if with_report:
         result |= run_report.write(
             output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],

@@ -66,7 +66,7 @@ def test_finetune_predict_convert(train, tiny, tmp_path, capsys):
         ("text,label\na,1\nb\0,0\n", [], "row 2"),
         ("text,label\na,1\na,1\nb,0\nb,0\n", ["--max-length", "1000"], "max_length=1000"),
         ("text,label\na,1\na,1\nb,0\nb,0\n", ["--checkpoint", "./none"], "no such checkpoint folder"),
-        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--unfreeze", "9"], "0 to 3"),
+        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--unfreeze", "9"], "0 to 2"),
     ],
 )
 def test_wrong_input_is_one_paragraph_and_exit_code_2(tiny, tmp_path, capsys, content, more, message):

@@ -44,7 +44,7 @@ def test_the_saved_part_says_the_same(tmp_path):
     again = load_blend(tmp_path)(RANDOM.normal(size=(3, 4)) * 0, unseen)
     np.testing.assert_allclose(again, blend(np.zeros((3, 4)), unseen), atol=1e-6)
     assert again.shape == (3, 4)
-    assert load_blend(tmp_path / "tfidf") is None
+    assert load_blend(tmp_path / "nothing") is None
 
 
 def test_without_held_out_texts_the_parts_cannot_be_weighed():

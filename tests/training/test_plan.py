@@ -15,13 +15,7 @@ def _short_probe(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("unfreeze", "precision"),
-    [
-        (0, "float32"),
-        (1, "float32"),
-        pytest.param(1, "auto", marks=pytest.mark.slow),
-        pytest.param("all", "float32", marks=pytest.mark.slow),
-    ],
+    ("unfreeze", "precision"), [(0, "float32"), (1, "float32"), pytest.param("all", "float32", marks=pytest.mark.slow)]
 )
 def test_sizes_are_those_of_the_run(tiny, reviews, tmp_path, unfreeze, precision):
     options = {
@@ -60,19 +54,36 @@ def test_more_training_needs_more(tiny, reviews):
         bert_tf.plan(reviews, checkpoint=tiny, unfreeze=unfreeze, cache=False) for unfreeze in (1, "all")
     )
     assert some.weights_bytes < everything.weights_bytes
-    assert 0 < 3 * some.activations_bytes == everything.activations_bytes
+    assert 0 < 2 * some.activations_bytes == everything.activations_bytes
     assert some.cache_bytes == some.features_seconds == 0
 
 
 def test_it_is_printed(tiny, capsys):
-    assert main(["plan", "--train", "demo", "--checkpoint", str(tiny), "--max-length", "32", "--epochs", "7"]) == 0
+    assert (
+        main(
+            [
+                "plan",
+                "--train",
+                "demo",
+                "--checkpoint",
+                str(tiny),
+                "--max-length",
+                "32",
+                "--epochs",
+                "7",
+                "--unfreeze",
+                "0",
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     for words in ("1,152, ", "longest text: 32", "time in all", "features on disk", "MB"):
         assert words in printed
 
 
 def test_wrong_input_is_refused(tiny, reviews):
-    with pytest.raises(ValueError, match="0 to 3"):
+    with pytest.raises(ValueError, match="0 to 2"):
         bert_tf.plan(reviews, checkpoint=tiny, unfreeze=7)
     with pytest.raises(ValueError, match="batch_size=0"):
         bert_tf.plan(reviews, checkpoint=tiny, batch_size=0)
@@ -83,5 +94,5 @@ def test_wrong_input_is_refused(tiny, reviews):
 def test_its_head_has_the_classes_of_the_data(tiny, reviews):
     two = bert_tf.plan(reviews, checkpoint=tiny, unfreeze=0)
     reviews = {**reviews, "label": ["mixed"] * 3 + reviews["label"][3:]}  # a copy: others use the fixture
-    width = 12 * 4  # the means of the embeddings and three layers
+    width = 12 * 3  # the means of the embeddings and two layers
     assert bert_tf.plan(reviews, checkpoint=tiny, unfreeze=0).parameters == two.parameters + width + 1

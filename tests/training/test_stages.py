@@ -204,3 +204,20 @@ def test_a_blend_is_a_second_part_that_predict_finds(tiny, reviews, tmp_path):
     assert np.abs(np.log(with_both) - np.log(alone)).max() > 0.1
     with pytest.raises(ValueError, match="unfreeze=0"):
         bert_tf.finetune(reviews, reviews, **options(tiny, tmp_path / "other", blend=True))
+
+
+def test_whoever_reads_a_blended_model_gets_both_parts_or_is_told(tiny, reviews, tmp_path, caplog):
+    folder = tmp_path / "run"
+    bert_tf.finetune(reviews, reviews, **options(tiny, folder, epochs=None, unfreeze=0, blend=True, report=False))
+    texts = reviews["text"][:4]
+    both = bert_tf.predict(folder / "model", texts).probabilities
+    bert_tf.convert(folder / "model", tmp_path / "converted")
+    np.testing.assert_allclose(bert_tf.predict(tmp_path / "converted", texts).probabilities, both, atol=1e-5)
+    assert all(file.is_file() for file in (folder / "model").iterdir())
+    bert_tf.explain(folder / "model", texts[0], max_steps=64)
+    assert "Only its first part" in caplog.text
+    # A model that is saved over it has one part again.
+    model = bert_tf.TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
+    model.save_pretrained(folder / "model")
+    alone = bert_tf.predict(model, texts, bert_tf.load_tokenizer(folder / "model")).probabilities
+    np.testing.assert_allclose(bert_tf.predict(folder / "model", texts).probabilities, alone, atol=1e-6)
