@@ -1,11 +1,11 @@
-"""Label values to classes: 1, 1.0, " 1" and True are one value, in whatever file and type they come."""
+"""Label values to classes: 1, 1.0, " 1" and True are one value, in whatever file and type they come; 01 and 1.10 are words."""
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ MOST_CLASSES = 1000
 MAYBE_MISSING = ": a missing value, or a class to name with --labels"
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
 RANGE = re.compile(rf"({NUMBER.pattern})-({NUMBER.pattern})")
+LONGEST = 30  # characters of a number; longer ones are words
 BOOLEANS = {"true": 1, "false": 0}
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
@@ -25,7 +26,15 @@ def _never(row: int) -> bool:
     return False
 
 
-Key = tuple[int, Any]  # (0, number) or (1, word): numbers come first, in their order
+Key = tuple[int, Any]  # (0, number) or (1, word)
+
+
+class Range(NamedTuple):
+    """Numbers with both ends, and the word that it is itself, as of a label "18-24"; only that if it goes downwards."""
+
+    low: float
+    high: float
+    word: str
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,7 @@ class Rules:
     """How label values become classes.
 
     Attributes:
-        named: name of a class -> the values that belong to it, keys or pairs of numbers, which are ranges with both ends;
-            empty = each value is a class.
+        named: name of a class -> the values that belong to it, `Key`s or `Range`s; empty = each value is a class.
         dropped: values whose rows are left out, in the same form.
         fold_case: bool, whether words that differ in case only are one class.
     """
@@ -44,10 +52,16 @@ class Rules:
     fold_case: bool = False
 
     def class_of(self, key: Key) -> str | None:
-        return next((name for name, values in self.named.items() if _among(key, values)), None)
+        given = self.named.items()
+        itself = next((name for name, values in given if _named_itself(key, values)), None)
+        return itself or next((name for name, values in given if _within(key, values)), None)
 
     def drops(self, key: Key) -> bool:
-        return _among(key, self.dropped)
+        return _named_itself(key, self.dropped) or _within(key, self.dropped)
+
+    def backwards(self) -> list[Range]:
+        every = [*self.dropped, *(value for values in self.named.values() for value in values)]
+        return [value for value in every if isinstance(value, Range) and value.low > value.high]
 
 
 @dataclass(frozen=True)
@@ -81,18 +95,23 @@ def rules(labels: str | None, drop: str | None, fold_case: bool = False) -> Rule
         named.setdefault(name.strip(), []).extend(_value(value) for value in listed.split("|"))
     for name, values in named.items():
         for other, theirs in named.items():
-            if twice := [v for v in values if name != other and _among((0, v[0]) if _is_range(v) else v, theirs)]:
+            if twice := [value for value in values if name != other and _overlap(value, theirs)]:
                 raise ValueError(f"`labels`: {_shown(twice[0])} is in two classes, {name!r} and {other!r}.")
+    places(named)
     return Rules(named, [_value(part) for part in _parts(drop)], fold_case)
 
 
 def key_of(value: Any) -> Key | None:
     """Returns what makes two label values one class; None for a missing value.
 
+    A text is a number if Python writes that number so. Others, 01 and 1.10, may be codes, sections or versions, and are words.
+
     Raises: TypeError for a value that is no single label, such as a dict or a list.
 
     >>> key_of(1) == key_of("1.0") == key_of(" 1") == key_of(True) == key_of("true")
     True
+    >>> key_of("1.1"), key_of("1.10"), key_of("01")
+    ((0, 1.1), (1, '1.10'), (1, '01'))
     """
     if is_missing(value):
         return None
@@ -110,10 +129,24 @@ def key_of(value: Any) -> Key | None:
     word = plain(value)
     if word.casefold() in BOOLEANS:
         return (0, BOOLEANS[word.casefold()])
-    if NUMBER.fullmatch(word):
-        number = float(word)
-        return (0, int(word) if re.fullmatch(r"[+-]?\d+", word) else int(number) if number == int(number) else number)
+    if len(word) <= LONGEST and NUMBER.fullmatch(word):
+        number = float(word) if "." in word else int(word)
+        if str(number) == word.removeprefix("+"):
+            return (0, int(number) if number == int(number) else number)
     return (1, word) if word else None
+
+
+def places(names: Iterable[str]) -> dict[Key | None, int]:
+    """Returns the index of each class by its key.
+
+    Raises: ValueError if two classes are one value.
+    """
+    found: dict[Key | None, int] = {}
+    every = [*names]
+    for i, name in enumerate(every):
+        if (other := found.setdefault(key_of(name), i)) != i:
+            raise ValueError(f"The classes {every[other]!r} and {name!r} are one value. Rename one.")
+    return found
 
 
 def plain(word: str) -> str:
@@ -126,7 +159,7 @@ def encode(
     given: Rules,
     source: str,
     column: str,
-    quoted: Callable[[int], bool] = _never,
+    unquoted: Callable[[int], bool] = _never,
     declared: Sequence[str] = (),
 ) -> Encoded:
     """Turns label values into classes.
@@ -135,7 +168,7 @@ def encode(
         values: N of them, of any kind.
         given: `Rules`.
         source, column: for messages.
-        quoted: `row -> bool`, whether a word such as NA is in quotes, and so no missing value.
+        unquoted: `row -> bool`, whether a value was written without quotes, so that NA is no word but a missing value.
         declared: str, the classes that a data set says it has, in its order.
     Raises: ValueError for values that cannot be classes: too many, some that differ in case only or that the rules lack.
     """
@@ -152,9 +185,8 @@ def encode(
         except TypeError:  # no value that can be hashed is a label
             chosen, problem = _chosen(value, given)
         if problem == MAYBE_MISSING:
-            chosen, problem = (
-                (chosen, "") if declared or quoted(row) else (None, f"is {str(value).strip()!r}{MAYBE_MISSING}")
-            )
+            missing = not declared and unquoted(row)
+            chosen, problem = (None, f"is {str(value).strip()!r}{MAYBE_MISSING}") if missing else (chosen, "")
         found.append(chosen)
         if problem:
             problems[row] = f"the label (column {column!r}) {problem}"
@@ -162,10 +194,13 @@ def encode(
             dropped.append(row)
         else:
             forms.setdefault(chosen, Counter())[_form(value)] += 1
+    numbers = [number for key in forms if isinstance(key, tuple) and (number := _number(key)) is not None]
+    if wrong := [r for r in given.backwards() if any(r.high <= number <= r.low for number in numbers)]:
+        raise ValueError(f"A range must go upwards. Received: {wrong[0].word!r}")
     if given.named:
         names = _named(forms, given, source)
     elif declared and not given.fold_case:
-        names = {key_of(name): name for name in declared}
+        names = {key: declared[i] for key, i in places(declared).items()}
     else:
         names = _by_value(forms, given, source, column, len(found))
     classes = tuple(dict.fromkeys(names.values()))
@@ -192,21 +227,23 @@ def _chosen(value: Any, given: Rules) -> tuple[Any, str]:
 
 def _named(forms: Mapping[Any, Counter], given: Rules, source: str) -> dict[Any, str]:
     """Returns the classes of the rules, in their order; values that already bear a class's name belong to it."""
-    names = {plain(name): name for name in given.named}
-    other = {key: count for key, count in forms.items() if isinstance(key, tuple) and str(key[1]) not in names}
+    order = [*given.named]
+    place = places(order)
+    other = {key: count for key, count in forms.items() if isinstance(key, tuple) and key not in place}
     if other:
-        shown = ", ".join(f"{_shown(key)} ({counted(sum(other[key].values()), 'row')})" for key in sorted(other)[:10])
+        shown = ", ".join(
+            f"{_shown(key)} ({counted(sum(other[key].values()), 'row')})" for key in sorted(other, key=_order)[:10]
+        )
         raise ValueError(
             f"{source}: labels without a class: {shown}. Give them one with labels=... (--labels), or leave their rows out with "
             "drop=... (--drop)."
         )
-    found = {key: names[str(key[1])] if isinstance(key, tuple) else key for key in forms}
-    order = [*given.named]
+    found = {key: order[place[key]] if isinstance(key, tuple) else key for key in forms}
     return dict(sorted(found.items(), key=lambda item: order.index(item[1])))
 
 
 def _by_value(forms: Mapping[Any, Counter], given: Rules, source: str, column: str, rows: int) -> dict[Any, str]:
-    keys = sorted(forms)
+    keys = sorted(forms, key=_order)
     if len(keys) > MOST_CLASSES:
         first, second = (_name(key, forms[key], forms) for key in keys[:2])
         raise ValueError(
@@ -245,16 +282,24 @@ def _form(value: Any) -> str:
 
 def _remarks(forms: Mapping[Any, Counter], given: Rules, source: str, column: str) -> list[str]:
     """Returns what a reader should know of the labels."""
+    said = []
+    for key, spelled in forms.items() if not given.named else ():
+        if word := next((form for form in spelled if form in MISSING), ""):
+            rows = counted(sum(spelled.values()), "row")
+            said.append(
+                f"{source}: {word!r} (column {column!r}, {rows}) is a class of its own. If it stands for no label: "
+                f"drop={word!r} (--drop {word})."
+            )
     words = {key[1] for key in forms if isinstance(key, tuple) and key[0]}
     joined = [word for word in words if "|" in word]
     parts = {part.strip() for word in joined for part in word.split("|")}
     if joined and not given.named and parts & words:
         shown = sorted(joined)[0]
-        return [
+        said.append(
             f"{source}: labels such as {shown!r} (column {column!r}) look like several labels of a text; each combination is a "
             "class of its own."
-        ]
-    return []
+        )
+    return said
 
 
 def _parts(text: str | None) -> list[str]:
@@ -264,25 +309,41 @@ def _parts(text: str | None) -> list[str]:
 def _value(text: str) -> Any:
     """Reads one value or a range of numbers."""
     if found := RANGE.fullmatch(text.strip()):
-        low, high = float(found[1]), float(found[4])
-        if low > high:
-            raise ValueError(f"A range must go upwards. Received: {text.strip()!r}")
-        return low, high
+        return Range(float(found[1]), float(found[4]), plain(text))
     if (key := key_of(text)) is None:
         raise ValueError(f"A label is missing. Received: {text!r}")
     return key
 
 
-def _is_range(value: Any) -> bool:
-    return isinstance(value[0], float)
+def _number(key: Key) -> float | None:
+    """Returns the number that a key is, or is a way to write, such as 01; else None."""
+    if key[0] == 0:
+        return key[1]
+    return float(key[1]) if NUMBER.fullmatch(key[1]) else None
 
 
-def _among(key: Key, values: Sequence[Any]) -> bool:
-    return any((key[0] == 0 and v[0] <= key[1] <= v[1]) if _is_range(v) else key == v for v in values)
+def _order(key: Key) -> tuple[Any, ...]:
+    """Sorts by number, then alphabetically."""
+    number = _number(key)
+    return (1, 0, key[1]) if number is None else (0, number, str(key[1]))
+
+
+def _named_itself(key: Key, values: Sequence[Any]) -> bool:
+    return any(key == ((1, value.word) if isinstance(value, Range) else value) for value in values)
+
+
+def _within(key: Key, values: Sequence[Any]) -> bool:
+    number = _number(key)
+    return number is not None and any(isinstance(v, Range) and v.low <= number <= v.high for v in values)
+
+
+def _overlap(value: Any, others: Sequence[Any]) -> bool:
+    keys = [(1, value.word), (0, value.low)] if isinstance(value, Range) else [value]
+    return any(_named_itself(key, others) or _within(key, others) for key in keys)
 
 
 def _shown(value: Any) -> str:
-    return f"{value[0]:g}-{value[1]:g}" if _is_range(value) else repr(value[1])
+    return f"{value.low:g}-{value.high:g}" if isinstance(value, Range) else repr(value[1])
 
 
 def _short(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.data.classes import key_of
+from bert_tf.data.classes import key_of, places
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Examples:
     def relabel(self, label_names: Sequence[str]) -> "Examples":
         """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another.
 
-        Labels agree by value: "1.0" and "True" are "1".
+        Labels agree by value: "1.0" and "True" are "1"; "01" is not.
         """
-        place = {key_of(name): i for i, name in enumerate(label_names)}
+        place = places(label_names)
         if unknown := [name for name in self.label_names if key_of(name) not in place]:
             folded = {name.casefold(): name for name in label_names}
             near = next((folded[name.casefold()] for name in unknown if name.casefold() in folded), None)

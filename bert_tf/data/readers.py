@@ -112,7 +112,7 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
         given,
         source,
         table.names[label],
-        lambda row: table.quoted(row, label),
+        lambda row: table.written and not table.quoted(row, label),
         table.class_names.get(label, ()),
     )
     for row, value in enumerate(labels) if table.written else ():

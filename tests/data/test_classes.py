@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bert_tf
-from bert_tf.data.classes import key_of
+from bert_tf.data.classes import encode, key_of, rules
 from bert_tf.settings import FINETUNE
 
 
@@ -72,7 +72,6 @@ def test_names_and_order(labels, names, indices):
         ),
         ([{"name": "a"}, {"name": "b"}], ValueError, "row 1: the label .* is a dict"),
         ([["a"], ["b", "c"]], ValueError, "row 1: the label .* is a list"),
-        (["a", "b", "nan", "None"], ValueError, "row 3: the label .* is 'nan': a missing value"),
         ("ab", TypeError, "`label` must be a list with one value a text. Received: str"),
         (
             ["Positive", "positive", "negative"],
@@ -122,6 +121,57 @@ def test_stars_become_classes(options):
 def test_wrong_rules_are_said(options, message):
     with pytest.raises(ValueError, match=message):
         classes([1, 2, 3, 4, 5], **options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["1.1", "1.10", "1.2"], ("1.1", "1.10", "1.2")),
+        (["10", "01", "1", "2", "b", "02"], ("01", "1", "02", "2", "10", "b")),
+        (["2.00", "1.50"], ("1.50", "2.00")),
+        (["9007199254740993.0", "9007199254740992.0"], ("9007199254740992", "9007199254740993.0")),
+        (["1" * 5000, "2"], ("2", "1" * 5000)),
+    ],
+)
+def test_other_ways_to_write_a_number_are_words(labels, names):
+    assert classes(labels)[0] == names
+    assert [names[i] for i in classes(labels)[1]] == [label.replace("992.0", "992") for label in labels]
+
+
+def test_words_like_numbers_are_not_joined_across_data_sets():
+    train = bert_tf.read_examples({"text": ["a", "b", "c"], "label": ["1.1", "1.10", "01"]})
+    other = bert_tf.read_examples({"text": ["a", "b"], "label": ["1.10", 1.1]}).relabel(train.label_names)
+    assert [other.label_names[i] for i in other.labels] == ["1.10", "1.1"]
+    with pytest.raises(ValueError, match="unknown labels '1'. The training data has: '01'"):
+        bert_tf.read_examples({"text": ["a"], "label": [1]}).relabel(train.label_names)
+    with pytest.raises(ValueError, match="The classes '1' and '1.0' are one value. Rename one."):
+        train.relabel(["1", "1.0"])
+    with pytest.raises(ValueError, match="The classes '1' and '1.0' are one value"):
+        encode(["1", "1.0"], rules(None, None), "data", "label", declared=("1", "1.0"))
+    with pytest.raises(ValueError, match="The classes 'True' and '1' are one value"):
+        rules("True=a,1=b", None)
+    assert classes([1, True, "b"], labels="1.0=a|b")[0] == ("1.0",)  # a class of that name, by value
+
+
+def test_a_range_that_is_itself_a_label_is_that_label():
+    ages = {"labels": "young=18-24|25-34,old=35-99"}
+    assert classes(["18-24", "35-99", "25-34", 20], **ages) == (("young", "old"), [0, 1, 0, 0])
+    assert classes(["18-24", "35-99", "a"], drop="18-24") == (("35-99", "a"), [0, 1])
+    assert classes(["2020-01", "2020-02"], labels="a=2020-01,b=2020-02") == (("a", "b"), [0, 1])
+    assert classes(["01", "3"], labels="low=1-2,high=3-4") == (("low", "high"), [0, 1])
+    with pytest.raises(ValueError, match="A range must go upwards. Received: '3-2'"):
+        classes([1, 2, 3], drop="3-2")
+
+
+def test_words_for_missing_values_are_classes_where_they_are_typed(tmp_path):
+    labels = ["None"] * 3 + ["a", "b"] * 200
+    (tmp_path / "data.jsonl").write_text("".join(f'{{"text": "x", "label": "{label}"}}\n' for label in labels))
+    for source in ({"text": ["x"] * 403, "label": labels}, tmp_path / "data.jsonl"):
+        examples = bert_tf.read_examples(source)
+        assert examples.counts() == {"None": 3, "a": 200, "b": 200}
+        (remark,) = examples.remarks
+        assert "'None' (column 'label', 3 rows) is a class of its own" in remark
+        assert len(bert_tf.read_examples(source, drop="None")) == 400
 
 
 def test_rules_repeat_a_run():
