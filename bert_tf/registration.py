@@ -25,19 +25,26 @@ def _being_imported(module: Any) -> bool:
 
 
 class _AfterKeras(MetaPathFinder):
-    """Calls `register` when Keras has been imported."""
+    """Calls `register` when Keras has been imported; a mere look for it, and an import that fails, change nothing."""
+
+    searching = False
 
     def find_spec(self, name, path, target=None):
-        if name != "keras":
+        if name != "keras" or self.searching:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("keras")
+        self.searching = True
+        try:
+            spec = importlib.util.find_spec("keras")
+        finally:
+            self.searching = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def exec_module(module):
                 execute(module)
-                register()
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    register()
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

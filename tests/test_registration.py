@@ -1,8 +1,11 @@
 """Keras knows our classes once both are imported."""
 
+import contextlib
+import importlib.util
 import pickle
 import subprocess
 import sys
+import types
 
 import keras
 import pytest
@@ -38,14 +41,26 @@ def test_the_hook_waits_for_keras_and_goes(monkeypatch):
     registration.when_keras_is_imported()  # and only once
     hooks = [finder for finder in sys.meta_path if type(finder).__module__ == registration.__name__]
     assert (len(hooks), called) == (1, [])
-    spec = hooks[0].find_spec("keras", None)
-    assert hooks[0] not in sys.meta_path
+    assert importlib.util.find_spec("keras").name == "keras"
     assert hooks[0].find_spec("numpy", None) is None
-    assert spec.name == "keras"
+
+    def fails(module):
+        raise ImportError("no backend")
+
+    for execute in (fails, lambda module: None):
+        loader = types.SimpleNamespace(exec_module=execute)
+        assert (hooks[0] in sys.meta_path, called) == (True, [])  # a look and a failed import leave the hook there
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib.util, "find_spec", lambda name, loader=loader: types.SimpleNamespace(loader=loader))
+            spec = hooks[0].find_spec("keras", None)
+        with pytest.raises(ImportError) if execute is fails else contextlib.nullcontext():
+            spec.loader.exec_module(None)
+    assert hooks[0] not in sys.meta_path
+    assert called == [False]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("imports", ["import bert_tf, keras"])
+@pytest.mark.parametrize("imports", ["import bert_tf, importlib.util as u; u.find_spec('keras'); import keras"])
 def test_a_new_process_loads_a_model(imports, tiny, tmp_path):
     model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny)
     model.compile("adam")
