@@ -35,7 +35,7 @@ def read_delimited(text: str, source: str, suffix: str, data: Data, labelled: bo
         remarks.append(f"{source}: the first line, sep={line[1]}, names the separator.")
     if not any(map(str.strip, lines)):
         raise ValueError(f"{source}: the file is empty.")
-    usual = "\t" if suffix in (".tsv", ".tab") else ","
+    usual = "\t" if suffix == ".tsv" else ","
     reading, judged = judge(
         lines, source, usual=usual, separator=separator, quoting=data.quoting, one_column=not labelled
     )
@@ -80,6 +80,8 @@ def has_header(first: Sequence[str], rows: Sequence[Sequence[str]], data: Data, 
     text, label = (usual_column(first, usual) for usual in (TEXT_COLUMNS, LABEL_COLUMNS))
     if text is not None and (label is not None or not labelled):
         return True
+    if text is not None and first[text] not in {row[text] for row in rows if len(row) > text}:
+        return True  # then the label's column is asked for
     for i, value in enumerate(first):
         below = [row[i] for row in rows if len(row) > i and row[i]]
         repeats = len(set(below)) <= len(below) / 2

@@ -28,8 +28,8 @@ def read_file(file: Path, data: Data, labelled: bool) -> Table:
         raise ValueError(f"{file}: the file is empty.")
     if _suffix(file.name) not in (*FORMATS, *COMPRESSED):
         raise ValueError(
-            f"{file}: expected a file that ends in {', '.join(FORMATS)}, or one of these with .gz, .zip or .zst, or tfds:NAME, "
-            "hf:NAME, or demo."
+            f"{file}: expected a file that ends in {', '.join(FORMATS)}, or one of these with {', '.join(COMPRESSED[:-1])} or "
+            f"{COMPRESSED[-1]}, or tfds:NAME, hf:NAME, or demo."
         )
     if _suffix(file.name) in BINARY:
         return FORMATS[_suffix(file.name)](file.read_bytes(), str(file), data, labelled)

@@ -1,6 +1,8 @@
 """CSV and TSV as people have them: separator, quotes, header, encoding and broken rows."""
 
+import bz2
 import gzip
+import lzma
 import zipfile
 
 import pytest
@@ -156,6 +158,17 @@ def test_without_header(tmp_path):
         read(tmp_path, "7,Good,1\n8,Bad,0\n")
 
 
+def test_a_usual_name_of_the_text_makes_a_header(tmp_path):
+    content = "text,spam\nGood offer,spam\nLunch?,ham\nFree,spam\nYes,ham\n"
+    with pytest.raises(
+        ValueError, match="no column with a usual name for the label. Columns: 'text', 'spam'.*--no-header"
+    ):
+        read(tmp_path, content)
+    assert read(tmp_path, content, columns=("text", "spam")).label_names == ("ham", "spam")
+    acts = "message,Hello there\nquestion,Who is it?\nmessage,It rains\nquestion,Why?\nmessage,So\nquestion,Yes?\n"
+    assert len(read(tmp_path, acts)) == 6  # here it is a label
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -177,6 +190,10 @@ def test_packed_files(tmp_path):
     content = b"text,label\nGood,1\nBad,0\n"
     assert len(read(tmp_path, gzip.compress(content), "data.csv.gz")) == 2
     assert len(read(tmp_path, gzip.compress(content), "data.csv")) == 2
+    assert len(read(tmp_path, bz2.compress(content), "data.csv.bz2")) == 2
+    assert len(read(tmp_path, lzma.compress(content), "data.csv.xz")) == 2
+    with pytest.raises(ValueError, match="or one of these with .gz, .zip, .zst, .bz2 or .xz"):
+        read(tmp_path, content, "data.rar")
     with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
         archive.writestr("data.csv", content)
         archive.writestr("__MACOSX/data.csv", b"")
