@@ -283,7 +283,7 @@ def _form(value: Any) -> str:
 def _remarks(forms: Mapping[Any, Counter], given: Rules, source: str, column: str) -> list[str]:
     """Returns what a reader should know of the labels."""
     said = []
-    for key, spelled in forms.items() if not given.named else ():
+    for spelled in forms.values() if not given.named else ():
         if word := next((form for form in spelled if form in MISSING), ""):
             rows = counted(sum(spelled.values()), "row")
             said.append(

@@ -1,7 +1,7 @@
 """Labelled texts, split and relabelled. `readers.py` reads them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any
 
@@ -22,6 +22,7 @@ class Examples:
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
+        read_with: the options `labels`, `drop` and `fold_case` that made these classes.
     """
 
     texts: Iterable[str]
@@ -32,6 +33,7 @@ class Examples:
     other_columns: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    read_with: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ def read_examples(
     has an option. Where two readings of a file are plausible and give different rows, that is an error.
 
     Args:
-        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these packed as .gz, .zip or .zst;
+        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these packed as .gz, .zip, .zst, .bz2 or .xz;
             `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
             or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
             `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
@@ -68,12 +68,24 @@ def read_examples(
 
 def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
     """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
+    chosen = {name: value for name in ("labels", "drop", "fold_case") if (value := getattr(data, name))}
     if isinstance(source, Examples):
+        late = [name for name, value in chosen.items() if source.read_with.get(name) != value]
+        if late and labelled:
+            shown = ", ".join(f"{name}={chosen[name]!r}" for name in late)
+            raise ValueError(
+                f"{source.source}: the labels of `Examples` are classes already. Received: {shown}. Pass it where they are read: "
+                f"read_examples(..., {shown})"
+            )
         return source
+    return replace(_read(source, data, labelled, data_dir), read_with=chosen)
+
+
+def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None) -> Examples:
     given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
         file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(read(file, data, labelled=labelled), source=source)
+        return replace(_read(file, data, labelled, data_dir), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         from bert_tf.data.hosted import tfds_table
 

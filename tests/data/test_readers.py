@@ -57,6 +57,20 @@ def test_every_source_gives_the_same(tmp_path, reviews):
         assert found.label_names == ("negative", "positive")
 
 
+def test_examples_are_refused_with_options_they_were_not_read_with():
+    stars = {"text": ["a", "b", "c", "d"], "label": [1, 2, 4, 5]}
+    options = {"labels": "bad=1-2,good=4-5", "drop": "3"}
+    examples = bert_tf.read_examples(stars, **options)
+    part = examples.split(0.5, 0)[1]
+    for same in ({}, options, {"labels": {"bad": "1-2", "good": "4-5"}}):
+        assert bert_tf.read_examples(part, **same) is part
+    for late in ({"labels": "bad=1,good=5"}, {"drop": [2]}, {"fold_case": True}):
+        with pytest.raises(ValueError, match=f"classes already. Received: {next(iter(late))}=.*read_examples"):
+            bert_tf.read_examples(examples, **late)
+    with pytest.raises(ValueError, match="Received: labels=.*, drop='3'. Pass it where they are read"):
+        bert_tf.finetune(bert_tf.read_examples(stars), **options)
+
+
 def test_parquet(tmp_path, reviews):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
