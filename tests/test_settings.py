@@ -52,6 +52,13 @@ CHANGED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("header", [True, False, None])
+def test_a_header_is_said_and_read(header):
+    arguments = FINETUNE.arguments(FINETUNE.settings(header=header))
+    parsed = vars(make_parser().parse_args(["finetune", "--train", "demo", *arguments]))
+    assert parsed.get("header") is header
+
+
 def test_arguments_give_the_same_settings_again():
     settings = FINETUNE.settings(**CHANGED)
     arguments = FINETUNE.arguments(settings)

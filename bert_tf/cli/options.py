@@ -30,7 +30,7 @@ def add_options(
     for group, options in found.items():
         section = parser.add_argument_group(getattr(Settings, group).__doc__)
         if group == "data":
-            what = "labelled texts: .csv, .tsv, .json, .jsonl, .parquet, .xlsx (also as .gz, .zip, .zst), tfds:NAME@SPLIT or hf:NAME@SPLIT; demo = the reviews that come with bert-tf"
+            what = "labelled texts: .csv, .tsv, .json, .jsonl, .parquet, .xlsx (also as .gz, .zip, .zst, .bz2, .xz), tfds:NAME@SPLIT or hf:NAME@SPLIT; demo = the reviews that come with bert-tf"
             section.add_argument("--train", metavar="FILE", required=True, help=what)
             what = "texts to choose the best epoch by; if omitted, some training texts are held out"
             section.add_argument("--validation", metavar="FILE", help=what)
@@ -56,6 +56,8 @@ def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
     common: dict[str, Any] = {"dest": option.name, "default": argparse.SUPPRESS}
     if "off" in about:
         section.add_argument(f"--no-{option.name}", action="store_false", help=about["off"], **common)
+        if option.default is None:
+            section.add_argument(option.flag, action="store_true", help=f"the opposite of --no-{option.name}", **common)
     elif option.kind is bool:
         section.add_argument(option.flag, action="store_true", help=about["help"], **common)
     else:

@@ -133,6 +133,6 @@ def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:
         sources["unlabelled"] = job.teacher.unlabelled.source
     parts = ["bert-tf", of.name, *([job.teacher.name] if job.teacher else [])]
     for name, source in sources.items():
-        readable = source in (DEMO, DEMO_VALIDATION) or source.startswith("tfds:") or Path(source).exists()
+        readable = source in (DEMO, DEMO_VALIDATION) or source.startswith(("tfds:", "hf:")) or Path(source).exists()
         parts += [f"--{name}", source if readable else "FILE"]
     return shlex.join([*parts, *of.arguments(settings)])

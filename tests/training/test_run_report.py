@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ import yaml
 
 import bert_tf
 from bert_tf.cli.main import main
+from bert_tf.data.examples import Examples
 from bert_tf.formatting import format_value
 from bert_tf.reporting import page, tables
+from bert_tf.settings import FINETUNE
+from bert_tf.training import run_report
 from bert_tf.tuning.sections import search_sections
 
 ATTACK = "\"'><script>window.hit=1</script><img src=x onerror=window.hit=1>&lt;|`*[a](javascript:x)"
@@ -134,6 +138,18 @@ def test_its_command_gives_the_same_run_again(run, tmp_path):
     assert not (tmp_path / "again/report.html").exists()
     assert not (tmp_path / "again/model/README.md").exists()
     assert "scores" not in json.loads((tmp_path / "again/metrics.json").read_text())
+
+
+def test_hosted_data_sets_are_named_in_the_command():
+    def part(source):
+        return Examples([], None, (), source)
+
+    job = SimpleNamespace(train=part("hf:imdb@train"), validation=part("tfds:imdb@test"), held_out=False, teacher=None)
+    assert run_report.command(job, FINETUNE.settings(header=True)) == (
+        "bert-tf finetune --train hf:imdb@train --validation tfds:imdb@test --header"
+    )
+    job.train = part("the DataFrame")
+    assert "--train FILE " in run_report.command(job, FINETUNE.settings())
 
 
 def test_texts_are_counted_before_they_are_cut(run, minilm):
