@@ -21,6 +21,7 @@ import numpy as np
 
 from bert_tf.checkpoints.folder import new_head_log
 from bert_tf.comparison.baselines import train_lstm
+from bert_tf.data.classes import key_of, places
 from bert_tf.data.examples import Examples, Stream
 from bert_tf.evaluation.blend import load_blend
 from bert_tf.evaluation.history import best_epoch
@@ -284,12 +285,13 @@ def _part(candidate: Candidate, train: Examples, seed: int) -> Examples:
 
 
 def label_columns(model_labels: Sequence[str], label_names: Sequence[str], source: str) -> list[int]:
-    """Returns the index of a model's column for each label of the data.
+    """Returns the index of a model's column for each label of the data; they agree by value: "0" is "False".
 
     Raises: ValueError if the model is for other labels.
     """
-    if set(model_labels) == set(label_names):
-        return [model_labels.index(name) for name in label_names]
+    place = places(model_labels)
+    if set(place) == set(keys := [key_of(name) for name in label_names]):
+        return [place[key] for key in keys]
     if [*model_labels] == [f"LABEL_{i}" for i in range(len(label_names))]:
         return [*range(len(label_names))]
     raise ValueError(

@@ -104,6 +104,8 @@ def class_numbers(labels: Any, classes: int | None = None) -> np.ndarray:
     Raises: TypeError for words, ValueError for a number that is no class.
     """
     array = np.asarray(labels)
+    if array.dtype == object and all(isinstance(value, (int, float, np.number)) for value in array.flat):
+        array = np.asarray(array.tolist())
     if array.dtype.kind in "USO":
         example = next(iter(array.ravel().tolist()), None)
         raise TypeError(

@@ -397,3 +397,10 @@ def test_a_stage_is_a_rung_and_a_run_of_finetune(tiny, reviews, unseen, tmp_path
     without = bert_tf.ladder(reviews, reviews, **settings | {"output_dir": tmp_path / "without", "rungs": ["baseline"]})
     assert "test_accuracy" not in without.rows[0]
     assert without.rows[0]["accuracy"] == found.rows[0]["accuracy"]
+
+
+def test_labels_of_a_model_agree_by_value():
+    assert candidates.label_columns(["True", "False"], ["0", "1"], "model") == [1, 0]
+    assert candidates.label_columns(["LABEL_0", "LABEL_1"], ["bad", "good"], "model") == [0, 1]
+    with pytest.raises(ValueError, match="model classifies into 1, 2; the data has 01, 2"):
+        candidates.label_columns(["1", "2"], ["01", "2"], "model")

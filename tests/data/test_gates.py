@@ -76,3 +76,11 @@ def test_numbers_that_are_no_classes_are_refused(labels, error, message):
     with pytest.raises(error, match=message):
         gates.class_numbers(labels, 5)
     assert gates.class_numbers([[0], [4.0]], 5).shape == (2, 1)
+
+
+def test_integers_in_an_array_of_objects_are_classes():
+    found = gates.class_numbers(np.array([0, np.int64(4), True], object), 5)
+    assert (found.tolist(), found.dtype.kind) == ([0, 4, 1], "i")
+    for wrong, error in (([0, "a"], TypeError), ([0, None], TypeError), ([0, 5], ValueError), ([0, 0.5], ValueError)):
+        with pytest.raises(error, match="Labels must"):
+            gates.class_numbers(np.array(wrong, object), 5)
