@@ -24,8 +24,8 @@ def some_tokens(count: int = 40, seed: int = 0) -> Tokens:
 
 
 @pytest.fixture
-def model(tiny):
-    found = bert_tf.TFDistilBertLayerMeansForSequenceClassification.from_pretrained(tiny, num_labels=3)
+def model(deeper):
+    found = bert_tf.TFDistilBertLayerMeansForSequenceClassification.from_pretrained(deeper, num_labels=3)
     found.freeze(0)
     return found
 
@@ -88,17 +88,17 @@ def test_standardised_by_the_training_texts(model):
     np.testing.assert_allclose(model.standardization(constant + 1), 1, atol=1e-6)
 
 
-def options(tiny, folder, **more) -> dict:
-    return {"checkpoint": tiny, "output_dir": folder, "epochs": 3, "batch_size": 5, "max_length": 24, "verbose": 0,
+def options(deeper, folder, **more) -> dict:
+    return {"checkpoint": deeper, "output_dir": folder, "epochs": 3, "batch_size": 5, "max_length": 24, "verbose": 0,
             "precision": "float32", "head": "layer_means", "report": False, "recipe": "plain", **more}  # fmt: skip
 
 
-def test_cached_equals_uncached(tiny, reviews, tmp_path):
+def test_cached_equals_uncached(deeper, reviews, tmp_path):
     """With nothing dropped out, training on kept means is training on the texts."""
     folder = tmp_path / "without-dropout"
-    base = bert_tf.TFDistilBertModel.from_pretrained(tiny, dropout=0.0, attention_dropout=0.0)
+    base = bert_tf.TFDistilBertModel.from_pretrained(deeper, dropout=0.0, attention_dropout=0.0)
     base.save_pretrained(folder)
-    bert_tf.load_tokenizer(tiny).save_pretrained(folder)
+    bert_tf.load_tokenizer(deeper).save_pretrained(folder)
     cached = bert_tf.finetune(reviews, **options(folder, tmp_path / "cached", dropout=0.0))
     plain = bert_tf.finetune(reviews, **options(folder, tmp_path / "plain", dropout=0.0, cache=False))
     assert cached.metrics["settings"]["learning_rate"] == 3e-4
@@ -108,8 +108,8 @@ def test_cached_equals_uncached(tiny, reviews, tmp_path):
 
 
 @pytest.mark.parametrize("unfreeze", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_model_like_any_other(tiny, reviews, tmp_path, unfreeze):
-    done = bert_tf.finetune(reviews, **options(tiny, tmp_path / "run", unfreeze=unfreeze))
+def test_a_model_like_any_other(deeper, reviews, tmp_path, unfreeze):
+    done = bert_tf.finetune(reviews, **options(deeper, tmp_path / "run", unfreeze=unfreeze))
     assert done.model.standardization.adapted
     trained = done.model.fork(unfreeze).num_parameters(only_trainable=True)
     assert done.metrics["trainable_parameters"] == trained == 98 + unfreeze * 1184
@@ -143,10 +143,10 @@ def test_a_model_like_any_other(tiny, reviews, tmp_path, unfreeze):
     np.testing.assert_allclose(again(inputs).logits, logits, atol=1e-6)
 
 
-def test_transformers_reads_the_base_and_not_the_head(tiny, tmp_path):
+def test_transformers_reads_the_base_and_not_the_head(deeper, tmp_path):
     transformers = pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")
-    model = bert_tf.TFDistilBertLayerMeansForSequenceClassification.from_pretrained(tiny)
+    model = bert_tf.TFDistilBertLayerMeansForSequenceClassification.from_pretrained(deeper)
     model.save_pretrained(tmp_path)
     ids = np.array([[101, 2204, 102]])
     theirs = transformers.AutoModel.from_pretrained(tmp_path).eval()
@@ -172,10 +172,10 @@ def test_bert_keeps_its_pooler_and_does_not_train_it(tmp_path):
     )  # a weight without a gradient would be a warning
 
 
-def test_what_does_not_fit_is_named(tiny, reviews, tmp_path):
+def test_what_does_not_fit_is_named(deeper, reviews, tmp_path):
     with pytest.raises(ValueError, match="`head` must be one of first_token, layer_means"):
-        bert_tf.finetune(reviews, **options(tiny, tmp_path / "a", head="mean"))
-    bert_tf.finetune(reviews, **options(tiny, tmp_path / "b", epochs=1))
+        bert_tf.finetune(reviews, **options(deeper, tmp_path / "a", head="mean"))
+    bert_tf.finetune(reviews, **options(deeper, tmp_path / "b", epochs=1))
     folder = tmp_path / "b/model"
     with pytest.raises(ValueError, match="Use TFDistilBertLayerMeansForSequenceClassification"):
         bert_tf.TFDistilBertForSequenceClassification.from_pretrained(folder)
