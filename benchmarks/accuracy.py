@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import counts, machine
+from common import Results, counts
 
 from bert_tf.data.readers import read_examples
-from bert_tf.files import write_csv, write_json
+from bert_tf.files import write_csv
 
 SPLIT_SEED = 1234  # of the texts that are drawn; not one of the seeds of the runs
 ARGUMENTS = {"default": [], "stage 1": ["--unfreeze", "0"], "blended": ["--unfreeze", "0", "--blend"]}
@@ -42,25 +42,21 @@ def main() -> None:
         "--output", type=Path, metavar="FILE", help="JSON that is written after every run and resumed from"
     )
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "runs": []}
-    if options.output and options.output.is_file():
-        results = json.loads(options.output.read_text(encoding="utf-8"))
+    results = Results(options.output)
     with tempfile.TemporaryDirectory() as scratch:
         for seed in map(int, options.seeds.split(",")):
             for text in options.sets:
                 for texts in [None, *options.data_sizes]:
                     for run in options.runs.split(","):
                         _add(results, text, texts, seed, run, options, Path(scratch))
-                        if options.output:
-                            write_json(options.output, results)
-    print(json.dumps(results, indent=2))
+    print(json.dumps(results.found, indent=2))
 
 
-def _add(results: dict[str, Any], text: str, texts: int | None, seed: int, run: str, options, scratch: Path) -> None:
+def _add(results: Results, text: str, texts: int | None, seed: int, run: str, options, scratch: Path) -> None:
     """Runs one and adds its row, unless it is there."""
     name = text.partition("=")[0]
     row: dict[str, Any] = {"set": name, "texts": texts, "seed": seed, "run": run}
-    if any(all(done[key] == value for key, value in row.items()) for done in results["runs"]):
+    if results.has(row):
         return
     sources = _sources(text, texts, seed, options, scratch)
     folder, started = scratch / "run", time.monotonic()
@@ -83,7 +79,7 @@ def _add(results: dict[str, Any], text: str, texts: int | None, seed: int, run: 
         key: test[part]["accuracy"]["value"] for key, part in (("test_accuracy", "scores"), ("baseline", "baseline"))
     }
     row |= {"test_log_loss": test["scores"]["log_loss"]["value"], "difference": test["comparison"]["difference"]}
-    results["runs"].append(row)
+    results.add(row)
     print(name, texts or "", seed, run, f"{row['test_accuracy']:.4f} (baseline {row['baseline']:.4f})", file=sys.stderr)
 
 
@@ -93,26 +89,18 @@ def _sources(text: str, texts: int | None, seed: int, options, scratch: Path) ->
     train, test, *counts = files.split(",")
     examples, test_texts = read_examples(train), read_examples(test)
     held = min(options.validation_texts, len(examples) // 5)
-    drawn = _drawn(examples, int(counts[0]) + held if counts else len(examples), SPLIT_SEED)
+    drawn = examples.sample(int(counts[0]) + held if counts else len(examples), SPLIT_SEED)
     chosen, validation = drawn.split(held / len(drawn), SPLIT_SEED)
     if texts:
-        chosen = _drawn(chosen, texts, seed)
+        chosen = chosen.sample(texts, seed)
     arguments = []
-    parts = {
-        "--train": chosen,
-        "--validation": validation,
-        "--test": _drawn(test_texts, options.test_texts, SPLIT_SEED),
-    }
+    parts = {"--train": chosen, "--validation": validation, "--test": test_texts.sample(options.test_texts, SPLIT_SEED)}
     for flag, part in parts.items():
         file = scratch / f"{name}{flag}.csv"
         rows = [{"text": t, "label": part.label_names[i]} for t, i in zip(part.texts, part.labels, strict=True)]
         write_csv(file, ["text", "label"], rows)
         arguments += [flag, str(file)]
     return arguments
-
-
-def _drawn(examples: Any, count: int, seed: int) -> Any:
-    return examples if count >= len(examples) else examples.split(count / len(examples), seed)[1]
 
 
 if __name__ == "__main__":

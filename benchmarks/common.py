@@ -19,6 +19,8 @@ from typing import Any
 
 import peers
 
+from bert_tf.files import write_json
+
 BFLOAT16 = ("avx512_bf16", "amx_bf16")  # processor flags; without one of them bfloat16 is emulated
 
 
@@ -113,6 +115,28 @@ def work_folder(asked: Path | None):
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+class Results:
+    """The rows of a benchmark of many runs: written to a file after each, and resumed from it.
+
+    Args:
+        output: of the JSON; None = the rows are only printed at the end.
+    """
+
+    def __init__(self, output: Path | None):
+        self.output, self.found = output, {"machine": machine(), "runs": []}
+        if output and output.is_file():
+            self.found = json.loads(output.read_text(encoding="utf-8"))
+
+    def has(self, key: dict[str, Any]) -> bool:
+        """Returns whether there is a row with these values."""
+        return any(all(row[name] == value for name, value in key.items()) for row in self.found["runs"])
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.found["runs"].append(row)
+        if self.output:
+            write_json(self.output, self.found)
 
 
 class Sides:

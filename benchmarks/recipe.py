@@ -17,12 +17,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from common import machine
+from common import Results
 
 from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import Tokens, join, tokenize
 from bert_tf.evaluation.scores import evaluate, softmax
-from bert_tf.files import read_json, write_json
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import FINETUNE
 from bert_tf.training import solver, stages
@@ -86,7 +85,7 @@ def _last_layer(job: Job) -> list:
     kernel = keras.ops.convert_to_numpy(model.classifier.kernel)
     mask = np.zeros_like(kernel)
     mask[-width:] = 1
-    head = _solved(job, width)
+    head = _solved(job, _rows(job)[:, -width:])
     model.classifier.kernel.assign(np.concatenate([np.zeros_like(kernel[:-width]), head.kernel]))
     model.classifier.bias.assign(head.bias)
     update, optimizer = model.optimizer.update_step, model.optimizer
@@ -139,16 +138,11 @@ def _train(job: Job, variant: str) -> dict[str, float]:
 
 def _rows(job: Job) -> np.ndarray:
     """Standardised features of the training texts, then of the validation texts."""
-    features, model = job.frozen_features(False, _quiet), job.model
-    if not model.standardization.adapted:
-        model.adapt(features.take(np.arange(len(job.train))))
-    rows = np.stack([features[i] for i in range(len(features))]).astype("float32")
-    return keras.ops.convert_to_numpy(model.standardization(rows))
+    return stages.standardised_rows(job, False, _quiet)
 
 
-def _solved(job: Job, last: int = 0) -> solver.SolvedHead:
-    rows = _rows(job)[: len(job.train), -last:]
-    return solver.solve(rows, job.train.labels, job.model.num_labels, job.settings.training.seed)
+def _solved(job: Job, rows: np.ndarray) -> solver.SolvedHead:
+    return solver.solve(rows[: len(job.train)], job.train.labels, job.model.num_labels, job.settings.training.seed)
 
 
 def _head_and_tail(job: Job) -> dict[str, float]:
@@ -165,7 +159,8 @@ def _head_and_tail(job: Job) -> dict[str, float]:
 
 
 def _stage_1(job: Job) -> dict[str, float]:
-    rows, head = _rows(job), _solved(job)
+    rows = _rows(job)
+    head = _solved(job, rows)
     return _measured(job, rows[len(job.train) :] @ head.kernel + head.bias)
 
 
@@ -174,7 +169,7 @@ def _balanced(job: Job) -> dict[str, float]:
     from sklearn.linear_model import LogisticRegression
 
     rows, size = _rows(job), len(job.train)
-    strength = _solved(job).strength
+    strength = _solved(job, rows).strength
     model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced").fit(rows[:size], job.train.labels)
     scores = model.decision_function(rows[size:])
     return _measured(job, np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores)
@@ -209,34 +204,28 @@ def main() -> None:
         "--output", type=Path, metavar="FILE", help="JSON that is written after every run and resumed from"
     )
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "runs": []}
-    if options.output and options.output.is_file():
-        results = read_json(options.output)
+    results = Results(options.output)
     for seed in map(int, options.seeds.split(",")):
         for text in options.sets:
             for variant in options.variants.split(","):
-                _add(results["runs"], text, variant, seed)
-                if options.output:
-                    write_json(options.output, results)
-    print(json.dumps(results, indent=2))
+                _add(results, text, variant, seed)
+    print(json.dumps(results.found, indent=2))
 
 
-def _add(runs: list[dict[str, Any]], text: str, variant: str, seed: int) -> None:
+def _add(results: Results, text: str, variant: str, seed: int) -> None:
     """Runs one and adds its row, unless it is there."""
     name, _, source = text.partition("=")
     key = {"set": name, "variant": variant, "seed": seed}
-    if any(all(run[k] == value for k, value in key.items()) for run in runs):
+    if results.has(key):
         return
     file, held, *texts = source.split(",")
     examples = read_examples(file)
-    wanted = int(texts[0]) + int(held) if texts else len(examples)
-    if wanted < len(examples):
-        examples = examples.split(wanted / len(examples), SPLIT_SEED)[1]
+    examples = examples.sample(int(texts[0]) + int(held) if texts else len(examples), SPLIT_SEED)
     train, validation = examples.split(int(held) / len(examples), SPLIT_SEED)
     chosen: dict[str, Any] = {"max_length": SHORT} if "128" in variant or "64" in variant else {}
     job = prepare(train, validation, settings=FINETUNE.settings(checkpoint="minilm", seed=seed, **chosen), say=_quiet)
     row = key | (_train(job, variant) if variant in TRAINED else FIRST_STAGE[variant](job))
-    runs.append(row)
+    results.add(row)
     print(name, variant, seed, {k: round(v, 4) for k, v in row.items() if isinstance(v, float)}, file=sys.stderr)
     keras.utils.clear_session()
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+SECOND_PART = ("tfidf.json", "tfidf.safetensors")  # of a classifier that is blended with TF-IDF, beside its weights
+
 
 @contextlib.contextmanager
 def written_whole(file: Path) -> Iterator[Path]:
@@ -47,6 +49,11 @@ def write_csv(file: Path, header: Sequence[str], rows: Iterable[Mapping]) -> Non
     writer.writeheader()
     writer.writerows(rows)
     write_text(file, text.getvalue())
+
+
+def folder_size(folder: Path) -> int:
+    """Returns the bytes of the files in a folder, those in folders inside it left out."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
 
 
 def read_json(file: Path, hint: str = "") -> dict:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras.callbacks import Callback, CallbackList
 
+from bert_tf.backends.backend import create_variables
 from bert_tf.data import bucketing
 
 VALIDATION_BATCH = 4096  # texts
@@ -50,10 +51,8 @@ class Epochs:
         self.compiled()
 
     def compiled(self) -> None:
-        """Call it whenever the model has been compiled; it changes the weights."""
-        # Once outside a graph, so that Keras creates the variables of metrics.
-        self.model.train_step(_batch(self.train, [0]))
-        self.model.test_step(_batch(self.validation, [0]))
+        """Call it whenever the model has been compiled."""
+        create_variables(self.model, self.train[1][:1])
         self._train = tf.function(self._loop(self.model.train_step, self.train), reduce_retracing=True)
         self._test = tf.function(self._loop(self.model.test_step, self.validation), reduce_retracing=True)
 

@@ -9,8 +9,8 @@ from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings, family_of
 from bert_tf.checkpoints.folder import log, part_list, replacing_files, standard_names
 from bert_tf.checkpoints.heads import class_name, in_head
-from bert_tf.checkpoints.weights import SECOND_PART, read_tensors, write_tensors
-from bert_tf.files import read_json, write_json
+from bert_tf.checkpoints.weights import read_tensors, write_tensors
+from bert_tf.files import SECOND_PART, read_json, write_json
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
 
@@ -38,10 +38,7 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
     with replacing_files(destination, stale=TOKENIZER) as scratch:
         write_tensors(scratch, {name: value.astype("float32") for name, value in tensors.items()})
         config.save_pretrained(scratch)
-        for name in TOKENIZER:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, scratch / name)
-        for name in SECOND_PART if headed else ():
+        for name in (*TOKENIZER, *(SECOND_PART if headed else ())):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, scratch / name)
         if fold and (tokenizer_config := scratch / "tokenizer_config.json").is_file():

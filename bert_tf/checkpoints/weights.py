@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.checkpoints.config import REMEDY
-from bert_tf.files import error_reason, read_json, write_json
+from bert_tf.files import SECOND_PART, error_reason, read_json, write_json
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 H5, H5_INDEX = "tf_model.h5", "tf_model.h5.index.json"
@@ -23,8 +23,6 @@ PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # Keras' name of a tensor -> PyTorch's, which also stores a kernel transposed. Mean and variance as in BatchNorm1d.
 PYTORCH_NAMES = dict.fromkeys(("kernel", "gamma", "embeddings"), "weight") | dict.fromkeys(("bias", "beta"), "bias")
 PYTORCH_NAMES |= {"mean": "running_mean", "variance": "running_var"}
-
-SECOND_PART = ("tfidf.json", "tfidf.safetensors")  # of a classifier that is blended with TF-IDF, beside its weights
 
 
 def weight_files(folder: Path, use_safetensors: bool | None = None, allow_pickle: bool = False) -> list[Path]:

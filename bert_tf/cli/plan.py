@@ -19,13 +19,14 @@ def add_plan(commands) -> None:
 
 def _plan(options) -> None:
     train, validation, _, settings = read(options, PLAN)
-    for remark in dict.fromkeys(remark for part in (train, validation) if part for remark in part.remarks):
-        print(remark, file=sys.stderr)
     from bert_tf import hardware
+    from bert_tf.data.examples import remarks_of
     from bert_tf.formatting import duration, megabytes
     from bert_tf.reporting.tables import table
     from bert_tf.training.plan import plan
 
+    for remark in remarks_of(train, validation):
+        print(remark, file=sys.stderr)
     estimate = plan(train, validation, **settings)
     rows = [
         ("texts, tokens", f"{estimate.texts:,}, {estimate.tokens:,} (longest text: {estimate.longest})"),

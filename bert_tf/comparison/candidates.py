@@ -26,15 +26,14 @@ from bert_tf.data.examples import Examples, Stream
 from bert_tf.evaluation.blend import load_blend
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.evaluation.tfidf import train_baseline
-from bert_tf.files import read_json, write_json
+from bert_tf.files import folder_size, read_json, write_json
 from bert_tf.hardware import keep_memory, peak_process_memory
+from bert_tf.inference import speed
 
 RECORD = "record.json"  # a candidate that has one is finished
 RUN = "run.json"  # a seed that has one is finished
 PROBABILITIES = {"validation": "probabilities.npy", "test": "test_probabilities.npy"}  # of a seed's model
 DAMAGED = "Delete it, then resume the comparison."
-TIMED = 96  # validation texts whose prediction is timed
-TIMED_SINGLY = 16  # of these, texts that are timed one by one
 
 Candidate = Mapping[str, Any]
 Classify = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (M, C)
@@ -109,25 +108,12 @@ def run(candidate: Candidate, splits: Splits, folder: Path, alone: bool = False)
     finally:
         new_head_log.setLevel(level)
     memory = peak_process_memory() if alone else None
-    texts = [*splits.validation.texts][:TIMED]
-    classify(texts)  # compiles
-    started = time.perf_counter()
-    classify(texts)
-    facts |= {"memory": memory, "texts_per_second": len(texts) / (time.perf_counter() - started)}
+    texts = [*splits.validation.texts]
+    (texts_per_second,) = speed.texts_per_second([classify], texts, rounds=1)
+    facts |= {"memory": memory, "texts_per_second": texts_per_second}
     if candidate.get("latency"):
-        facts["latency"] = _latency(classify, texts[:TIMED_SINGLY])
+        (facts["latency"],) = speed.latency([classify], texts, rounds=1)
     write_json(folder / RECORD, {"name": candidate["name"], **facts})
-
-
-def _latency(classify: Classify, texts: Sequence[str]) -> float:
-    """Returns the median seconds for a single text, after one round that compiles."""
-
-    def seconds(text: str) -> float:
-        started = time.perf_counter()
-        classify([text])
-        return time.perf_counter() - started
-
-    return float(np.median([[seconds(text) for text in texts] for _ in range(2)][1]))
 
 
 def finished(candidate: Candidate, folder: Path) -> bool:
@@ -257,8 +243,7 @@ def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> 
 
     for _, seed_folder in _unfinished(candidate, folder):
         _write(seed_folder, splits, classify, {}, time.monotonic())
-    size = sum(file.stat().st_size for file in source.iterdir() if file.is_file())
-    return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": size}
+    return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": folder_size(source)}
 
 
 def _finetuned_and_kept(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
@@ -280,8 +265,7 @@ def _finetuned_and_kept(candidate: Candidate, splits: Splits, folder: Path) -> M
 
 def _part(candidate: Candidate, train: Examples, seed: int) -> Examples:
     """Returns a candidate's training texts: all, or `texts` of them, the same share of each class."""
-    wanted = candidate.get("texts", len(train))
-    return train if wanted >= len(train) else train.split(wanted / len(train), seed)[1]
+    return train.sample(candidate.get("texts", len(train)), seed)
 
 
 def label_columns(model_labels: Sequence[str], label_names: Sequence[str], source: str) -> list[int]:

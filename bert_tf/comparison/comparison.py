@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
-from bert_tf.data.examples import Examples, check_classes
+from bert_tf.data.examples import Examples, check_classes, remarks_of
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
@@ -104,7 +104,7 @@ class Comparison:
             validation = read(validation, data).relabel(train.label_names)
         self.splits = Splits(train, validation, read_test(test, train.label_names, data))
         self.train, self.validation, self.test = self.splits
-        for remark in dict.fromkeys(remark for part in self.splits if part is not None for remark in part.remarks):
+        for remark in remarks_of(*self.splits):
             self.say(remark)
 
     def say(self, text: str) -> None:

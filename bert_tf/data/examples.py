@@ -77,6 +77,10 @@ class Examples:
         order = np.array([place[key_of(name)] for name in self.label_names], "int32")
         return replace(self, labels=None if self.labels is None else order[self.labels], label_names=tuple(label_names))
 
+    def sample(self, count: int, seed: int) -> "Examples":
+        """Returns `count` examples drawn at random, with the same proportions of classes (stratified); all if there are no more."""
+        return self if count >= len(self) else self.split(count / len(self), seed)[1]
+
     def split(self, share: float, seed: int) -> tuple["Examples", "Examples"]:
         """Splits the examples in two at random, with the same proportions of classes in both (stratified).
 
@@ -114,6 +118,11 @@ class Stream:
 
     def __len__(self) -> int:
         return self.length
+
+
+def remarks_of(*parts: Examples | None) -> list[str]:
+    """Returns what was guessed of several sources, each sentence once; None is no source."""
+    return [*dict.fromkeys(remark for part in parts if part is not None for remark in part.remarks)]
 
 
 def check_classes(examples: Examples) -> None:

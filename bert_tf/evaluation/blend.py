@@ -3,7 +3,7 @@
 The two are wrong about different texts, so that a classifier with a frozen base gains from it. One that was trained as a whole
 does not. docs/accuracy.md has the figures.
 
-    blend = train_blend(texts, labels, held_out, num_labels=2)
+    blend = train_blend(texts, labels, held_out, train_baseline(texts, labels, num_labels=2))
     probabilities = softmax(blend(logits, texts))
 """
 
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation import facts, tfidf
+from bert_tf.evaluation import tfidf
 from bert_tf.evaluation.scores import log_loss, softmax
-from bert_tf.files import read_json, write_json
+from bert_tf.files import SECOND_PART, read_json, write_json
 
-ARRAYS, TERMS = "tfidf.safetensors", "tfidf.json"  # in a model's folder
+TERMS, ARRAYS = SECOND_PART
 LEAST_PROBABILITY = 1e-7  # a class that the baseline never saw has none
 
 
@@ -56,20 +56,18 @@ def train_blend(
     texts: Sequence[str],
     labels: Any,
     held_out: tuple[np.ndarray, np.ndarray],
-    num_labels: int,
+    baseline: tfidf.TfidfBaseline,
     seed: int = 0,
-    baseline: tfidf.TfidfBaseline | None = None,
 ) -> Blend:
-    """Trains the baseline, and finds the weights with the lowest log loss on texts that neither part has seen.
+    """Finds the weights with the lowest log loss on texts that neither part has seen.
 
     Args:  (N training texts, C classes)
         texts, labels: str N, int `(N,)`.
         held_out: `(places, logits)`: int `(K,)`, which of the texts, and float `(K, C)`, their logits by a classifier that was
             not trained on them.
-        num_labels: int, C.
+        baseline: trained on these texts; others of its strength judge those that were held out.
         seed: int, of the folds.
-        baseline: if it has been trained on the texts that `facts.drawn` gives; None = it is trained here.
-    Raises: ValueError if the texts have fewer than two classes or no term in common, or none were held out.
+    Raises: ValueError if no texts were held out.
     """
     from scipy.optimize import minimize
 
@@ -77,9 +75,6 @@ def train_blend(
     if not len(places):
         raise ValueError("To weigh the two parts, each class needs at least two texts.")
     known = np.asarray(labels)[places]
-    if baseline is None:
-        _, drawn, drawn_labels = facts.drawn(texts, labels, seed)
-        baseline = tfidf.train_baseline(drawn, drawn_labels, num_labels, seed)
     by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed)
     parts = _log(softmax(logits.astype("float64"))), _log(by_words)
 

@@ -25,6 +25,13 @@ class Estimate(TypedDict):
     high: float | None
 
 
+def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns how many texts of each class are predicted as each, int `(C, C)`: a row per label, a column per predicted label."""
+    classes = probabilities.shape[1]
+    cells = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
 def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """Compares a classifier's probabilities with the labels.
 
@@ -49,8 +56,7 @@ def evaluate(labels: Any, probabilities: Any, label_names: Sequence[str], seed: 
     classes = len(label_names)
     if classes != probabilities.shape[1]:
         raise ValueError(f"{probabilities.shape[1]} columns of probabilities for {classes} label_names.")
-    cells = labels * classes + probabilities.argmax(axis=1)
-    confusion = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    confusion = confusion_matrix(labels, probabilities)
     losses = _losses(labels, probabilities)
     rng = np.random.default_rng(seed)
     draws = min(RESAMPLES, max(200, 10**8 // len(labels)))  # fewer are enough for very many texts

@@ -1,52 +1,46 @@
-"""How fast classifiers are beside each other, from text to label."""
+"""How fast classifiers are, from text to label.
+
+Several are timed in turn, so that whatever else the machine does slows all of them alike. Each runs over the texts once before,
+untimed, because the first run compiles.
+"""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 TOGETHER, SINGLY, ROUNDS = 96, 16, 5  # texts that are timed together, those timed one by one, and how often
 
-
-@dataclass(frozen=True)
-class Speed:
-    """What a classifier takes.
-
-    Attributes:
-        latency: float, seconds for a single text, median.
-        texts_per_second: float, of many texts together, median of the rounds.
-    """
-
-    latency: float
-    texts_per_second: float
+Classify = Callable[[Sequence[str]], Any]
 
 
-def measure(classifiers: Sequence[Callable[[Sequence[str]], Any]], texts: Sequence[str]) -> list[Speed]:
-    """Times classifiers in turn, so that whatever else the machine does slows all of them alike.
+def texts_per_second(classifiers: Sequence[Classify], texts: Sequence[str], rounds: int | None = None) -> list[float]:
+    """Returns how many of at most `TOGETHER` texts each classifies in a second, all at once; the median of the rounds.
 
     Args:
-        classifiers: texts -> anything; each runs once before, untimed, because the first run compiles.
         texts: str, at least one.
+        rounds: int; None = `ROUNDS`.
     """
-    together, singly = texts[:TOGETHER], texts[:SINGLY]
+    together = texts[:TOGETHER]
+    return [len(together) / seconds for seconds in _medians(classifiers, [together], rounds)]
+
+
+def latency(classifiers: Sequence[Classify], texts: Sequence[str], rounds: int | None = None) -> list[float]:
+    """Returns the seconds that each takes for a single text: the median over at most `SINGLY` texts and the rounds."""
+    return _medians(classifiers, [[text] for text in texts[:SINGLY]], rounds)
+
+
+def _medians(classifiers: Sequence[Classify], batches: Sequence[Sequence[str]], rounds: int | None) -> list[float]:
+    """Returns the median seconds for a batch of each classifier."""
     for classify in classifiers:
-        classify(together)
-        for text in singly:
-            classify([text])
-    many: list[list[float]] = [[] for _ in classifiers]
-    single: list[list[float]] = [[] for _ in classifiers]
-    for _ in range(ROUNDS):
-        for i, classify in enumerate(classifiers):
-            many[i].append(_seconds(classify, together))
-        for text in singly:
-            for i, classify in enumerate(classifiers):
-                single[i].append(_seconds(classify, [text]))
-    return [Speed(float(np.median(s)), len(together) / float(np.median(m))) for s, m in zip(single, many, strict=True)]
-
-
-def _seconds(classify: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> float:
-    started = time.perf_counter()
-    classify(texts)
-    return time.perf_counter() - started
+        for batch in batches:
+            classify(batch)
+    taken: list[list[float]] = [[] for _ in classifiers]
+    for _ in range(rounds or ROUNDS):
+        for batch in batches:
+            for classify, seconds in zip(classifiers, taken, strict=True):
+                started = time.perf_counter()
+                classify(batch)
+                seconds.append(time.perf_counter() - started)
+    return [float(np.median(seconds)) for seconds in taken]

@@ -140,8 +140,9 @@ def distillation(facts: Facts) -> list[Block]:
         "test_accuracy": "score",
         "parameters": "count",
         "size": "bytes",
+        "latency": "milliseconds",
+        "texts_per_second": "count",
     }
-    kinds |= {"latency": "milliseconds", "texts_per_second": "count"}
     kinds = {name: kind for name, kind in kinds.items() if name in student}
     caption = (
         "Both timed in turn, from text to label. Latency: a single text, median. Size: the files of the model. "

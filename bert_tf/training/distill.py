@@ -12,6 +12,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.data import readers
 from bert_tf.data.examples import Examples
 from bert_tf.evaluation.blend import Blend
+from bert_tf.files import folder_size
 from bert_tf.inference import speed
 from bert_tf.inference.predict import Predictions, predict
 from bert_tf.options import with_options
@@ -92,11 +93,13 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
             "layers": len(model.encoder.blocks.layer),
             "val_accuracy": accuracies[name],
             "parameters": model.num_parameters(),
-            "size": sum(file.stat().st_size for file in folders[name].iterdir() if file.is_file()),
-            "latency": measured.latency,
-            "texts_per_second": measured.texts_per_second,
+            "size": folder_size(folders[name]),
+            "latency": latency,
+            "texts_per_second": texts_per_second,
         }
-        for (name, model), measured in zip(models.items(), speed.measure(classifiers, texts), strict=True)
+        for (name, model), latency, texts_per_second in zip(
+            models.items(), speed.latency(classifiers, texts), speed.texts_per_second(classifiers, texts), strict=True
+        )
     ]
     if run.test is not None:
         answers = classifiers[0](texts).probabilities.argmax(axis=1)

@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.backends.tensorflow import fits_in_memory, wants_epochs_only
+from bert_tf.backends.tensorflow import Epochs, fits_in_memory, wants_epochs_only
 from bert_tf.checkpoints.folder import load_weights
-from bert_tf.data.examples import Examples
+from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend, train_blend
 from bert_tf.evaluation.history import write_history
@@ -27,7 +27,6 @@ from bert_tf.training import learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
-from bert_tf.training.loop import whole_epochs
 from bert_tf.training.optimizer import compile_model
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 from bert_tf.training.teacher import Teacher
@@ -65,7 +64,7 @@ class Finetuned:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has been read and checked; `seconds`, `results`, a stage each, and `blends`, at most one, fill up as it goes."""
+    """A run that has been read and checked; `seconds` and `results`, a stage each, fill up as it goes."""
 
     job: Job
     test: Examples | None
@@ -78,12 +77,11 @@ class Run:
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
     results: list[stages.Stage] = field(default_factory=list)
-    blends: list[Blend] = field(default_factory=list)
 
     @property
     def blend(self) -> Blend | None:
         """The second part of the model, if it is better with one."""
-        return self.blends[0] if self.blends and self.kept is self.results[-1] else None
+        return self.kept.blend if self.results else None
 
     @property
     def training(self) -> Training:
@@ -202,7 +200,7 @@ def read(
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
     test = testing.read_test(test, job.train.label_names, settings.data)
-    for remark in test.remarks if test else ():
+    for remark in remarks_of(test):
         say(remark)
     if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):
         say(f"{left:,} texts without labels are left out: they are among the validation or test texts.")
@@ -281,7 +279,7 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
 
     def compile(micro_batches: int) -> None:
         schedule = compile_model(model, training, job.texts_to_learn, micro_batches, job.loss)
-        compiled[:] = schedule, whole_epochs(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
+        compiled[:] = schedule, Epochs(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
 
     def write(epoch: int, logs: Any) -> None:
         write_history(run.folder / "history.csv", run.backup.history)
@@ -323,8 +321,7 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     """Mixes the solved head with the baseline or, if that was not asked for, says what it would gain on held-out texts."""
     job, asked = run.job, run.training.blend
     try:
-        texts, labels, seed = [*job.train.texts], job.train.labels, run.training.seed
-        blend = train_blend(texts, labels, held_out, job.model.num_labels, seed, job.baseline)
+        blend = train_blend([*job.train.texts], job.train.labels, held_out, job.baseline, run.training.seed)
     except ValueError as error:
         if asked:
             run.say(f"Not blended with TF-IDF. {error}")
@@ -334,8 +331,7 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     if asked and gains:
         logits = blend(run.results[0].logits, [*job.validation.texts])
         seconds = time.monotonic() - run.started
-        run.results.append(stages.Stage("solved head + TF-IDF", logits, job.validation.labels, seconds))
-        run.blends.append(blend)
+        run.results.append(stages.Stage("solved head + TF-IDF", logits, job.validation.labels, seconds, blend))
         run.say(f"Blended with TF-IDF: {losses}.")
     elif asked:
         run.say(f"Not blended with TF-IDF, which gains too little: {losses}.")

@@ -17,13 +17,14 @@ import keras
 import numpy as np
 
 from bert_tf import hardware
+from bert_tf.backends.backend import create_variables
 from bert_tf.checkpoints import folder, locate
 from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.classes import key_of
-from bert_tf.data.examples import Examples, check_classes
+from bert_tf.data.examples import Examples, check_classes, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
@@ -37,7 +38,6 @@ from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
 from bert_tf.training import recipe
-from bert_tf.training.optimizer import create_variables
 from bert_tf.training.teacher import Teacher
 
 Say = Callable[[str], None]
@@ -187,21 +187,32 @@ class Job:
 
         With a teacher the training texts are followed by those without labels, and float targets stand for the labels.
         """
-        size, order = len(self.train), self._short_to_long
-        learnt, labels = np.arange(size), self.train.labels
+        return self._to_learn(inputs), self._to_validate(inputs)
+
+    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
+        size = len(self.train)
+        learnt = np.arange(size)
         if self.teacher:
-            learnt = np.concatenate([learnt, np.arange(size + len(order), len(inputs))])
-            labels = self.teacher.targets(labels)
-        return (inputs.take(learnt), labels), (inputs.take(size + order), self.validation.labels[order])
+            learnt = np.concatenate([learnt, np.arange(size + len(self.validation), len(inputs))])
+        return inputs.take(learnt), self._targets
+
+    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
+        order = self._short_to_long
+        return inputs.take(len(self.train) + order), self.validation.labels[order]
+
+    @property
+    def _targets(self) -> np.ndarray:
+        """What is learnt of each text, `(N,)` or `(N + U, C)`."""
+        return self.teacher.targets(self.train.labels) if self.teacher else self.train.labels
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
-        return batches(*self.splits(inputs)[0], shuffle=True, pad_token_id=self.tokenizer.pad_token_id or 0, **options)
+        return batches(*self._to_learn(inputs), shuffle=True, pad_token_id=self.tokenizer.pad_token_id or 0, **options)
 
     def validation_batches(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
         pad = self.tokenizer.pad_token_id or 0
-        return batches(*self.splits(inputs)[1], batch_size=batch_size, pad_token_id=pad)
+        return batches(*self._to_validate(inputs), batch_size=batch_size, pad_token_id=pad)
 
     def fit(
         self,
@@ -215,7 +226,7 @@ class Job:
         **more,
     ) -> None:
         """Trains a compiled model from an epoch on; `more` are arguments of `keras.Model.fit`."""
-        create_variables(model, self.splits(inputs)[0][1][:1])
+        create_variables(model, self._targets[:1])
         model.fit(
             self.training_batches(
                 inputs, batch_size=batch_size, micro_batches=micro_batches, seed=seed, first_epoch=first_epoch
@@ -326,15 +337,13 @@ def prepare(
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
     examples = read(train, data)
     check_classes(examples)
-    remarks = [*examples.remarks]
     if validation is None:
         total = len(examples)
         examples, validation = examples.split(data.validation_share, seed)
         say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
     else:
         validation = read(validation, data)
-        remarks += validation.remarks
-    for remark in remarks:
+    for remark in remarks_of(examples, validation):
         say(remark)
     for name, part in (("Training", examples), ("Validation", validation)):
         say(part.described(name))

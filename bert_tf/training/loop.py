@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from bert_tf import hardware
-from bert_tf.backends.tensorflow import Epochs
 from bert_tf.settings import Training
-from bert_tf.training.backup import Backup, state
+from bert_tf.training.backup import Backup
 
 
 def train(
@@ -47,12 +44,3 @@ def train(
         micro_batches = min(2 * micro_batches, batch_size)
         at_once = -(-batch_size // micro_batches)
         say(f"Out of memory: continuing with micro-batches of {at_once}. The batch size stays {batch_size}.")
-
-
-def whole_epochs(model, train: tuple[Any, np.ndarray], validation: tuple[Any, np.ndarray]) -> Epochs:
-    """Returns `Epochs` of a compiled model, whose state it leaves as it is."""
-    before = [(variable, np.array(variable)) for variable in state(model)]
-    epochs = Epochs(model, train, validation)
-    for variable, value in before:
-        variable.assign(value)
-    return epochs

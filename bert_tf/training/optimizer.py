@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from bert_tf import hardware
@@ -84,17 +83,6 @@ def compile_with(
     if isinstance(optimizer, keras.optimizers.Adam):
         set_untracked(optimizer, "update_step", adam_update(optimizer))
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=hardware.jit_compile())
-
-
-def create_variables(model, labels: np.ndarray) -> None:
-    """Creates the variables of a compiled model's optimizer and metrics, from the labels of a text or more.
-
-    If `fit` has to create them, TensorFlow traces the training step twice: two seconds for a model of six layers.
-    """
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    model.compute_metrics(None, labels, np.zeros((len(labels), model.num_labels), "float32"), None)
-    model.reset_metrics()
 
 
 def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:

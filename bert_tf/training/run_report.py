@@ -10,9 +10,11 @@ import numpy as np
 
 from bert_tf import files, hardware
 from bert_tf.checkpoints import locate
+from bert_tf.data.examples import remarks_of
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 from bert_tf.evaluation import diagnostics, facts
 from bert_tf.evaluation.history import History
+from bert_tf.evaluation.scores import confusion_matrix
 from bert_tf.options import Command
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
@@ -92,7 +94,7 @@ def write(
         )
         for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
             found["scores"][name]["value"] = results[measured]
-        found["data"]["remarks"] = [*dict.fromkeys((*job.train.remarks, *job.validation.remarks))]
+        found["data"]["remarks"] = remarks_of(job.train, job.validation)
         found["data"]["skipped"] = [*dict.fromkeys((*job.train.skipped, *job.validation.skipped))]
         page.write_report(output_dir / REPORT, found)
         name = output_dir.resolve().name
@@ -116,10 +118,7 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
 
 def never_predicted(job: Job, probabilities: np.ndarray) -> list[str]:
     """Says which classes are never predicted, by probabilities `(M, C)` of the validation texts; for a run without a report."""
-    names = job.train.label_names
-    cells = job.validation.labels * len(names) + probabilities.argmax(axis=1)
-    confusion = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), len(names))
-    return diagnostics.unpredicted(confusion, names)
+    return diagnostics.unpredicted(confusion_matrix(job.validation.labels, probabilities), job.train.label_names)
 
 
 def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:

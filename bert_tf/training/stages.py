@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from bert_tf.evaluation import scores
+from bert_tf.evaluation.blend import Blend
 from bert_tf.formatting import duration
 from bert_tf.training import solver
 from bert_tf.training.job import Job, Say
@@ -32,12 +33,14 @@ class Stage:
         logits: float `(M, C)`, of the validation texts in their order.
         labels: int `(M,)`.
         seconds: float, since the run began.
+        blend: the second part of the model, which the logits contain; None = it has one part.
     """
 
     name: str
     logits: np.ndarray
     labels: np.ndarray
     seconds: float
+    blend: Blend | None = None
 
     @property
     def loss(self) -> float:
@@ -58,14 +61,19 @@ class Stage:
         }
 
 
+def standardised_rows(job: Job, progress: bool, say: Say) -> np.ndarray:
+    """Returns what the head sees of the training texts, then of the validation texts, float32 `(N + M, D)`."""
+    model, features = job.model, job.frozen_features(progress, say)
+    if not model.standardization.adapted:
+        model.adapt(features.take(np.arange(len(job.train))))
+    rows = np.stack([features[i] for i in range(len(features))])
+    return keras.ops.convert_to_numpy(model.standardization(rows.astype("float32")))
+
+
 def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, np.ndarray]:
     """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
     model, size = job.model, len(job.train)
-    features = job.frozen_features(progress, say)
-    if not model.standardization.adapted:
-        model.adapt(features.take(np.arange(size)))
-    rows = np.stack([features[i] for i in range(len(features))])
-    rows = keras.ops.convert_to_numpy(model.standardization(rows.astype("float32")))
+    rows = standardised_rows(job, progress, say)
     head = solver.solve(rows[:size], job.train.labels, model.num_labels, job.settings.training.seed)
     model.classifier.kernel.assign(head.kernel)
     model.classifier.bias.assign(head.bias)

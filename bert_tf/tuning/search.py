@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bert_tf import files
-from bert_tf.data.examples import Examples
+from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import softmax
@@ -100,7 +100,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     if worker is None and not extends:
         folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
     tested = testing.read_test(test, hypermodel.job.train.label_names, settings.data)
-    for warning in [*hypermodel.warnings(), *(tested.remarks if tested else ())]:
+    for warning in [*hypermodel.warnings(), *remarks_of(tested)]:
         say(warning)
     hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
     recorded = {"job": "search", "tuner": tuner, **hypermodel.recorded()}

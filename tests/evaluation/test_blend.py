@@ -5,6 +5,7 @@ import pytest
 
 from bert_tf.evaluation.blend import load_blend, save_blend, train_blend
 from bert_tf.evaluation.scores import log_loss, softmax
+from bert_tf.evaluation.tfidf import train_baseline
 
 RANDOM = np.random.default_rng(0)
 
@@ -22,7 +23,7 @@ def texts_and_logits(telling: bool, size: int = 120) -> tuple[list[str], np.ndar
 
 def test_what_the_words_tell_lowers_the_loss():
     texts, labels, logits = texts_and_logits(telling=True)
-    blend = train_blend(texts, labels, (np.arange(120), logits), 3)
+    blend = train_blend(texts, labels, (np.arange(120), logits), train_baseline(texts, labels, 3))
     assert blend.loss < blend.loss_alone - 0.05
     assert min(blend.weights) > 0
     assert blend.loss_alone == pytest.approx(log_loss(labels, softmax(logits)))
@@ -30,7 +31,7 @@ def test_what_the_words_tell_lowers_the_loss():
 
 def test_words_that_tell_nothing_gain_next_to_nothing():
     texts, labels, logits = texts_and_logits(telling=False)
-    blend = train_blend(texts, labels, (np.arange(120), logits), 3)
+    blend = train_blend(texts, labels, (np.arange(120), logits), train_baseline(texts, labels, 3))
     alone = min(log_loss(labels, softmax(weight * logits)) for weight in np.linspace(0.2, 3, 57))
     assert alone - 0.02 < blend.loss <= alone
 
@@ -38,7 +39,7 @@ def test_words_that_tell_nothing_gain_next_to_nothing():
 def test_the_saved_part_says_the_same(tmp_path):
     texts, labels, logits = texts_and_logits(telling=True)
     logits = np.concatenate([logits, np.full((120, 1), -20.0)], axis=1)  # a class without texts
-    blend = train_blend(texts, labels, (np.arange(120), logits), 4)
+    blend = train_blend(texts, labels, (np.arange(120), logits), train_baseline(texts, labels, 4))
     save_blend(blend, tmp_path)
     unseen = ["a b x", "nothing known", ""]
     again = load_blend(tmp_path)(RANDOM.normal(size=(3, 4)) * 0, unseen)
@@ -49,4 +50,4 @@ def test_the_saved_part_says_the_same(tmp_path):
 
 def test_without_held_out_texts_the_parts_cannot_be_weighed():
     with pytest.raises(ValueError, match="at least two texts"):
-        train_blend(["a", "b"], [0, 1], (np.zeros(0, "int64"), np.zeros((0, 2))), 2)
+        train_blend(["a", "b"], [0, 1], (np.zeros(0, "int64"), np.zeros((0, 2))), train_baseline(["a", "b"], [0, 1], 2))
