@@ -42,6 +42,16 @@ def depth(value: str) -> int | str:
     return value if value == "all" else int(value)
 
 
+def check_unfreeze(value: Any) -> None:
+    if value != "all" and (isinstance(value, (str, bool)) or operator.index(value) < 0):
+        raise ValueError(f"`unfreeze` must be a number of layers or 'all'. Received: unfreeze={value!r}")
+
+
+def check_cache(value: Any) -> None:
+    if value not in (True, False, "disk", "memory"):
+        raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")
+
+
 def listed(value: str) -> list[int | str]:
     """Reads values with commas between: "100,300,all"."""
     return [int(part) if part.isdigit() else part for part in value.split(",")]
@@ -53,6 +63,11 @@ def assignments(value: Any) -> Any:
         return value
     several = {name: values if isinstance(values, (list, tuple)) else [values] for name, values in value.items()}
     return ",".join(f"{name}={'|'.join(map(str, values))}" for name, values in several.items())
+
+
+def joined_names(value: Any) -> Any:
+    """Returns "anger,joy" for ["anger", "joy"]; anything else as it is."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def joined(value: Any) -> str:

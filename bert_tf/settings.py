@@ -6,7 +6,6 @@ A new option is one new field; `bert_tf.options` says what it may declare.
 """
 
 import functools
-import operator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,6 @@ _unrepeated = functools.partial(_unrecorded, repeat=False)
 _FRACTION = {"least": 0, "below": 1}
 
 
-def _check_unfreeze(value: Any) -> None:
-    if value != "all" and (isinstance(value, (str, bool)) or operator.index(value) < 0):
-        raise ValueError(f"`unfreeze` must be a number of layers or 'all'. Received: unfreeze={value!r}")
-
-
-def _check_cache(value: Any) -> None:
-    if value not in (True, False, "disk", "memory"):
-        raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")
-
-
 @dataclass(frozen=True)
 class Data(Group):
     """data"""
@@ -37,7 +26,18 @@ class Data(Group):
         None, "column with the text", metavar="NAME", absent="the one with a usual name"
     )
     label_column: str | int | None = _unrecorded(
-        None, "column with the label", metavar="NAME", absent="the one with a usual name"
+        None,
+        "column with the label; several, with commas between, are labels of which a text has any number, each column 0 or 1",
+        metavar="NAME",
+        form=options.joined_names,
+        absent="the one with a usual name",
+    )
+    task: str = _unrecorded(
+        "auto",
+        "what a text is given: classification, one class; multi-label, any number of labels (lists, joy|anger, or several label "
+        "columns); regression, a number; ordinal, one class of several that are numbers, such as 1 to 5; auto = classification or "
+        "multi-label, as the labels look",
+        choices=("auto", "classification", "multi-label", "regression", "ordinal"),
     )
     labels: str | None = _unrecorded(
         None,
@@ -105,7 +105,7 @@ class Model(Group):
         "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all (the embeddings too)",
         metavar="K",
         parse=depth,
-        check=_check_unfreeze,
+        check=options.check_unfreeze,
         absent="every layer, but not the embeddings; 0 with recipe=plain",
     )
     dropout: float | None = option(
@@ -211,7 +211,7 @@ class Compute(Group):
         'whether to keep the output of the frozen layers: True = on disk, "memory" = for this run, False = compute it anew '
         "in every epoch, with dropout, as Keras' fit does",
         off="compute the frozen layers anew in every epoch, with dropout, as Keras' fit does",
-        check=_check_cache,
+        check=options.check_cache,
     )
     cache_dir: str | Path | None = _unrepeated(
         None, "folder of the cache", metavar="DIR", absent="the user's cache folder"
@@ -379,7 +379,7 @@ FINETUNE = command("finetune", (*_BASE, "output"), defaults={**_AUTO, "output_di
 DISTILL = command(
     "distill",
     ("student", *_BASE, "output"),
-    {"checkpoint", "head", "new_head", "recipe", "blend"},
+    {"task", "checkpoint", "head", "new_head", "recipe", "blend"},
     {**dict.fromkeys(_BY_RECIPE), "output_dir": "runs/distill"},
     {
         "max_length": "the teacher's",
@@ -398,7 +398,7 @@ READ = command("read_examples", ("data",), {"text_column", "label_column", "vali
 TEXTS = command(
     "texts",
     ("data",),
-    {"label_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
+    {"label_column", "task", "validation_share", "max_length", "labels", "drop", "fold_case"},
     absent={"on_bad_rows": "an error: each row needs an answer"},
 )
 PLAN = command("plan", _BASE, {"budget", "blend"}, _AUTO)

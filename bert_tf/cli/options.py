@@ -108,10 +108,11 @@ def read_sources(options: argparse.Namespace) -> tuple[Any, Any, Any]:
 
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
-    train, test = read_source(options, options.train), read_source(options, getattr(options, "test", None))
+    train = read_source(options, options.train)
+    test = read_source(options, getattr(options, "test", None), task=train.task)
     if test is not None and not hasattr(options, "teacher"):  # which has the labels
         test.relabel(train.label_names)  # raises ValueError for other labels
-    return train, read_source(options, validation), test
+    return train, read_source(options, validation, task=train.task), test
 
 
 def read_unlabelled(options: argparse.Namespace) -> Any:
@@ -119,12 +120,12 @@ def read_unlabelled(options: argparse.Namespace) -> Any:
     return read_source(options, options.unlabelled, labelled=False)
 
 
-def read_source(options: argparse.Namespace, source: str | None, labelled: bool = True) -> Any:
-    """Reads one source by the options that were given; None if there is none."""
+def read_source(options: argparse.Namespace, source: str | None, labelled: bool = True, **more: Any) -> Any:
+    """Reads one source by the options that were given, `more` in place of some; None if there is none."""
     from bert_tf.data.readers import read
 
     given = {item.name: getattr(options, item.name) for item in fields(Data) if hasattr(options, item.name)}
-    return None if source is None else read(source, Data(**given), labelled=labelled)
+    return None if source is None else read(source, Data(**{**given, **more}), labelled=labelled)
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

@@ -10,8 +10,8 @@ from bert_tf.formatting import format_value, printable
 def add_predict(commands) -> None:
     command = commands.add_parser(
         "predict",
-        help="sort new texts into classes",
-        description="Sorts texts into the classes a model was fine-tuned for; prints a table, or JSON.",
+        help="give new texts their class, labels or number",
+        description="Gives texts what a model was fine-tuned for: a class, labels joined by |, or a number; prints a table, or JSON.",
         epilog='Example: bert-tf predict runs/reviews/model --text "Broke after a day." --text "Lovely."',
     )
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
@@ -21,7 +21,9 @@ def add_predict(commands) -> None:
     add_reading(command)
     most = "the most texts at once; if left out, by their length"
     command.add_argument("--batch-size", type=int, metavar="N", help=most)
-    as_json = "print JSON: text, label, score, and the score of each class"
+    as_json = (
+        "print JSON: text, label, score, and the score of each class; for several labels a list, for a number its value"
+    )
     command.add_argument("--json", action="store_true", help=as_json)
     command.add_argument("--output", metavar="FILE", help="write to this .csv or .json file and not to the terminal")
     command.set_defaults(run=_predict)
@@ -34,20 +36,24 @@ def _predict(options) -> None:
     from bert_tf import files
     from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
+    from bert_tf.tasks.task import task_of
 
     found = predict(options.model, texts, batch_size=options.batch_size)
-    rows: list[dict] = []
-    for text, label, score, each in zip(texts, found.labels, found.scores, found.probabilities, strict=True):
-        scores = dict(zip(found.label_names, map(float, each), strict=True))
-        rows.append({"text": text, "label": label, "score": round(score, 6), "scores": scores})
+    rows, task = found.rows(texts), task_of(found.task)
+    cells = [task.cells(row) for row in rows]
     if output and output.suffix == ".csv":
-        files.write_csv(output, ["text", "label", "score"], rows)
+        names = ["text", *dict.fromkeys(name for each in cells for name in each)]
+        files.write_csv(output, names, [{"text": text, **each} for text, each in zip(texts, cells, strict=True)])
     elif output or options.json:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(output, content + "\n") if output else print(content)
     else:
-        cells = [(row["label"], format_value(row["score"], "score"), _shortened(row["text"])) for row in rows]
-        print(tables.table(("label", "score", "text"), cells))
+        shown = [
+            [format_value(value, "plain" if isinstance(value, str) else "score") for value in each.values()]
+            for each in cells
+        ]
+        lines = [[*each, _shortened(text)] for each, text in zip(shown, texts, strict=True)]
+        print(tables.table([*(cells[0] if cells else ()), "text"], lines))
 
 
 def _texts(options) -> list[str]:

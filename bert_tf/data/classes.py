@@ -246,9 +246,11 @@ def _by_value(forms: Mapping[Any, Counter], given: Rules, source: str, column: s
     keys = sorted(forms, key=_order)
     if len(keys) > MOST_CLASSES:
         first, second = (_name(key, forms[key], forms) for key in keys[:2])
+        numbers = " If they are numbers to predict: task='regression' (--task regression)."
         raise ValueError(
             f"{source}: {len(keys)} different labels in {rows} rows, for example {first!r} and {second!r}. "
             "That does not look like classes: name the right column with label_column=... (--label-column)."
+            f"{numbers if all(_number(key) is not None for key in keys) else ''}"
         )
     alike: dict[str, list[Any]] = {}
     for key in keys:
@@ -297,7 +299,7 @@ def _remarks(forms: Mapping[Any, Counter], given: Rules, source: str, column: st
         shown = sorted(joined)[0]
         said.append(
             f"{source}: labels such as {shown!r} (column {column!r}) look like several labels of a text; each combination is a "
-            "class of its own."
+            "class of its own. For several labels: task='multi-label' (--task multi-label)."
         )
     return said
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
+from bert_tf.tasks.task import Task, task_of
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,15 @@ class Examples:
 
     Attributes:
         texts: str, N of them, that can be iterated repeatedly: a list, or a stream that is never in memory as a whole.
-        labels: NumPy int32 `(N,)`, indices into `label_names`; None for unlabelled texts.
-        label_names: str, the classes.
+        labels: NumPy int32 `(N,)`, indices into `label_names`; with several labels a text 0 or 1, float32 `(N, C)`; numbers
+            of a regression, float32 `(N,)`; None for unlabelled texts.
+        label_names: str, the classes or labels; of a regression one, what the number is.
         source: str, their origin, for messages.
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
         read_with: the options `labels`, `drop` and `fold_case` that made these classes.
+        task: str, what a text is given: a key of `bert_tf.tasks.task.TASKS`.
     """
 
     texts: Iterable[str]
@@ -34,20 +37,22 @@ class Examples:
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     read_with: Mapping[str, Any] = field(default_factory=dict)
+    task: str = "classification"
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
 
     def counts(self) -> dict[str, int]:
-        """Returns the number of examples of each class."""
-        if self.labels is None:
-            return {}
-        counts = np.bincount(self.labels, minlength=len(self.label_names)).tolist()
-        return dict(zip(self.label_names, counts, strict=True))
+        """Returns the number of examples of each class or label; empty for numbers."""
+        return {} if self.labels is None else self._task.counts(self.labels, self.label_names)
+
+    @property
+    def _task(self) -> Task:
+        return task_of(self.task)
 
     def described(self, name: str) -> str:
         """Returns what there is, in a line: "Training: 2 texts (1 bad, 1 good), reviews.csv"."""
-        counts = ", ".join(f"{count} {label}" for label, count in self.counts().items())
+        counts = "" if self.labels is None else self._task.described(self.labels, self.label_names)
         unused = f" (not used: {', '.join(map(repr, self.other_columns))})" if self.other_columns else ""
         columns = f"; text: {self.columns[0]!r}, label: {self.columns[1]!r}{unused}" if unused else ""
         return f"{name}: {len(self)} texts ({counts}), {self.source}{columns}"
@@ -65,6 +70,8 @@ class Examples:
 
         Labels agree by value: "1.0" and "True" are "1"; "01" is not.
         """
+        if self._task.problem_type == "regression":  # whatever the column is called
+            return replace(self, label_names=tuple(label_names))
         place = places(label_names)
         if unknown := [name for name in self.label_names if key_of(name) not in place]:
             folded = {name.casefold(): name for name in label_names}
@@ -74,8 +81,9 @@ class Examples:
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
                 f"The training data has: {', '.join(map(repr, label_names))}.{hint}"
             )
-        order = np.array([place[key_of(name)] for name in self.label_names], "int32")
-        return replace(self, labels=None if self.labels is None else order[self.labels], label_names=tuple(label_names))
+        order = [place[key_of(name)] for name in self.label_names]
+        labels = None if self.labels is None else self._task.relabel(self.labels, order, len(label_names))
+        return replace(self, labels=labels, label_names=tuple(label_names))
 
     def sample(self, count: int, seed: int) -> "Examples":
         """Returns `count` examples drawn at random, with the same proportions of classes (stratified); all if there are no more."""
@@ -93,17 +101,22 @@ class Examples:
             raise ValueError(f"`share` must lie between 0 and 1. Received: share={share}")
         if self.labels is None:
             raise ValueError(f"{self.source}: cannot be split: the texts have no labels.")
-        if max(self.counts().values(), default=0) < 2:
+        strata = self._strata()
+        if np.bincount(strata).max(initial=0) < 2:
             raise ValueError(
                 f"{self.source}: too few examples to hold some out for validation: no label has two. "
                 "Add examples or pass validation data."
             )
         generator = np.random.default_rng(seed)
         second = np.zeros(len(self), bool)
-        for label in range(len(self.label_names)):
-            members = generator.permutation(np.flatnonzero(self.labels == label))
+        for stratum in range(int(strata.max()) + 1):
+            members = generator.permutation(np.flatnonzero(strata == stratum))
             second[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = True
         return self.take(np.flatnonzero(~second)), self.take(np.flatnonzero(second))
+
+    def _strata(self) -> np.ndarray:
+        """Returns int `(N,)`, the same number for texts that are spread evenly when the examples are split."""
+        return self._task.strata(self.labels)
 
 
 @dataclass(frozen=True)
@@ -126,10 +139,6 @@ def remarks_of(*parts: Examples | None) -> list[str]:
 
 
 def check_classes(examples: Examples) -> None:
-    """Raises ValueError unless the examples have at least two classes."""
-    present = [name for name, count in examples.counts().items() if count]
-    if len(present) < 2:
-        raise ValueError(
-            f"{examples.source}: all {len(examples)} rows have the same label, {present[0]!r}. "
-            "A classifier needs at least two classes; is label_column (--label-column) right?"
-        )
+    """Raises ValueError unless something can be learnt of the examples: at least two classes, or two numbers."""
+    if problem := task_of(examples.task).problem(examples.labels, examples.label_names):
+        raise ValueError(f"{examples.source}: {problem}")

@@ -13,27 +13,32 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.data.classes import Encoded, encode, rules
+from bert_tf.data.classes import Encoded, Rules, encode, rules
 from bert_tf.data.examples import Examples
 from bert_tf.data.formats import hub_table, in_memory, read_file
 from bert_tf.data.gates import is_missing, well_formed
+from bert_tf.data.label_sets import LISTS, encode_columns, encode_sets, looks_like_sets
+from bert_tf.data.numbers import encode_numbers
 from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, find_column
 from bert_tf.formatting import counted
 from bert_tf.options import with_options
 from bert_tf.settings import READ, Data, Settings
+from bert_tf.tasks.task import task_of
 
 log = logging.getLogger("bert_tf")
 
 DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that ship with the package, as sources
 FEW = 0.01  # share of rows that may be skipped without being asked
 SHOWN = 3  # of them, in a message
+# How each task reads its label values; with the arguments of `encode`.
+READERS = {"classification": encode, "ordinal": encode, "multi-label": encode_sets, "regression": encode_numbers}
 
 
 @with_options(READ)
 def read_examples(
     source: Any,
     text_column: str | int | None = None,
-    label_column: str | int | None = None,
+    label_column: str | int | Sequence[str] | None = None,
     *,
     labelled: bool = True,
     data_dir: str | os.PathLike | None = None,
@@ -49,17 +54,19 @@ def read_examples(
             `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
             or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
             `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
-        text_column, label_column: names of the columns; None = found by their usual names.
+        text_column, label_column: names of the columns; None = found by their usual names. Several label columns, as a list or
+            with commas between, are labels of which a text has any number.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
         {options}
-    Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
+    Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order. `task` says what was read.
     Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
 
     >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
     ('0', '1')
     """
-    data = replace(settings.data, text_column=text_column, label_column=label_column)
+    columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
+    data = replace(settings.data, **columns)
     examples = read(source, data, labelled=labelled, data_dir=data_dir)
     for remark in examples.remarks:
         log.warning(remark)
@@ -77,6 +84,11 @@ def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.P
                 f"{source.source}: the labels of `Examples` are classes already. Received: {shown}. Pass it where they are read: "
                 f"read_examples(..., {shown})"
             )
+        if labelled and data.task not in ("auto", source.task):
+            raise ValueError(
+                f"{source.source}: was read for task={source.task!r}. Received: task={data.task!r}. Pass it where it is read: "
+                f"read_examples(..., task={data.task!r})"
+            )
         return source
     return replace(_read(source, data, labelled, data_dir), read_with=chosen)
 
@@ -92,8 +104,8 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
         table, stream = tfds_table(source, data, labelled, data_dir)
         if not labelled:
             return Examples(stream, None, (), source)
-        encoded = encode(_named(table, 0), given, source, table.names[0], declared=table.class_names.get(0, ()))
-        return _without_bad_rows(table, stream, encoded, dict(encoded.problems), data)
+        encoded, task = _encoded(table, 0, given, data)
+        return replace(_without_bad_rows(table, stream, encoded, dict(encoded.problems), data, task), task=task)
     if isinstance(source, str) and source.startswith("hf:"):
         table = hub_table(source)
     elif isinstance(source, (str, os.PathLike)):
@@ -106,7 +118,7 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
 def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
-    text, label = _columns(table, data, labelled)
+    text, label, several = _columns(table, data, labelled)
     texts = _listed(table.columns[text])
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
@@ -116,31 +128,64 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
             problems[row] = f"the text (column {table.names[text]!r}) {problem}"
     if label is None:
         return _without_bad_rows(table, texts, None, problems, data)
-    labels = _named(table, label)
-    if len(labels) != len(texts):
-        raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
-    encoded = encode(
-        labels,
-        given,
-        source,
-        table.names[label],
-        lambda row: table.written and not table.quoted(row, label),
-        table.class_names.get(label, ()),
-    )
-    for row, value in enumerate(labels) if table.written else ():
+    if several:
+        encoded, task = _encoded_columns(table, several, data), "multi-label"
+    else:
+        if (count := len(table.columns[label])) != len(texts):
+            raise ValueError(f"{source}: {len(texts)} texts and {count} labels. Each text needs one label.")
+        encoded, task = _encoded(table, label, given, data)
+    for row, value in enumerate(table.columns[label]) if table.written else ():
         # Of a quote that is not closed, or closes where it was not opened.
         if '"' in value and value.count('"') % 2 and not table.quoted(row, label):
             problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
-    columns = (table.names[text], table.names[label])
-    others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data)
-    return replace(examples, columns=columns, other_columns=tuple(others))
+    used = several or [label]
+    columns = (table.names[text], ", ".join(table.names[i] for i in used))
+    others = [name for i, name in enumerate(table.names) if i not in (text, *used) and name]
+    examples = _without_bad_rows(table, texts, encoded, problems, data, task)
+    return replace(examples, columns=columns, other_columns=tuple(others), task=task)
 
 
-def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
-    """Returns the indices of the text and of the label."""
+def _encoded(table: Table, label: int, given: Rules, data: Data) -> tuple[Encoded, str]:
+    """Turns a column of label values into labels, and says of which task."""
+    values, source, column = _named(table, label), table.source, table.names[label]
+    task, shown = data.task, ""
+    if task == "auto":
+        shown = "" if given.named else looks_like_sets(values)
+        task = "multi-label" if shown else "classification"
+    encoded = READERS[task](
+        values,
+        given,
+        source,
+        column,
+        lambda row: table.written and not table.quoted(row, label),
+        table.class_names.get(label, ()),
+    )
+    if shown and shown != "a list":
+        one = "For one class a combination: task='classification' (--task classification)."
+        remark = f"{source}: labels such as {shown!r} (column {column!r}) are read as several labels of a text. {one}"
+        encoded = replace(encoded, remarks=[remark, *encoded.remarks])
+    return encoded, task
+
+
+def _encoded_columns(table: Table, several: Sequence[int], data: Data) -> Encoded:
+    """Turns several columns of 0 and 1 into labels."""
+    names = [table.names[i] for i in several]
+    if data.task not in ("auto", "multi-label"):
+        raise ValueError(
+            f"Several label columns ({', '.join(names)}) are labels of which a text has any number: task='multi-label' (--task "
+            f"multi-label). Received: task={data.task!r}"
+        )
+    if wrong := [name for name in ("labels", "drop") if getattr(data, name)]:
+        raise ValueError(
+            f"`{wrong[0]}` (--{wrong[0]}) names values of one label column. Received: {len(names)} label columns"
+        )
+    return encode_columns([_listed(table.columns[i]) for i in several], names)
+
+
+def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None, list[int]]:
+    """Returns the indices of the text, of the label, and of all label columns if there are several."""
     source, names = table.source, table.names
     headless = table.written and [*names] == [str(i + 1) for i in range(len(names))]
     if headless and data.text_column is None and len(names) <= 2:
@@ -148,17 +193,31 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
         text = int(np.argmax(lengths))
         if labelled and len(names) == 2:
             table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {2 - text} as the label.")
-            return text, 1 - text
+            return text, 1 - text, []
         if not labelled:
-            return text, None
+            return text, None, []
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
     text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
     if not labelled:
-        return text, None
+        return text, None, []
+    if len(asked := _several(names, data.label_column)) > 1:
+        labels = [find_column(names, name, LABEL_COLUMNS, source, "label", advice) for name in asked]
+        if text in labels or len({*labels}) < len(labels):
+            raise ValueError(
+                f"{source}: the text and each label need a column of their own. Received: {data.label_column!r}"
+            )
+        return text, labels[0], labels
     label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label", advice)
     if text == label:
         raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
-    return text, label
+    return text, label, []
+
+
+def _several(names: Sequence[Any], given: Any) -> list[str]:
+    """Returns the names of columns that stand in one text, with commas between; a column may itself have a comma in its name."""
+    if not isinstance(given, str) or given in map(str, names):
+        return []
+    return [part.strip() for part in given.split(",") if part.strip()]
 
 
 def _listed(column: Sequence[Any]) -> list[Any]:
@@ -170,7 +229,13 @@ def _named(table: Table, label: int) -> list[Any]:
     values, names = _listed(table.columns[label]), table.class_names.get(label)
     if not names:
         return values
-    return [None if is_missing(value) or int(value) < 0 else names[int(value)] for value in values]
+
+    def name(value: Any) -> Any:
+        if isinstance(value, LISTS):
+            return [name(part) for part in value]
+        return None if is_missing(value) or int(value) < 0 else names[int(value)]
+
+    return [name(value) for value in values]
 
 
 def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
@@ -189,7 +254,12 @@ def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
 
 
 def _without_bad_rows(
-    table: Table, texts: Any, encoded: Encoded | None, problems: dict[int, str], data: Data
+    table: Table,
+    texts: Any,
+    encoded: Encoded | None,
+    problems: dict[int, str],
+    data: Data,
+    task: str = "classification",
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -206,7 +276,7 @@ def _without_bad_rows(
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source)
+    examples = Examples(texts, labels, names, source, task=task)
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -228,12 +298,10 @@ def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
     """Leaves out classes that no row has any more; `before` are the labels of all rows, -1 = none."""
     if before is None:
         return examples
-    stays = np.isin(range(len(examples.label_names)), examples.labels) | ~np.isin(
-        range(len(examples.label_names)), before
-    )
-    place = np.cumsum(stays) - 1
+    task, count = task_of(examples.task), len(examples.label_names)
+    stays = task.present(examples.labels, count) | ~task.present(before, count)
     names = tuple(name for name, kept in zip(examples.label_names, stays, strict=True) if kept)
-    return replace(examples, labels=place[examples.labels].astype("int32"), label_names=names)
+    return replace(examples, labels=task.without(examples.labels, stays), label_names=names)
 
 
 def _damaged_by_latin1(texts: list[str]) -> str:

@@ -19,7 +19,9 @@ NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unc
 SHOWN = 20  # texts in a list that people read
 
 
-def overfitting(history: History, chance: float | None = None, kept: int | None = None) -> dict[str, Any]:
+def overfitting(
+    history: History, chance: float | None = None, kept: int | None = None, chance_words: str = "the class frequencies"
+) -> dict[str, Any]:
     """Describes in words what the learning curves show.
 
     Args:
@@ -27,6 +29,7 @@ def overfitting(history: History, chance: float | None = None, kept: int | None 
         chance: float, the validation loss of predicting the shares of the classes for every text (their entropy); None =
             unknown.
         kept: int, the epoch whose model was kept, from 1; None = the one with the lowest validation loss.
+        chance_words: str, what is predicted for every text to get that loss.
     Returns: dict of `kind` ("diverged", "nothing learned", "one epoch", "improving", "settled", "overfitting", "unsteady"),
         `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation minus training loss, nats), `verdict`.
     Raises: ValueError if `loss` and `val_loss` differ in length or are empty.
@@ -41,7 +44,7 @@ def overfitting(history: History, chance: float | None = None, kept: int | None 
             f"Received: {len(train)} and {len(validation)} values"
         )
     best = best_epoch({"val_loss": validation}) if any(map(math.isfinite, validation)) else None
-    kind, verdict = _judged(train, validation, best, chance)
+    kind, verdict = _judged(train, validation, best, chance, chance_words)
     if kept and best and kept != best:
         verdict += f" The model of epoch {kept} was kept, which was best by another metric."
     best = kept or best
@@ -59,7 +62,9 @@ def overfitting(history: History, chance: float | None = None, kept: int | None 
     }
 
 
-def _judged(train: list[float], validation: list[float], best: int | None, chance: float | None) -> tuple[str, str]:
+def _judged(
+    train: list[float], validation: list[float], best: int | None, chance: float | None, chance_words: str
+) -> tuple[str, str]:
     """Returns kind and verdict."""
     if best is None:
         return "diverged", "The training diverged: no epoch has a finite validation loss. Try a smaller learning rate."
@@ -73,7 +78,7 @@ def _judged(train: list[float], validation: list[float], best: int | None, chanc
     if chance is not None and lowest > chance * (1 - NOTABLE):
         return "nothing learned", (
             f"Nothing was learned: the lowest validation loss, {low}, is hardly below the {format_value(chance, 'score')} "
-            "of predicting the class frequencies for every text. Try another learning rate, more epochs, or more unfrozen "
+            f"of predicting {chance_words} for every text. Try another learning rate, more epochs, or more unfrozen "
             "layers."
         )
     if len(train) == 1:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation import diagnostics, scores, tfidf
-from bert_tf.evaluation.tfidf import BASELINE
+from bert_tf.evaluation import diagnostics
 
 MOST_TEXTS = 20_000  # training texts for the baseline and the check of the labels: half a minute on a slow core
 
 
 def run_facts(
     *,
+    task: Any,
     label_names: Sequence[str],
     train: tuple[Iterable[str], Any],
     validation: tuple[Iterable[str], Any],
@@ -23,20 +23,23 @@ def run_facts(
     lengths: Mapping[str, Any] | None = None,
     max_length: int | None = None,
     seed: int = 0,
-    baseline: Callable[[], tfidf.TfidfBaseline] | None = None,
+    baseline: Callable[[], Any] | None = None,
+    thresholds: Any = None,
     **others: Any,
 ) -> dict[str, Any]:
     """Computes the facts of a run.
 
     Args:  (N training texts, M validation texts, C classes)
+        task: `bert_tf.tasks.task.Task`.
         label_names: str, C of them.
-        train, validation: `(texts, labels)`: texts that can be iterated repeatedly, labels int `(N,)` and `(M,)`.
-        probabilities: float `(M, C)`, of the validation texts, by the model that was kept.
+        train, validation: `(texts, labels)`: texts that can be iterated repeatedly, labels as the task has them.
+        probabilities: the task's predictions for the validation texts by the model that was kept, such as float `(M, C)`.
         history: metric -> value of each epoch; empty if nothing was trained by epochs.
         best_epoch: int, the epoch whose model was kept; None = the one with the lowest validation loss.
         lengths: "training" and "validation" -> int `(N,)`, `(M,)`, tokens before truncation to `max_length`.
         seed: int.
         baseline: gives the baseline, if it has been trained on the texts that `drawn` gives; None = it is trained here.
+        thresholds: float `(C,)`, of the model, for a task that decides by them.
         **others: facts that are known already: `title`, `subtitle`, `parameters`, `cost`, `settings`, `versions`, `command`,
             `sections`; see `bert_tf.reporting.sections.sections`.
     Returns: facts. Where logistic regression cannot be trained, for example because no two texts share a word, `baseline` and
@@ -44,35 +47,53 @@ def run_facts(
     Raises: ValueError for values that do not fit together.
     """
     splits = {"training": train, "validation": validation}
-    texts, labels, classes = [*validation[0]], np.asarray(validation[1]), len(label_names)
+    texts, labels, probabilities = [*validation[0]], np.asarray(validation[1]), np.asarray(probabilities)
     facts: dict[str, Any] = {
-        **scores.evaluate(labels, probabilities, label_names, seed),
-        **(_by_epoch(history, labels, best_epoch) if history else {}),
-        "mistakes": diagnostics.mistakes(texts, labels, probabilities, label_names),
+        "task": task.name,
+        **task.evaluate(labels, probabilities, label_names, thresholds, seed),
+        **(_by_epoch(history, task, labels, best_epoch) if history else {}),
+        **task.examples(texts, labels, probabilities, label_names, thresholds),
         "data": {
             "splits": [
                 {
                     "name": name,
-                    "labels": dict(
-                        zip(label_names, np.bincount(split_labels, minlength=classes).tolist(), strict=True)
-                    ),
+                    **split_facts(task, split_labels, label_names),
                     "lengths": diagnostics.lengths(lengths[name], max_length) if lengths and max_length else None,
                 }
                 for name, (_, split_labels) in splits.items()
             ],
-            "duplicates": diagnostics.duplicates(splits, label_names),
+            "duplicates": duplicates(task, splits, label_names),
         },
     }
-    facts["hints"] = diagnostics.unpredicted(facts["confusion"], label_names)
+    facts["hints"] = task.hints(labels, probabilities, label_names, thresholds)
     try:
-        facts |= _by_logistic_regression(label_names, train, texts, labels, np.asarray(probabilities), seed, baseline)
+        facts |= _beside_words(task, label_names, train, texts, labels, probabilities, seed, baseline, thresholds)
     except ValueError as error:
         facts["hints"].append(f"The baseline and the likely wrong labels are missing. {error}")
     return facts | others
 
 
-def _by_epoch(history: Mapping[str, Sequence[float]], labels: np.ndarray, best_epoch: int | None) -> dict[str, Any]:
-    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels), best_epoch)
+def split_facts(task: Any, labels: Any, label_names: Sequence[str]) -> dict[str, Any]:
+    """Returns what a report says of a split's labels: `texts`, `labels`, label -> texts, and `described`, words for numbers."""
+    counts = task.counts(labels, label_names)
+    return {"texts": len(labels), "labels": counts} | (
+        {} if counts else {"described": task.described(labels, label_names)}
+    )
+
+
+def duplicates(
+    task: Any, splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Sequence[str]
+) -> dict[str, Any]:
+    """Finds texts that occur more than once; see `diagnostics.duplicates`."""
+    codes, names = task.codes(*(np.asarray(labels) for _, labels in splits.values()), label_names=label_names)
+    coded = {name: (texts, own) for (name, (texts, _)), own in zip(splits.items(), codes, strict=True)}
+    return diagnostics.duplicates(coded, names)
+
+
+def _by_epoch(
+    history: Mapping[str, Sequence[float]], task: Any, labels: np.ndarray, best_epoch: int | None
+) -> dict[str, Any]:
+    overfitting = diagnostics.overfitting(history, task.chance(labels), best_epoch, task.chance_words)
     values = {name: [float(value) for value in values] for name, values in history.items()}
     return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 
@@ -85,25 +106,23 @@ def drawn(texts: Iterable[str], labels: Any, seed: int) -> tuple[np.ndarray, lis
     return np.flatnonzero(chosen), [*compress(texts, chosen)], labels[chosen]
 
 
-def _by_logistic_regression(label_names, train, texts, labels, probabilities, seed, baseline) -> dict[str, Any]:
-    """Returns `baseline` and `mislabelled`.
-
-    Wrong labels are searched for with TF-IDF. In 2,000 reviews with 5 % of the labels flipped it found 10 times as many as
-    chance; MiniLM's [CLS] vectors found 7 times, the means of all its layers 12 times as many.
-    """
+def _beside_words(
+    task: Any, label_names, train, texts, labels, predictions, seed, baseline, thresholds
+) -> dict[str, Any]:
+    """Returns `baseline`, and `mislabelled` if the task searches for wrong labels."""
     places, train_texts, train_labels = drawn(train[0], train[1], seed)
-    classes, groups = len(label_names), diagnostics.groups(train_texts)
-    trained = baseline() if baseline else tfidf.train_baseline(train_texts, train_labels, classes, seed)
+    trained = baseline() if baseline else task.train_baseline(train_texts, train_labels, label_names, seed)
     by_words = trained(texts)
-    held_out = tfidf.out_of_fold(trained.rows, train_labels, classes, groups=groups, seed=seed)
-    suspects = diagnostics.suspect_labels(train_texts, train_labels, held_out, label_names)
-    for suspect in suspects["listed"]:
+    chosen = task.thresholds(labels, by_words)
+    suspects = task.suspects(train_texts, train_labels, trained, label_names, seed)
+    for suspect in suspects.get("listed", ()):
         suspect["index"] = int(places[suspect["index"]])
+    names = ("this model", task.baseline_name)
     return {
         "baseline": {
             "texts": len(train_texts),
-            "scores": scores.evaluate(labels, by_words, label_names, seed)["scores"],
-            "comparison": scores.compare(labels, probabilities, by_words, ("this model", BASELINE), seed),
+            "scores": task.evaluate(labels, by_words, label_names, chosen, seed)["scores"],
+            "comparison": task.compare(labels, predictions, by_words, names, (thresholds, chosen), seed),
         },
-        "mislabelled": suspects,
+        **({"mislabelled": suspects} if suspects else {}),
     }

@@ -48,8 +48,12 @@ class TfidfBaseline:
     @property
     def size(self) -> int:
         """Bytes to store it: the weights, and each term with its frequency."""
-        terms = sum(len(term.encode()) + 5 for term in self.vectorizer.vocabulary_)
-        return 4 * self.parameters + terms
+        return 4 * self.parameters + size_of_terms(self.vectorizer)
+
+
+def size_of_terms(vectorizer: Any) -> int:
+    """Returns the bytes to store each term of a fitted vectorizer with its frequency."""
+    return sum(len(term.encode()) + 5 for term in vectorizer.vocabulary_)
 
 
 def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0) -> TfidfBaseline:

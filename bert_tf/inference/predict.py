@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 from tqdm import tqdm
 
 from bert_tf import hardware
@@ -20,31 +19,63 @@ from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.models.keras_internals import set_untracked
+from bert_tf.tasks.task import THRESHOLDS, Task, task_name, task_of
 
 SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A classifier's predictions for N texts.
+    """A model's predictions for N texts.
 
     Attributes:
-        probabilities: float32 `(N, num_labels)`; rows sum to 1, except for multi-label models, whose labels are independent.
-        label_names: str, the classes in the order of the columns.
+        outputs: what the task makes of the logits: probabilities, or for a regression numbers, float32 `(N,)`.
+        label_names: str, the classes in the order of the columns; of a regression one, what the number is.
+        task: str, what a text is given, a key of `bert_tf.tasks.task.TASKS`.
+        thresholds: float `(num_labels,)`, from which probability on each label of a multi-label model is predicted; None
+            otherwise.
     """
 
-    probabilities: np.ndarray
+    outputs: np.ndarray
     label_names: tuple[str, ...]
+    task: str = "classification"
+    thresholds: np.ndarray | None = None
 
     @property
-    def labels(self) -> list[str]:
-        """The most probable class of each text."""
-        return [self.label_names[i] for i in self.probabilities.argmax(axis=1)]
+    def probabilities(self) -> np.ndarray:
+        """float32 `(N, num_labels)`; rows sum to 1, except for multi-label models, whose labels are independent.
+
+        Raises: AttributeError for a regression, which has `values`.
+        """
+        if self.task == "regression":
+            raise AttributeError("A regression model has no classes and no probabilities. Its numbers: .values")
+        return self.outputs
+
+    @property
+    def labels(self) -> list[Any]:
+        """The most probable class of each text; of a multi-label model a list of labels, from the most probable on."""
+        return task_of(self.task).labels_of(self.probabilities, self.label_names, self.thresholds)
 
     @property
     def scores(self) -> list[float]:
-        """The probability of that class."""
+        """The probability of that class; of a multi-label model of the most probable label."""
         return [float(p) for p in self.probabilities.max(axis=1)]
+
+    @property
+    def values(self) -> list[float]:
+        """The number of each text: a regression's, or of an ordinal model the mean of its classes weighted by probability.
+
+        Raises: AttributeError for models of other tasks.
+        """
+        return task_of(self.task).values_of(self.outputs, self.label_names)
+
+    def rows(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Returns plain values for JSON, a dict a text: `text`, and what `Task.row` has of its prediction."""
+        task = task_of(self.task)
+        return [
+            {"text": text, **task.row(output, self.label_names, self.thresholds)}
+            for text, output in zip(texts, self.outputs, strict=True)
+        ]
 
 
 def predict(
@@ -57,7 +88,7 @@ def predict(
     engine: str = "auto",
     blend: Blend | None = None,
 ) -> Predictions:
-    """Classifies texts.
+    """Classifies texts, or gives each a number.
 
     Args:
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
@@ -78,14 +109,27 @@ def predict(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
-    if not texts:
-        return Predictions(np.zeros((0, model.num_labels), "float32"), model.label_names)
-    tokens = tokenize(texts, tokenizer, max_length)
-    squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
-    logits = logits_of(model, tokens, batch_size, engine)
-    if blend is not None:
-        logits = blend(logits, texts).astype("float32")
-    return Predictions(ops.convert_to_numpy(squash(logits)), model.label_names)
+    task, thresholds = task_of_model(model), getattr(model.config, THRESHOLDS, None)
+    logits = np.zeros((0, model.num_labels), "float32")
+    if texts:
+        logits = logits_of(model, tokenize(texts, tokenizer, max_length), batch_size, engine)
+        if blend is not None:
+            logits = blend(logits, texts).astype("float32")
+    chosen = None if thresholds is None else np.asarray(thresholds, "float64")
+    return Predictions(task.squash(logits), model.label_names, task.name, chosen)
+
+
+def task_of_model(model: Any) -> Task:
+    """Returns what a model gives a text.
+
+    Raises: ValueError for a regression of several numbers.
+    """
+    task = task_of(task_name(model.problem_type, model.config))
+    if task.problem_type == "regression" and model.num_labels != 1:
+        raise ValueError(
+            f"A regression model must give one number. Received: {model.num_labels}; they are in model.predict(...).logits."
+        )
+    return task
 
 
 def second_part(model: Any) -> Blend | None:
@@ -106,10 +150,7 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
         model = TFAutoModelForSequenceClassification.from_pretrained(model)
     if tokenizer is None and not model.name_or_path:
         raise ValueError("The model was not loaded from a folder: pass its tokenizer too.")
-    tokenizer = tokenizer or load_tokenizer(model.name_or_path)
-    if model.problem_type == "regression":
-        raise ValueError("A regression model has no classes to predict. Its numbers are in model.predict(...).logits.")
-    return model, tokenizer
+    return model, tokenizer or load_tokenizer(model.name_or_path)
 
 
 def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto") -> np.ndarray:

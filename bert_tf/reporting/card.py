@@ -15,6 +15,7 @@ from bert_tf.reporting import sections, tables
 from bert_tf.reporting.page import PAGES
 from bert_tf.reporting.sections import Block, Facts
 from bert_tf.reporting.templates import render
+from bert_tf.tasks.task import task_of
 
 
 def write_model_card(
@@ -59,10 +60,6 @@ def _several(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-# Key in the scores, name on the hub, words.
-METRICS = (("accuracy", "accuracy", "accuracy"), ("macro_f1", "f1", "macro F1"), ("log_loss", "log_loss", "log loss"))
-
-
 def model_card(
     facts: Facts,
     name: str,
@@ -87,14 +84,14 @@ def model_card(
     scores = facts.get("scores") or {}
     dataset = datasets[0] if datasets else "validation texts"
     measured = [
-        EvalResult(task, dataset, dataset, type_, scores[key]["value"], metric_name=words)
-        for key, type_, words in METRICS
-        if scores and scores[key]["value"] is not None
+        EvalResult(task, dataset, dataset, one.hub, scores[one.key]["value"], metric_name=one.words)
+        for one in task_of(facts.get("task", "classification")).measures
+        if one.hub and scores and scores[one.key]["value"] is not None
     ]
     header = ModelCardData(
         model_name=name,
         eval_results=measured or None,
-        metrics=[result.metric_type for result in measured] or None,
+        metrics=[*dict.fromkeys(result.metric_type for result in measured)] or None,
         language=language if not language or isinstance(language, str) else [*language],
         license=license,
         library_name="keras",
@@ -112,6 +109,7 @@ def model_card(
         "Baseline",
         "Teacher and student",
         "Classes",
+        "Labels",
         "Calibration",
         "Training",
         "Data",
@@ -134,7 +132,8 @@ def model_card(
 def _training(facts: Facts) -> list[Block]:
     """The verdict on the training curves, and their numbers as a table."""
     history = facts.get("history") or {}
-    kinds = {name: "score" if name.endswith(("loss", "accuracy")) else "plain" for name in history}
+    scores = ("loss", task_of(facts.get("task", "classification")).score)
+    kinds = {name: "score" if name.endswith(scores) else "plain" for name in history}
     columns = [{"name": name, "kind": kind} for name, kind in {"epoch": "plain", **kinds}.items()]
     rows = [[epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), 1)]
     return [*sections.training(facts), *([{"table": {"columns": columns, "rows": rows}}] if history else [])]

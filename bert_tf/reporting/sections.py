@@ -14,13 +14,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
-from bert_tf.reporting.figures import ACCURACY, EPOCHS, LOSS, by_epoch, describe, interval
-
-Facts = Mapping[str, Any]
-Block = dict[str, Any]
-Section = dict[str, Any]
+from bert_tf.reporting.blocks import Block, Facts, Section
+from bert_tf.reporting.blocks import columns as _columns
+from bert_tf.reporting.blocks import table as _table
+from bert_tf.reporting.figures import ACCURACY, EPOCHS, by_epoch, describe, interval
+from bert_tf.reporting.sections_of_tasks import label_mistakes, labels, largest_errors, scatter
+from bert_tf.tasks.task import Task, task_of
 
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
 MOST_SKIPPED = 100  # rows that were left out
@@ -33,20 +33,23 @@ def sections(facts: Facts) -> list[Section]:
     Args:
         facts: plain dict, all keys optional:
             `title`, `subtitle`: str.
-            `label_names`, `scores`, `confusion`, `classes`, `calibration`: of `bert_tf.evaluation.scores.evaluate`.
+            `task`: str, what a text is given, a key of `bert_tf.tasks.task.TASKS`.
+            `label_names`, `scores`, `confusion`, `classes`, `calibration`, `labels`: of `Task.evaluate`.
             `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
-            `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `scores.compare`, the model first)
+            `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `Task.compare`, the model first)
                 and `texts`, the number it was trained on.
-            `data`: dict of `splits`, dicts of `name`, `labels` (label -> texts) and `lengths` (of `diagnostics.lengths`);
+            `data`: dict of `splits`, dicts of `name`, perhaps `texts`, `labels` (label -> texts), `described` (words, where there are
+                no labels) and `lengths` (of `diagnostics.lengths`);
                 `duplicates` (of `diagnostics.duplicates`); `remarks`, what was guessed of the files, and `skipped`, the rows that
                 were left out: sentences.
-            `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, `val_accuracy`, `val_loss`,
-                `seconds`; `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
+            `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, the task's score (`val_accuracy`),
+                `val_loss`, `seconds`; `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
             `distilled`: a dict of `teacher`, its name, and `rows`, a dict for the teacher and one for the student, of `model`,
                 `layers`, `val_accuracy`, perhaps `test_accuracy`, `parameters`, `size` (bytes), `latency` (seconds a text) and
                 `texts_per_second`.
             `parameters`: `(part, parameters, trainable parameters)` of each part.
-            `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
+            `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`; `label_mistakes`: of
+                `multi_label.mistakes`; `scatter`, `largest_errors`: of the functions in `bert_tf.evaluation.regression`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
             `sections`: more sections, shown before data, parameters and settings.
             `settings`, `versions`: name -> value; `command`: str, which trains the same model again.
@@ -62,16 +65,21 @@ def results(facts: Facts) -> list[Block]:
     scores = facts.get("scores")
     if not scores:
         return []
-    names = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss (nats)"}
-    figures = [{"name": name, "value": scores[key], "kind": "score"} for key, name in names.items()]
+    task = _task(facts)
+    figures = [
+        {"name": one.words + (" (nats)" if one.key == "log_loss" else ""), "value": scores[one.key], "kind": one.kind}
+        for one in (*task.measures, *task.figures)
+    ]
     if facts.get("calibration"):
         figures.append({"name": "calibration error", "value": facts["calibration"]["error"], "kind": "score"})
     if facts.get("baseline"):
         difference = facts["baseline"]["comparison"]["difference"]
-        figures.append({"name": "accuracy above baseline (points)", "value": difference, "kind": "points"})
+        figures.append({"name": task.gain.words, "value": difference, "kind": task.gain.kind})
     words = f"Measured on {format_value(scores['texts'], 'count')} validation texts. Brackets hold 95 % confidence intervals."
     if epoch := facts.get("best_epoch"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
+    if facts.get("labels"):
+        words += " Each label's threshold was chosen by these same texts too, and so was the baseline's."
     hints = [{"text": hint} for hint in facts.get("hints", ())]
     return [{"figures": figures}, {"text": words}, *hints]
 
@@ -86,29 +94,36 @@ def baseline(facts: Facts) -> list[Block]:
         if (facts.get("settings") or {}).get("unfreeze", 0) == 0:
             words += " Training the layers as well (without --unfreeze 0) usually does better."
         blocks.append({"text": words})
-    rows = [["this model", facts.get("scores")], [BASELINE, simple["scores"]]]
     caption = (
         f"The baseline counts words (TF-IDF) and needs no neural network. It was trained on {format_value(simple['texts'], 'count')} "
         "of the training texts."
     )
-    columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
-    cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows if scores]
-    return [*blocks, _table(caption, columns, cells)]
+    return [*blocks, _beside_baseline(caption, _task(facts), facts.get("scores"), simple["scores"])]
+
+
+def _beside_baseline(caption: str, task: Task, scores: Facts | None, simple: Facts | None) -> Block:
+    """Returns a table of the task's measures, a row for the model and one for the baseline, of those that there are."""
+    rows: list[tuple[str, Facts | None]] = [("this model", scores), (task.baseline_name, simple)]
+    columns = [*_columns(""), *({"name": one.words, "kind": one.kind} for one in task.measures)]
+    cells = [[name, *(found[one.key] for one in task.measures)] for name, found in rows if found]
+    return _table(caption, columns, cells)
+
+
+def _task(facts: Facts) -> Task:
+    return task_of(facts.get("task", "classification"))
 
 
 def test(facts: Facts) -> list[Block]:
     measured = facts.get("test")
     if not measured:
         return []
-    rows = [["this model", measured["scores"]], [BASELINE, measured.get("baseline")]]
     caption = (
         f"{format_value(measured['scores']['texts'], 'count')} texts that nothing was chosen by, classified once at the end: the "
         "numbers to expect on new texts. All others in this report are of the validation texts."
     )
-    columns = _columns("", accuracy="score", macro_F1="score", log_loss="score")
-    cells = [[name, *(scores[key] for key in ("accuracy", "macro_f1", "log_loss"))] for name, scores in rows if scores]
+    compared = _beside_baseline(caption, _task(facts), measured["scores"], measured.get("baseline"))
     verdict: list[Block] = [{"verdict": measured["comparison"]["verdict"]}] if "comparison" in measured else []
-    return [*verdict, _table(caption, columns, cells)]
+    return [*verdict, compared]
 
 
 def _stages(facts: Facts) -> list[Block]:
@@ -116,9 +131,12 @@ def _stages(facts: Facts) -> list[Block]:
     stages = facts.get("stages")
     if not stages:
         return []
-    caption = "Each stage on the validation texts, after calibration; seconds since the start. The one with the lower log loss is kept."
-    columns = _columns("stage", accuracy="score", log_loss="score", after="seconds")
-    rows = [[stage[key] for key in ("stage", "val_accuracy", "val_loss", "seconds")] for stage in stages]
+    task = _task(facts)
+    loss = next((one.words for one in task.measures if one.key == "log_loss"), "loss")
+    caption = f"Each stage on the validation texts, after calibration; seconds since the start. The one with the lower {loss} is kept."
+    columns = [*_columns("stage"), {"name": task.score_words, "kind": "score"}, {"name": loss, "kind": "score"}]
+    columns.append({"name": "after", "kind": "seconds"})
+    rows = [[stage[key] for key in ("stage", f"val_{task.score}", "val_loss", "seconds")] for stage in stages]
     return [_table(caption, columns, rows)]
 
 
@@ -155,7 +173,7 @@ def distillation(facts: Facts) -> list[Block]:
 def training(facts: Facts) -> list[Block]:
     fit = facts.get("overfitting")
     blocks: list[Block] = [*_stages(facts), *([{"verdict": fit["verdict"]}] if fit else [])]
-    blocks += [{"plot": plot} for plot in curves(facts.get("history") or {}, facts.get("best_epoch"))]
+    blocks += [{"plot": plot} for plot in curves(facts.get("history") or {}, facts.get("best_epoch"), _task(facts))]
     if fit:
         caption = (
             "Gap: validation loss minus training loss. A growing gap means overfitting. Training loss is averaged over the "
@@ -166,10 +184,18 @@ def training(facts: Facts) -> list[Block]:
     return blocks
 
 
-def curves(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> list[dict[str, Any]]:
-    """Describes the plots of loss and accuracy by epoch, the kept epoch marked; none for a metric without a finite value."""
+def curves(
+    history: Mapping[str, Sequence[float]], best_epoch: int | None, task: Task | None = None
+) -> list[dict[str, Any]]:
+    """Describes the plots of loss and score by epoch, the kept epoch marked; none for a metric without a finite value.
+
+    Args:
+        task: None = classification.
+    """
     plots = []
-    for metric, axis in (("loss", LOSS), ("accuracy", ACCURACY)):
+    task = task or _task({})
+    words_of = {"loss": "loss", task.score: task.score_words}
+    for metric, axis in (("loss", task.loss_axis), (task.score, task.score_axis)):
         series = [
             by_epoch(name, history[key])
             for name, key in (("training", metric), ("validation", f"val_{metric}"))
@@ -180,7 +206,8 @@ def curves(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> li
             words = "; ".join(f"{name} from {first} to {last}" for name, first, last in ends).capitalize()
             words += f", over {len(series[0]['x'])} epochs."
             marks = [{"x": best_epoch, "label": f"kept: epoch {best_epoch}"}] if best_epoch else []
-            plots.append(describe(f"{metric.capitalize()} by epoch", words, EPOCHS, axis, series, marks=marks))
+            title = words_of[metric][:1].upper() + words_of[metric][1:]
+            plots.append(describe(f"{title} by epoch", words, EPOCHS, axis, series, marks=marks))
     return plots
 
 
@@ -272,8 +299,14 @@ def data(facts: Facts) -> list[Block]:
         return []
     splits = facts["data"]["splits"]
     names = [*dict.fromkeys(name for split in splits for name in split["labels"])]
-    if len(names) <= MOST_COLUMNS:
-        rows = [[s["name"], sum(s["labels"].values()), *(s["labels"].get(name, 0) for name in names)] for s in splits]
+    if not names:
+        rows = [[s["name"], s["texts"], s["described"]] for s in splits]
+        columns = _columns("split", texts="count", numbers="text")
+    elif len(names) <= MOST_COLUMNS:
+        rows = [
+            [s["name"], s.get("texts", sum(s["labels"].values())), *(s["labels"].get(name, 0) for name in names)]
+            for s in splits
+        ]
         columns = [*_columns("split", texts="count"), *({"name": name, "kind": "count"} for name in names)]
     else:
         rows = [[name, *(split["labels"].get(name, 0) for split in splits)] for name in names]
@@ -361,20 +394,15 @@ MAKERS: dict[str, Callable[[Facts], list[Block]]] = {  # the title of a section 
     "Teacher and student": distillation,
     "Training": training,
     "Classes": classes,
+    "Labels": labels,
+    "Predicted against given": scatter,
     "Calibration": calibration,
     "Most confident mistakes": mistakes,
+    "Wrong labels": label_mistakes,
+    "Largest errors": largest_errors,
     "Possible label errors": mislabelled,
     "Data": data,
     "Parameters": parameters,
     "Time and memory": cost,
     "Reproduce this run": reproduce,
 }
-
-
-def _table(caption: str, columns: Sequence[Mapping[str, str]], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    return {"table": {"caption": caption, "columns": [*columns], "rows": [*rows]}}
-
-
-def _columns(first: str, **others: str) -> list[dict[str, str]]:
-    columns = [{"name": first, "kind": "text"}]
-    return columns + [{"name": name.replace("_", " "), "kind": kind} for name, kind in others.items()]

@@ -57,7 +57,7 @@ def distill(
     >>> student = distill("runs/reviews/model", "train.csv", unlabelled="more.csv")  # doctest: +SKIP
     """
     started = time.monotonic() if started is None else started
-    settings = settings.replace(checkpoint=str(teacher), recipe="auto")
+    settings = settings.replace(checkpoint=str(teacher), recipe="auto", task="classification")
     texts = Examples([], None, (), "")
     if unlabelled is not None:
         texts = readers.read(unlabelled, settings.data, labelled=False)

@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,24 @@ import keras
 import numpy as np
 
 from bert_tf.backends.tensorflow import Epochs, fits_in_memory, wants_epochs_only
-from bert_tf.checkpoints.folder import load_weights
-from bert_tf.data.examples import Examples, remarks_of
-from bert_tf.evaluation import scores
+from bert_tf.data.examples import remarks_of
 from bert_tf.evaluation.blend import Blend, train_blend
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.options import Command, with_options
-from bert_tf.reporting import figures, sections
-from bert_tf.settings import FINETUNE, Settings, Training
-from bert_tf.training import learning_rate, run_report, stages, testing
+from bert_tf.settings import FINETUNE, Settings
+from bert_tf.training import keeping, learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
-from bert_tf.training.job import Job, Say, prepare
+from bert_tf.training.job import Say, prepare
 from bert_tf.training.loop import train as train_model
 from bert_tf.training.optimizer import compile_model
-from bert_tf.training.run_folder import RUN, RunFolder, versions
+from bert_tf.training.run import Run
+from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.teacher import Teacher
 
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
 
-# Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
-SAVING, REPORTING = 4.0, 8.0
-COMPARING = 4.0  # with a teacher
 # Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
 LEAST_TRAINING = 2.5
 LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
@@ -60,51 +55,6 @@ class Finetuned:
     metrics: dict[str, Any]
     output_dir: Path
     blend: Blend | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that has been read and checked; `seconds` and `results`, a stage each, fill up as it goes."""
-
-    job: Job
-    test: Examples | None
-    asked: Settings
-    command: Command
-    recorded: dict[str, Any]
-    folder: RunFolder
-    backup: Backup
-    say: Say
-    started: float
-    seconds: dict[str, float] = field(default_factory=dict)
-    results: list[stages.Stage] = field(default_factory=list)
-
-    @property
-    def blend(self) -> Blend | None:
-        """The second part of the model, if it is better with one."""
-        return self.kept.blend if self.results else None
-
-    @property
-    def training(self) -> Training:
-        return self.job.settings.training
-
-    @property
-    def verbose(self) -> bool:
-        return bool(self.asked.output.verbose)
-
-    @property
-    def kept(self) -> stages.Stage:
-        """The best stage so far, the earlier of equals."""
-        return min(self.results, key=lambda stage: stage.loss)
-
-    @property
-    def deadline(self) -> float | None:
-        """When training must end for the run to keep its budget, as `time.monotonic()`."""
-        return None if self.training.budget is None else self.started + self.training.budget - self._afterwards
-
-    @property
-    def _afterwards(self) -> float:
-        """Seconds for what comes after the training."""
-        return SAVING + (REPORTING if self.asked.output.report else 0.0) + (COMPARING if self.job.teacher else 0.0)
 
 
 @with_options(FINETUNE)
@@ -158,7 +108,7 @@ def carry_out(
         measure: more to measure of the model that is kept, `(run, metrics) -> more for metrics.json`.
     """
     inputs = _train(run, callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
-    metrics = _keep(run, inputs)
+    metrics, kept = keeping.keep(run, inputs)
     if run.test is not None:
         metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend)
         run.say(testing.sentence(metrics["test"]))
@@ -166,10 +116,10 @@ def carry_out(
     write_json(run.folder / "metrics.json", metrics)  # the run is finished
     shutil.rmtree(run.backup.folder, ignore_errors=True)
     if run.asked.output.report:
-        metrics |= _report(run, inputs, metrics)
+        metrics |= keeping.report(run, kept, metrics)
         said = run_report.verdicts(metrics)
     else:
-        said = run_report.never_predicted(run.job, _probabilities(run, inputs))
+        said = run_report.never_predicted(run.job, kept)
     for line in said:
         run.say(line)
     run.say(run.folder.contents())
@@ -199,12 +149,16 @@ def read(
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
-    test = testing.read_test(test, job.train.label_names, settings.data)
+    test = testing.read_test(test, job.train, settings.data)
     for remark in remarks_of(test):
         say(remark)
     if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):
         say(f"{left:,} texts without labels are left out: they are among the validation or test texts.")
     model, training, unfreeze = job.model, job.settings.training, job.settings.model.unfreeze
+    if training.blend and not job.task.blends:
+        raise ValueError(
+            f"`blend` mixes probabilities of one class a text. Received: blend=True (--blend) for {job.task.name}"
+        )
     if training.budget and not job.staged:
         raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
     if training.blend and not (job.solves and unfreeze == 0):
@@ -221,7 +175,7 @@ def read(
         "features": job.feature_dtype(model),
     }
     # An unknown optimizer fails here, before the long work.
-    compile_model(model, training, job.texts_to_learn, loss=job.loss)
+    compile_model(model, training, job.texts_to_learn, loss=job.loss, metrics=job.metrics)
     folder.check_resumable(recorded)
     monitor = stages.MONITOR if job.staged else "val_loss"
     backup = Backup(folder / "state", monitor, early_stopping=training.early_stopping)
@@ -248,7 +202,7 @@ def _prepare(run: Run) -> Any:
     if job.staged:
         _save_first(run, logits)
     hinted = run.verbose and run.asked.output.report  # whoever reads neither need not wait for it
-    if job.solves and not run.training.epochs and (run.training.blend or hinted):
+    if job.solves and job.task.blends and not run.training.epochs and (run.training.blend or hinted):
         _blend(run, head.held_out)
     return inputs
 
@@ -278,7 +232,7 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
     compiled: list[Any] = [None, None]
 
     def compile(micro_batches: int) -> None:
-        schedule = compile_model(model, training, job.texts_to_learn, micro_batches, job.loss)
+        schedule = compile_model(model, training, job.texts_to_learn, micro_batches, job.loss, job.metrics)
         compiled[:] = schedule, Epochs(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
 
     def write(epoch: int, logs: Any) -> None:
@@ -303,15 +257,16 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
 def _save_first(run: Run, logits: np.ndarray) -> None:
     """Saves the model before it is trained, stage 1, whose logits of the validation texts are given."""
     job = run.job
-    job.tokenizer.model_max_length = job.max_length
-    run.folder.save_model(job.model, job.tokenizer)
     name, what = "solved head", "the head solved on the frozen base"
     if not job.solves:
         name, what = "teacher's head", "the teacher's layers and head as they are"
-    stage = stages.Stage(name, logits, job.validation.labels, time.monotonic() - run.started)
+    stage = stages.Stage(name, job.task, logits, job.validation.labels, time.monotonic() - run.started)
+    job.task.fold(job.model)
+    keeping.save(run, stage)
+    job.task.unfold(job.model)
     run.results.append(stage)
     run.say(
-        f"\nFirst result, {what}: validation accuracy {format_value(stage.accuracy, 'score')}, "
+        f"\nFirst result, {what}: validation {job.task.score_words} {format_value(stage.score, 'score')}, "
         f"loss {format_value(stage.loss, 'score')}, after {format_value(stage.seconds, 'seconds')}. "
         f"Saved in {run.folder / 'model'}."
     )
@@ -331,7 +286,9 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     if asked and gains:
         logits = blend(run.results[0].logits, [*job.validation.texts])
         seconds = time.monotonic() - run.started
-        run.results.append(stages.Stage("solved head + TF-IDF", logits, job.validation.labels, seconds, blend))
+        run.results.append(
+            stages.Stage("solved head + TF-IDF", job.task, logits, job.validation.labels, seconds, blend)
+        )
         run.say(f"Blended with TF-IDF: {losses}.")
     elif asked:
         run.say(f"Not blended with TF-IDF, which gains too little: {losses}.")
@@ -350,89 +307,3 @@ def _staged(run: Run, inputs: Any, schedule: Any, micro_batches: int) -> list[ke
     validation = stages.Validation(job, inputs)
     warmup = training.warmup or 0.0
     return [stages.Pace(batches, _epochs(run), validation, schedule, warmup, run.deadline, run.say), validation]
-
-
-def _keep(run: Run, inputs: Any) -> dict[str, Any]:
-    """Writes the best model, its curves and history; returns the numbers for metrics.json."""
-    job, backup, folder = run.job, run.backup, run.folder
-    model, history = job.model, backup.history
-    found = _best(run, inputs)
-    job.tokenizer.model_max_length = job.max_length
-    metrics = {
-        **found,
-        **({"stages": [stage.row() for stage in run.results]} if job.staged else {}),
-        "parameters": model.num_parameters(),
-        "trainable_parameters": model.num_parameters(only_trainable=True),
-        "train_examples": job.train.counts(),
-        "validation_examples": job.validation.counts(),
-        "seconds": round(time.monotonic() - run.started, 2),
-        "settings": run.recorded,
-        "versions": versions("bert-tf", "keras", "transformers"),
-    }
-    if history or run.blend is not None or not run.results:  # else the first stage is saved already
-        folder.save_model(model, job.tokenizer, run.blend)
-    if history:
-        write_history(folder / "history.csv", history)
-        trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
-        plots = sections.curves(history, metrics["best_epoch"])
-        figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
-    best = metrics["best_epoch"]
-    kept = f"epoch {best} of {backup.epochs_done}" if best else f"the {run.kept.name}"
-    run.say(
-        f"\nKept {kept}: validation loss {format_value(metrics['val_loss'], 'score')}, "
-        f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
-    )
-    return metrics
-
-
-def _best(run: Run, inputs: Any) -> dict[str, Any]:
-    """Leaves the best weights in the model: of the best epoch or, if it is better or the training diverged, of the first stage.
-    Returns their numbers."""
-    job, backup, labels = run.job, run.backup, run.job.validation.labels
-    history, model = backup.history, job.model
-    trained = bool(history) and not (job.staged and not np.isfinite(history[stages.MONITOR]).any())
-    if trained:
-        best = backup.restore_best(model)
-        numbers = {"best_epoch": best, "epochs": backup.epochs_done} | {
-            name: v[best - 1] for name, v in history.items()
-        }
-        if not job.staged:
-            return numbers
-        logits = job.logits(model, inputs, run.training.batch_size)
-        temperature = stages.calibrate(model, labels, logits)
-        name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} from it"
-        run.results.append(stages.Stage(name, logits / temperature, labels, time.monotonic() - run.started))
-        if run.kept is not run.results[0]:
-            return numbers | {**_numbers(run.kept), "temperature": temperature}
-    if history:
-        load_weights(model, run.folder / "model")
-    return {"best_epoch": None, "epochs": backup.epochs_done, **_numbers(run.kept)}
-
-
-def _numbers(stage: stages.Stage) -> dict[str, Any]:
-    return {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
-
-
-def _probabilities(run: Run, inputs: Any) -> np.ndarray:
-    """Returns the kept model's probabilities of the validation texts, float64 `(M, C)`."""
-    if run.results:
-        return scores.softmax(run.kept.logits.astype("float64"))
-    return run.job.probabilities(run.job.model, inputs, run.training.batch_size)
-
-
-def _report(run: Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
-    job = run.job
-    numbers = run_report.write(
-        run.folder.path,
-        job,
-        lambda: _probabilities(run, inputs),
-        results=metrics,
-        history=run.backup.history,
-        settings=run.recorded,
-        parameters=job.model.parameter_table(),
-        command=run_report.command(job, run.asked, run.command),
-        seconds={"all of it, this report aside": metrics["seconds"], **run.seconds},
-    )
-    write_json(run.folder / "metrics.json", metrics | numbers)
-    return numbers

@@ -9,7 +9,7 @@ Inputs are features if layers are frozen, else tokens.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,8 +28,7 @@ from bert_tf.data.examples import Examples, check_classes, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
-from bert_tf.evaluation import facts, tfidf
-from bert_tf.evaluation.scores import softmax
+from bert_tf.evaluation import facts
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
@@ -37,7 +36,9 @@ from bert_tf.models.auto import model_class
 from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
+from bert_tf.tasks.task import Task, task_name, task_of
 from bert_tf.training import recipe
+from bert_tf.training.heads import HEADS as HEADS_OF_TASKS
 from bert_tf.training.teacher import Teacher
 
 Say = Callable[[str], None]
@@ -55,6 +56,7 @@ class Job:
         precision: str, "float32" or "bfloat16".
         held_out: bool, whether the validation texts were held out of the training texts.
         solves: bool, whether the head is new and solved before anything is trained.
+        task: `Task`, what the texts are given; for the training texts' labels.
         teacher: `Teacher`, whose answers the model learns beside the labels; None = it learns the labels.
     """
 
@@ -66,6 +68,7 @@ class Job:
     precision: str
     held_out: bool
     solves: bool
+    task: Task
     teacher: Teacher | None = None
 
     @property
@@ -82,6 +85,11 @@ class Job:
     def loss(self) -> Any:
         """The loss of the model, as `compile` takes it."""
         return self.teacher.loss() if self.teacher else "auto"
+
+    @property
+    def metrics(self) -> list[Any]:
+        """What Keras measures in training, as `compile` takes it."""
+        return HEADS_OF_TASKS[self.task.name].metrics(self.task)
 
     @property
     def checkpoint(self) -> str:
@@ -110,11 +118,16 @@ class Job:
         return tokens
 
     @cached_property
-    def baseline(self) -> tfidf.TfidfBaseline:
+    def baseline(self) -> Any:
         """The baseline, trained once on the training texts, or on as many of them as a report takes; ValueError if it cannot be."""
         seed, train = self.settings.training.seed, self.train
         _, texts, labels = facts.drawn(train.texts, train.labels, seed)
-        return tfidf.train_baseline(texts, labels, len(train.label_names), seed)
+        return self.task.train_baseline(texts, labels, train.label_names, seed)
+
+    @cached_property
+    def baseline_thresholds(self) -> np.ndarray | None:
+        """The baseline's, chosen by the validation texts as the model's are."""
+        return self.task.thresholds(self.validation.labels, self.baseline([*self.validation.texts]))
 
     def feature_dtype(self, model) -> str | None:
         """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""
@@ -198,12 +211,12 @@ class Job:
 
     def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
         order = self._short_to_long
-        return inputs.take(len(self.train) + order), self.validation.labels[order]
+        return inputs.take(len(self.train) + order), self.task.targets(self.validation.labels)[order]
 
     @property
     def _targets(self) -> np.ndarray:
-        """What is learnt of each text, `(N,)` or `(N + U, C)`."""
-        return self.teacher.targets(self.train.labels) if self.teacher else self.train.labels
+        """What is learnt of each text, `(N,)`, `(N, C)` or `(N + U, C)`."""
+        return self.teacher.targets(self.train.labels) if self.teacher else self.task.targets(self.train.labels)
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
@@ -238,15 +251,11 @@ class Job:
 
     def logits(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
         """Returns a model's logits of the validation texts in their order, float32 `(M, C)`, from the batches that it is
-        validated on in training."""
+        validated on in training; the model is as in training, before `Task.fold`."""
         by_size = model.predict(self.validation_batches(inputs, batch_size), verbose=0).logits
         logits = np.empty_like(by_size)
         logits[self._short_to_long] = by_size
-        return logits
-
-    def probabilities(self, model, inputs: Tokens | Features, batch_size: int) -> np.ndarray:
-        """Returns the same as probabilities, float64 `(M, C)`."""
-        return softmax(self.logits(model, inputs, batch_size).astype("float64"))
+        return self.task.logits(logits)
 
     def uncut_lengths(self) -> dict[str, np.ndarray]:
         """Returns the numbers of tokens before texts are cut, int64: "training" and "validation"."""
@@ -271,6 +280,7 @@ class Job:
             "max_length": self.max_length,
             "precision": self.precision,
             "head": self.model.head,
+            **({"task": self.task.name} if self.task.name != "classification" else {}),
             **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
             "checkpoint_fingerprint": _fingerprint(self.model.encoder),
@@ -315,6 +325,10 @@ def prepare(
     examples, held = _read(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)
     if teacher:
+        if examples.task != "classification":
+            raise ValueError(
+                f"{examples.source}: a teacher gives each text one class. Received: labels for {examples.task}"
+            )
         tokenizer, model = teacher.tokenizer, teacher.student()
         examples, held = teacher.relabel(examples), teacher.relabel(held)
         new_head, limit = HEADS[model.head].every_layer, tokenizer.model_max_length
@@ -322,6 +336,9 @@ def prepare(
         tokenizer, limit = load_tokenizer(settings.model.checkpoint), MAX_LENGTH
         model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
         held = held.relabel(examples.label_names)
+    task = task_of(examples.task).of(examples.labels)
+    if not new_head:
+        task.unfold(model)
     if absent := _absent(examples, held):
         say(absent)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)
@@ -331,7 +348,7 @@ def prepare(
         model.dropout.rate = settings.model.dropout
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
-    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, teacher)
+    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, task, teacher)
 
 
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
@@ -342,7 +359,7 @@ def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples,
         examples, validation = examples.split(data.validation_share, seed)
         say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
     else:
-        validation = read(validation, data)
+        validation = read(validation, replace(data, task=examples.task))
     for remark in remarks_of(examples, validation):
         say(remark)
     for name, part in (("Training", examples), ("Validation", validation)):
@@ -368,6 +385,12 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
     path = locate.resolve(source)
     config = read_config(path)
     keep_head = folder.has_head(path) and not options.new_head
+    task = task_of(examples.task)
+    if keep_head and config.problem_type and task.problem_type != config.problem_type:
+        raise ValueError(
+            f"{source} has a head for {task_name(config.problem_type, config)}, the data is read for {task.name} (task=..., --task). "
+            f"{NEW_HEAD}"
+        )
     if keep_head and head not in (None, head_of(config)):
         raise ValueError(f"{source} has a head over {head_of(config)}, but head={head!r} was given. {NEW_HEAD}")
     if keep_head:
@@ -377,7 +400,8 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
     config = read_config(
         path,
         id2label=dict(enumerate(examples.label_names)),
-        problem_type="single_label_classification",
+        problem_type=task.problem_type,
+        **task.config,
         **({"classifier_pooling": head} if head else {}),
     )
     with weights_from_a_file():
@@ -396,6 +420,8 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
 def _with_labels_of(config, examples: Examples, source: str) -> Examples:
     """Returns the examples with their labels in the order of a checkpoint's head; LABEL_0, ... stand for any."""
     names = label_names(config)
+    if task_of(examples.task).problem_type == "regression" and len(names) == 1:
+        return examples.relabel(names)
     if set(map(key_of, names)) == set(map(key_of, examples.label_names)):
         return examples.relabel(names)
     unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))

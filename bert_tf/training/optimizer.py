@@ -51,7 +51,14 @@ def total_steps(training: Training, texts: int) -> tuple[int, int]:
     return steps, round((training.warmup or 0) * steps)
 
 
-def compile_model(model, training: Training, texts: int, micro_batches: int = 1, loss: Any = "auto") -> Schedule | None:
+def compile_model(
+    model,
+    training: Training,
+    texts: int,
+    micro_batches: int = 1,
+    loss: Any = "auto",
+    metrics: Sequence[Any] = ("accuracy",),
+) -> Schedule | None:
     """Compiles a model for a run over so many training texts; `training.learning_rate` must not be None.
 
     Returns: the schedule of the learning rate; None if that is constant.
@@ -63,12 +70,19 @@ def compile_model(model, training: Training, texts: int, micro_batches: int = 1,
         steps, warmup_steps = (keras.Variable(float(n), trainable=False) for n in total_steps(training, texts))
         learning_rate = Schedule(learning_rate, steps, warmup_steps, falling, micro_batches)
     name, decay = training.optimizer or "adam", training.weight_decay or None
-    compile_with(model, name, learning_rate, decay, micro_batches, training.clip or None, loss)
+    compile_with(model, name, learning_rate, decay, micro_batches, training.clip or None, loss, metrics)
     return learning_rate if isinstance(learning_rate, Schedule) else None
 
 
 def compile_with(
-    model, name: str, learning_rate, weight_decay, micro_batches: int = 1, clip: float | None = None, loss: Any = "auto"
+    model,
+    name: str,
+    learning_rate,
+    weight_decay,
+    micro_batches: int = 1,
+    clip: float | None = None,
+    loss: Any = "auto",
+    metrics: Sequence[Any] = ("accuracy",),
 ) -> None:
     """Compiles a model with a Keras optimizer; learning rate and weight decay may be variables."""
     config = {"learning_rate": learning_rate}
@@ -82,7 +96,7 @@ def compile_with(
         spare_from_decay(optimizer)
     if isinstance(optimizer, keras.optimizers.Adam):
         set_untracked(optimizer, "update_step", adam_update(optimizer))
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=hardware.jit_compile())
+    model.compile(optimizer, loss, metrics=[*metrics], jit_compile=hardware.jit_compile())
 
 
 def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:

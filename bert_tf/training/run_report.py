@@ -12,14 +12,15 @@ from bert_tf import files, hardware
 from bert_tf.checkpoints import locate
 from bert_tf.data.examples import remarks_of
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION
-from bert_tf.evaluation import diagnostics, facts
+from bert_tf.evaluation import facts
 from bert_tf.evaluation.history import History
-from bert_tf.evaluation.scores import confusion_matrix
 from bert_tf.options import Command
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
 from bert_tf.settings import FINETUNE, Settings
+from bert_tf.tasks.task import THRESHOLDS
 from bert_tf.training.job import Job, what_is_trained
+from bert_tf.training.stages import Stage
 
 log = logging.getLogger("bert_tf")
 
@@ -28,6 +29,7 @@ CARD = "README.md"
 ORIGINS = {locate.MINILM: "sentence-transformers/all-MiniLM-L6-v2"}  # of our own names, the origin on the hub
 IN_RESULTS = (
     "scores",
+    "labels",
     "calibration",
     "baseline",
     "overfitting",
@@ -53,9 +55,9 @@ def write(
     An error in here is logged as a warning, its traceback at level DEBUG: the run stands without its report.
 
     Args:  (M validation texts, C classes)
-        predict: `() -> float (M, C)`, the kept model's probabilities of the validation texts, in their order.
-        results: the content of metrics.json or best.json: `best_epoch`, `val_loss` and `val_accuracy` as measured on the kept
-            model, `versions`. The report shows these numbers, so that no digit differs.
+        predict: `() -> predictions`, the kept model's for the validation texts, in their order, as the task has them.
+        results: the content of metrics.json or best.json: `best_epoch`, `val_loss` and the task's score, such as `val_accuracy`, as
+            measured on the kept model, `versions`. The report shows these numbers, so that no digit differs.
         history: metric -> value of each epoch.
         settings: name -> value, to show; with `unfreeze` and `seed`.
         parameters: see `bert_tf.reporting.sections.sections`.
@@ -69,6 +71,8 @@ def write(
         texts = "the demo reviews" if source == DEMO else Path(source).name
         trained = what_is_trained(job.model, unfreeze)
         found = facts.run_facts(
+            task=job.task,
+            thresholds=getattr(job.model.config, THRESHOLDS, None),
             label_names=job.train.label_names,
             train=(job.train.texts, job.train.labels),
             validation=(job.validation.texts, job.validation.labels),
@@ -92,8 +96,9 @@ def write(
             command=command,
             **{name: results[name] for name in ("stages", "test", "temperature", "distilled") if name in results},
         )
-        for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
-            found["scores"][name]["value"] = results[measured]
+        for name, measured in ((job.task.score, f"val_{job.task.score}"), ("log_loss", "val_loss")):
+            if name in found["scores"]:
+                found["scores"][name]["value"] = results[measured]
         found["data"]["remarks"] = remarks_of(job.train, job.validation)
         found["data"]["skipped"] = [*dict.fromkeys((*job.train.skipped, *job.validation.skipped))]
         page.write_report(output_dir / REPORT, found)
@@ -105,7 +110,7 @@ def write(
         log.warning("The run is complete, but its report could not be written: %s", reason)
         log.debug("Traceback of the report:", exc_info=error)
         return {}
-    found["calibration"].pop("bins", None)
+    found.get("calibration", {}).pop("bins", None)
     return {name: found[name] for name in IN_RESULTS if name in found}
 
 
@@ -116,9 +121,9 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
     return [*results.get("hints", ()), *compared]
 
 
-def never_predicted(job: Job, probabilities: np.ndarray) -> list[str]:
-    """Says which classes are never predicted, by probabilities `(M, C)` of the validation texts; for a run without a report."""
-    return diagnostics.unpredicted(confusion_matrix(job.validation.labels, probabilities), job.train.label_names)
+def never_predicted(job: Job, kept: Stage) -> list[str]:
+    """Says which classes are never predicted, by the stage that is kept; for a run without a report."""
+    return job.task.hints(kept.labels, kept.predictions, job.train.label_names, kept.thresholds)
 
 
 def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend
 from bert_tf.formatting import duration
+from bert_tf.tasks.task import Task
 from bert_tf.training import solver
+from bert_tf.training.heads import HEADS
 from bert_tf.training.job import Job, Say
 from bert_tf.training.optimizer import Schedule
 
@@ -30,13 +31,15 @@ class Stage:
 
     Attributes:
         name: str, to show.
+        task: `Task`.
         logits: float `(M, C)`, of the validation texts in their order.
-        labels: int `(M,)`.
+        labels: theirs, as of `Examples`.
         seconds: float, since the run began.
         blend: the second part of the model, which the logits contain; None = it has one part.
     """
 
     name: str
+    task: Task
     logits: np.ndarray
     labels: np.ndarray
     seconds: float
@@ -44,21 +47,29 @@ class Stage:
 
     @property
     def loss(self) -> float:
-        """The log loss in nats."""
-        return scores.log_loss(self.labels, scores.softmax(self.logits.astype("float64")))
+        return self.task.loss(self.labels, self.logits)
 
     @property
-    def accuracy(self) -> float:
-        return float((self.logits.argmax(axis=1) == self.labels).mean())
+    def score(self) -> float:
+        """The task's measure, such as accuracy."""
+        return self.task.measured(self.labels, self.logits)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """What the task makes of the logits: float64 probabilities `(M, C)`, or numbers `(M,)`."""
+        return self.task.squash(self.logits.astype("float64"))
+
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        return self.task.thresholds(self.labels, self.predictions)
+
+    def numbers(self) -> dict[str, Any]:
+        """Returns loss and score by the names that histories have."""
+        return {f"val_{self.task.score}": self.score, "val_loss": self.loss}
 
     def row(self) -> dict[str, Any]:
         """Returns the numbers as JSON values."""
-        return {
-            "stage": self.name,
-            "val_accuracy": self.accuracy,
-            "val_loss": self.loss,
-            "seconds": round(self.seconds, 2),
-        }
+        return {"stage": self.name, **self.numbers(), "seconds": round(self.seconds, 2)}
 
 
 def standardised_rows(job: Job, progress: bool, say: Say) -> np.ndarray:
@@ -72,32 +83,29 @@ def standardised_rows(job: Job, progress: bool, say: Say) -> np.ndarray:
 
 def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, np.ndarray]:
     """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
-    model, size = job.model, len(job.train)
+    model, size, task = job.model, len(job.train), job.task
     rows = standardised_rows(job, progress, say)
-    head = solver.solve(rows[:size], job.train.labels, model.num_labels, job.settings.training.seed)
+    targets = task.targets(job.train.labels)
+    head = HEADS[task.name].solve(rows[:size], targets, model.num_labels, seed=job.settings.training.seed)
     model.classifier.kernel.assign(head.kernel)
     model.classifier.bias.assign(head.bias)
-    return head, rows[size:] @ head.kernel + head.bias
+    return head, task.logits(rows[size:] @ head.kernel + head.bias)
 
 
-def calibrate(model, labels: np.ndarray, logits: np.ndarray) -> float:
+def calibrate(model, task: Task, labels: np.ndarray, logits: np.ndarray) -> float:
     """Divides a classifier's logits by the temperature that fits labels best, inside the weights of its last layer, so that
     every reader of the checkpoint gets calibrated probabilities; returns the temperature.
 
     Guo et al. 2017, https://arxiv.org/abs/1706.04599. Predicted labels stay the same.
     """
-    temperature = fitted_temperature(labels, logits)
-    for variable in model.classifier.weights:
+    temperature = task.temperature(labels, logits)
+    for variable in model.classifier.weights if temperature != 1 else ():
         variable.assign(variable / temperature)
     return temperature
 
 
-def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    return scores.temperature(labels, scores.softmax(logits.astype("float64")))
-
-
 class Validation(keras.callbacks.Callback):
-    """Measures an epoch on the validation texts: adds `val_loss`, `val_accuracy` and the loss at the best temperature.
+    """Measures an epoch on the validation texts: adds `val_loss`, the task's score and the loss at the best temperature.
 
     Args:
         job, inputs: of the run.
@@ -113,13 +121,12 @@ class Validation(keras.callbacks.Callback):
         if logs is None:
             return
         started = time.monotonic()
-        labels = self.job.validation.labels
+        task, labels = self.job.task, self.job.validation.labels
         logits = self.job.logits(self.model, self.inputs, self.job.settings.training.batch_size)
-        stage = Stage("", logits, labels, 0.0)
-        logs |= {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
         finite = np.isfinite(logits).all()
-        calibrated = logits / fitted_temperature(labels, logits) if finite else logits
-        logs[MONITOR] = Stage("", calibrated, labels, 0.0).loss if finite else float("nan")
+        measured = Stage("", task, logits, labels, 0.0).numbers() if finite else {}
+        logs |= {name: measured.get(name, float("nan")) for name in ("val_loss", f"val_{task.score}")}
+        logs[MONITOR] = task.loss(labels, logits / task.temperature(labels, logits)) if finite else float("nan")
         self.seconds = time.monotonic() - started
 
 

@@ -1,24 +1,23 @@
 """The test texts of a run: a third set that nothing is chosen by, classified once, at the end, by the model that is kept."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bert_tf.data.examples import Examples
 from bert_tf.data.readers import read
-from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend
-from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
 from bert_tf.inference.predict import predict
 from bert_tf.settings import Data
+from bert_tf.tasks.task import task_of
 from bert_tf.training.job import Job
 
 
-def read_test(test: Any, label_names: Sequence[str], data: Data) -> Examples | None:
-    """Reads test texts, their labels in the order of `label_names`; ValueError if they have others. None if there are none."""
+def read_test(test: Any, train: Examples, data: Data) -> Examples | None:
+    """Reads test texts, their labels as those of the training texts; ValueError if they have others. None if there are none."""
     if test is None:
         return None
-    return read(test, data).relabel(label_names)
+    return read(test, replace(data, task=train.task)).relabel(train.label_names)
 
 
 def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) -> dict[str, Any]:
@@ -27,23 +26,26 @@ def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) ->
     Args:
         job: the run that trained the model.
         model: a classifier for the labels of the job; `blend`, its second part.
-    Returns: dict of `source`, `scores`, and, where a baseline can be trained, `baseline` (both of `scores.evaluate`) and
-        `comparison` (of `scores.compare`, the model first).
+    Returns: dict of `task`, its name, `source`, `scores`, and, where a baseline can be trained, `baseline` (both of
+        `Task.evaluate`) and `comparison` (of `Task.compare`, the model first).
     """
-    texts, names = [*test.texts], job.train.label_names
-    by_model = predict(model, texts, job.tokenizer, max_length=job.max_length, blend=blend).probabilities
-    found = {"source": test.source, "scores": scores.evaluate(test.labels, by_model, names)["scores"]}
+    texts, names, task = [*test.texts], job.train.label_names, job.task
+    answers = predict(model, texts, job.tokenizer, max_length=job.max_length, blend=blend)
+    by_model, thresholds = answers.outputs, answers.thresholds
+    measured = task.evaluate(test.labels, by_model, names, thresholds)["scores"]
+    found = {"task": task.name, "source": test.source, "scores": measured}
     try:
-        by_words = job.baseline(texts)
+        by_words, chosen = job.baseline(texts), job.baseline_thresholds
     except ValueError:  # the report says why
         return found
-    found["baseline"] = scores.evaluate(test.labels, by_words, names)["scores"]
-    found["comparison"] = scores.compare(test.labels, by_model, by_words, ("this model", BASELINE))
+    found["baseline"] = task.evaluate(test.labels, by_words, names, chosen)["scores"]
+    both = ("this model", task.baseline_name)
+    found["comparison"] = task.compare(test.labels, by_model, by_words, both, (thresholds, chosen))
     return found
 
 
 def sentence(found: dict[str, Any]) -> str:
     """Returns what the terminal says about the numbers that `measure` gave."""
-    measured = found["scores"]
-    said = f"On the {measured['texts']:,} test texts: accuracy {format_value(measured['accuracy'], 'score')}."
+    measured, task = found["scores"], task_of(found["task"])
+    said = f"On the {measured['texts']:,} test texts: {task.score_words} {format_value(measured[task.score], 'score')}."
     return f"{said} {found['comparison']['verdict']}" if "comparison" in found else said

@@ -1,0 +1,254 @@
+"""How good a classifier is whose texts have any number of labels, none included, and from which probability on it says yes.
+
+Plain numbers in, plain dicts out, as in `scores.py`. N = texts, C = labels; `thresholds` are float `(C,)`: a label is predicted
+where its probability is at least as high.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy  # its parts are imported on first use
+
+from bert_tf.evaluation.resampling import drawn_weights
+from bert_tf.evaluation.scores import TEMPERATURES, TINY, percentiles, wilson
+from bert_tf.formatting import format_value
+
+HALF = 0.5
+SEPARATOR = "|"  # between the labels of a text, where they stand in one string
+LEAST_POSITIVES = 10  # texts of a label from which on it has a threshold of its own
+
+
+def choose_thresholds(labels: Any, probabilities: Any) -> np.ndarray:
+    """Returns the threshold of each label with the highest F1 on these texts, float64 `(C,)`.
+
+    A label with fewer than `LEAST_POSITIVES` texts would get one by chance: it has the threshold that gives the highest F1 of
+    all labels together, and if these too are so few, 0.5.
+
+    Args:
+        labels: 0 or 1, `(N, C)`.
+        probabilities: float `(N, C)`.
+    """
+    labels, probabilities = checked(labels, probabilities)
+    enough = labels.sum(axis=0) >= LEAST_POSITIVES
+    shared = _best_threshold(labels.ravel(), probabilities.ravel()) if labels.sum() >= LEAST_POSITIVES else HALF
+    own = (_best_threshold(labels[:, i], probabilities[:, i]) if enough[i] else shared for i in range(len(enough)))
+    return np.fromiter(own, "float64")
+
+
+def _best_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the threshold, halfway between two probabilities, where F1 is highest."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked, right = probabilities[order], np.cumsum(labels[order])
+    f1 = 2 * right / (np.arange(1, len(labels) + 1) + labels.sum())
+    below = np.append(ranked[1:], 0.0)
+    best = int(np.where(ranked > below, f1, -1.0).argmax())  # equal probabilities stay together
+    return float((ranked[best] + below[best]) / 2)
+
+
+def predicted(probabilities: np.ndarray, thresholds: Any = None) -> np.ndarray:
+    """Returns which labels are predicted, bool `(N, C)`; without thresholds those of probability 0.5 or more."""
+    return np.asarray(probabilities) >= (HALF if thresholds is None else np.asarray(thresholds))
+
+
+def evaluate(
+    labels: Any, probabilities: Any, label_names: Sequence[str], thresholds: Any = None, seed: int = 0
+) -> dict[str, Any]:
+    """Compares probabilities with the labels.
+
+    Args:
+        labels: 0 or 1, `(N, C)`.
+        probabilities: float `(N, C)`, each label by itself.
+        label_names: str, C of them.
+        thresholds: float `(C,)`; None = 0.5 for all.
+        seed: int, of the bootstrap.
+    Returns: dict of
+        `label_names`;
+        `scores`: `texts`, and as estimates `micro_f1` (over all decisions), `macro_f1` (the mean over the labels that occur),
+        `subset_accuracy` (the share of texts whose labels are all right; Wilson 1927) and `log_loss` in nats (the mean over
+        texts and labels); intervals by percentile bootstrap over texts;
+        `labels`: for each its `label`, `support`, as estimates `precision`, `recall` (Wilson) and `f1`, and its `threshold`.
+    Raises: ValueError for shapes or values that cannot be labels and probabilities.
+
+    >>> evaluate([[1, 0], [1, 1]], [[0.9, 0.2], [0.4, 0.7]], ["anger", "joy"])["scores"]["micro_f1"]["value"]
+    0.8
+    """
+    labels, probabilities = checked(labels, probabilities)
+    texts, classes = labels.shape
+    if len(label_names) != classes:
+        raise ValueError(f"{classes} columns of probabilities for {len(label_names)} label_names.")
+    thresholds = np.full(classes, HALF) if thresholds is None else np.asarray(thresholds, "float64")
+    said = predicted(probabilities, thresholds)
+    sums = (labels * said, labels, said.astype("float64"))  # right, given, predicted
+    totals = [part.sum(axis=0) for part in sums]
+    weights = drawn_weights(texts, seed)
+    drawn = [weights @ part.astype("float32") for part in sums]  # (R, C)
+    f1, f1_drawn = _f1(*totals), _f1(*drawn)
+    losses = text_losses(labels, probabilities)
+    return {
+        "label_names": [*label_names],
+        "scores": {
+            "texts": texts,
+            "micro_f1": percentiles(_micro(*totals), _micro(*drawn)),
+            "macro_f1": percentiles(_mean(f1), _mean(f1_drawn)),
+            "subset_accuracy": wilson(int((said == labels).all(axis=1).sum()), texts),
+            "log_loss": percentiles(losses.mean(), weights @ losses / texts),
+        },
+        "labels": [
+            {
+                "label": name,
+                "support": int(totals[1][i]),
+                "precision": wilson(int(totals[0][i]), int(totals[2][i])),
+                "recall": wilson(int(totals[0][i]), int(totals[1][i])),
+                "f1": percentiles(f1[i], f1_drawn[:, i]),
+                "threshold": float(thresholds[i]),
+            }
+            for i, name in enumerate(label_names)
+        ],
+    }
+
+
+def checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both as float64 `(N, C)`; ValueError if they are not labels and probabilities."""
+    labels, probabilities = np.asarray(labels, "float64"), np.asarray(probabilities, "float64")
+    if labels.ndim != 2 or labels.shape != probabilities.shape or not len(labels):
+        raise ValueError(
+            "Expected labels and probabilities, both (N, C), of at least one text. "
+            f"Received: labels {labels.shape}, probabilities {probabilities.shape}"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("Labels must be 0 or 1 for each text and label.")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("Probabilities must lie between 0 and 1. Apply the sigmoid to logits first.")
+    return labels, probabilities
+
+
+def text_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns the log loss of each text in nats, the mean over its labels, float64 `(N,)`."""
+    own = np.where(np.asarray(labels) > 0, probabilities, 1 - np.asarray(probabilities))
+    return -np.log(np.maximum(own, TINY)).mean(axis=1)
+
+
+def logit_loss(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Returns the mean log loss in nats, straight from logits `(N, C)`."""
+    logits = np.asarray(logits, "float64")
+    return float((np.logaddexp(0.0, logits) - np.asarray(labels) * logits).mean())
+
+
+def temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Returns the temperature within `TEMPERATURES` that minimises the log loss of `sigmoid(logits / temperature)`.
+
+    Args:
+        labels, logits: 0 or 1 and float, both `(N, C)`.
+    """
+    logits = np.asarray(logits, "float64")
+
+    def slope(log_temperature: float) -> float:
+        return float(((scipy.special.expit(logits * math.exp(-log_temperature)) - labels) * logits).mean())
+
+    low, high = map(math.log, TEMPERATURES)
+    if slope(low) <= 0:
+        return TEMPERATURES[0]
+    if slope(high) >= 0:
+        return TEMPERATURES[1]
+    return math.exp(scipy.optimize.brentq(slope, low, high))
+
+
+def micro_f1(labels: np.ndarray, probabilities: np.ndarray, thresholds: Any = None) -> float:
+    """Returns F1 over all decisions, of which text has which label; 0 if no label is right."""
+    said = predicted(probabilities, thresholds)
+    return float(_micro((labels * said).sum(axis=0), labels.sum(axis=0), said.sum(axis=0)))
+
+
+def compare(
+    labels: Any, first: Any, second: Any, names: tuple[str, str] = ("the first", "the second"), seed: int = 0
+) -> dict[str, Any]:
+    """Compares the micro-F1 of two classifiers of the same texts by a paired bootstrap.
+
+    Args:
+        labels: 0 or 1, `(N, C)`.
+        first, second: bool `(N, C)`, the labels that each predicts.
+        names: str, for the verdict.
+        seed: int.
+    Returns: dict of `names`; `difference` in micro-F1, first minus second, an estimate; `verdict`, a sentence.
+    Raises: ValueError if the shapes differ.
+    """
+    labels, first, second = (np.asarray(part, "float32") for part in (labels, first, second))
+    if not len(labels) or not labels.shape == first.shape == second.shape:
+        raise ValueError(
+            "Both classifiers must have classified the same texts, at least one. "
+            f"Received: labels {labels.shape}, predictions {first.shape} and {second.shape}"
+        )
+    weights = drawn_weights(len(labels), seed)
+
+    def measured(said: np.ndarray) -> tuple[Any, np.ndarray]:
+        # Sums over the labels first: micro-F1 needs no more.
+        sums = np.stack([(labels * said).sum(axis=1), labels.sum(axis=1), said.sum(axis=1)])  # (3, N)
+        return _micro(*sums.sum(axis=1)[:, None]), _micro(*(sums @ weights.T)[..., None])
+
+    (value, drawn), (other, other_drawn) = measured(first), measured(second)
+    difference = percentiles(value - other, drawn - other_drawn)
+    return {
+        "names": [*names],
+        "difference": difference,
+        "verdict": verdict(*names, difference, "points of micro F1", "points", len(labels)),
+    }
+
+
+def verdict(first: str, second: str, difference: Any, words: str, kind: str, texts: int) -> str:
+    """Says which of two is better, by an estimate that is above 0 where the first is."""
+    test = f"paired bootstrap, {texts:,} texts"
+    if difference["low"] <= 0 <= difference["high"]:
+        return f"No significant difference between {first} and {second}: {format_value(difference, kind)} {words} ({test})."
+    if difference["high"] < 0:
+        first, second = second, first
+        ends = {"value": "value", "low": "high", "high": "low"}
+        difference = {name: -difference[end] for name, end in ends.items()}
+    by = f"{format_value(difference, kind).replace('+', '')} {words}"
+    return f"{first[:1].upper()}{first[1:]} is significantly better than {second}, by {by} ({test})."
+
+
+def mistakes(
+    texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], thresholds: Any, most: int
+) -> list[dict[str, Any]]:
+    """Lists texts with wrong labels, those with the highest loss first: dicts of `index`, `text`, `given`, `predicted` and `loss`."""
+    labels, probabilities = checked(labels, probabilities)
+    said, losses = predicted(probabilities, thresholds), text_losses(labels, probabilities)
+    wrong = np.flatnonzero((said != labels).any(axis=1))
+    wrong = wrong[np.argsort(-losses[wrong], kind="stable")][:most]
+    return [
+        {
+            "index": i,
+            "text": texts[i],
+            "given": joined(labels[i], label_names),
+            "predicted": joined(said[i], label_names),
+            "loss": float(losses[i]),
+        }
+        for i in wrong.tolist()
+    ]
+
+
+def joined(row: Any, label_names: Sequence[str]) -> str:
+    """Returns the labels of a text in one string: "anger|joy"; "" for none."""
+    return SEPARATOR.join(label_names[i] for i in np.flatnonzero(row).tolist())
+
+
+def _micro(right: Any, given: Any, predictions: Any) -> Any:
+    """Returns F1 over all labels from sums `(..., C)`."""
+    right, both = right.sum(axis=-1), (given + predictions).sum(axis=-1)
+    return np.where(both > 0, 2 * right / np.maximum(both, 1), 0.0)
+
+
+def _f1(right: np.ndarray, given: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Returns the F1 of each label; nan for one that is neither given nor predicted."""
+    both = given + predictions
+    return np.where(both > 0, 2 * right / np.maximum(both, 1), np.nan)
+
+
+def _mean(f1: np.ndarray) -> Any:
+    """Returns the mean of the F1 that there are; nan if there are none."""
+    known = np.isfinite(f1)
+    return np.where(
+        known.any(axis=-1), np.where(known, f1, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1), np.nan
+    )

@@ -1,0 +1,96 @@
+"""The baseline for any number of labels a text: logistic regression on TF-IDF, one for each label.
+
+scikit-learn is imported when it is needed: that takes a second or two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bert_tf.evaluation.multi_label import text_losses
+from bert_tf.evaluation.tfidf import (
+    CHOICE_FOLDS,
+    CHOSEN_UP_TO,
+    STRENGTHS,
+    USUAL_STRENGTH,
+    one_thread,
+    size_of_terms,
+    tfidf,
+)
+
+BASELINE = "TF-IDF + one-vs-rest logistic regression"
+
+
+@dataclass(frozen=True)
+class MultiLabelBaseline:
+    """The trained baseline. Call it with texts to get probabilities, float64 `(M, C)`.
+
+    Attributes:
+        vectorizer: scikit-learn's.
+        kernel, bias: float `(terms, C)`, `(C,)`.
+    """
+
+    vectorizer: Any
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        return _probabilities(self.vectorizer.transform(texts), self.kernel, self.bias)
+
+    @property
+    def parameters(self) -> int:
+        return self.kernel.size + self.bias.size
+
+    @property
+    def size(self) -> int:
+        """Bytes to store it: the weights, and each term with its frequency."""
+        return 4 * self.parameters + size_of_terms(self.vectorizer)
+
+
+def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0) -> MultiLabelBaseline:
+    """Trains it; one strength for all labels is chosen as for `bert_tf.evaluation.tfidf.train_baseline`.
+
+    Args:  (N training texts, C labels)
+        texts, labels: str N; 0 or 1, `(N, C)`.
+        num_labels: int, C.
+        seed: int, of the folds.
+    Raises: ValueError if the texts have no term in common.
+    """
+    labels = np.asarray(labels)
+    rows, fitted = tfidf(texts)
+    fold = np.random.default_rng(seed).permutation(len(labels)) % CHOICE_FOLDS
+
+    def loss(strength: float) -> float:
+        found = np.zeros(labels.shape)
+        for i in range(CHOICE_FOLDS):
+            held = fold == i
+            found[held] = _probabilities(rows[held], *_fit(rows[~held], labels[~held], strength))
+        return float(text_losses(labels, found).mean())
+
+    few = CHOICE_FOLDS <= len(labels) <= CHOSEN_UP_TO
+    strength = min(STRENGTHS, key=loss) if few else USUAL_STRENGTH
+    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength))
+
+
+def _fit(rows: Any, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel and bias; a label that all texts have, or none, has no weights."""
+    from sklearn.linear_model import LogisticRegression
+
+    kernel, bias = np.zeros((rows.shape[1], labels.shape[1]), "float32"), np.zeros(labels.shape[1])
+    rows = rows.astype("float64")  # as liblinear wants them
+    # liblinear solves the dual of each label in some hundredths of a second.
+    model = LogisticRegression(C=strength, solver="liblinear", dual=True, max_iter=200, random_state=0)
+    with one_thread():
+        for i, column in enumerate(labels.T > 0):
+            if column.all() or not column.any():
+                bias[i] = 20.0 if column.all() else -20.0
+                continue
+            model.fit(rows, column)
+            kernel[:, i], bias[i] = model.coef_[0], model.intercept_[0]
+    return kernel, bias
+
+
+def _probabilities(rows: Any, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(np.asarray(rows @ kernel, "float64") + bias, -500, 500)))

@@ -1,0 +1,17 @@
+"""The blocks that sections are made of, as plain data; `sections.py` says which there are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Facts = Mapping[str, Any]
+Block = dict[str, Any]
+Section = dict[str, Any]
+
+
+def table(caption: str, columns: Sequence[Mapping[str, str]], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    return {"table": {"caption": caption, "columns": [*columns], "rows": [*rows]}}
+
+
+def columns(first: str, **others: str) -> list[dict[str, str]]:
+    columns = [{"name": first, "kind": "text"}]
+    return columns + [{"name": name.replace("_", " "), "kind": kind} for name, kind in others.items()]

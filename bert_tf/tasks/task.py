@@ -1,0 +1,236 @@
+"""The interface of a task, and where to find one.
+
+A fifth task is a file beside this one with a subclass of `Task`, a row in `TASKS`, and a row in each of the two tables that
+need other rooms: how its labels are read (`bert_tf.data.readers.READERS`), and how its head is solved and measured by Keras
+(`bert_tf.training.heads.HEADS`). Nothing else asks which task it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+# Name, as in the option `task` -> module here and class.
+TASKS = {
+    "classification": ("classification", "Classification"),
+    "multi-label": ("multi_label", "MultiLabel"),
+    "regression": ("regression", "Regression"),
+    "ordinal": ("ordinal", "Ordinal"),
+}
+ORDINAL = "bert_tf_task"  # key of config.json that tells an ordinal classifier from others
+THRESHOLDS = "label_thresholds"  # key of config.json, a threshold for each label of a multi-label classifier
+
+
+class Measure(NamedTuple):
+    """A measure of a model: its key among the scores, its name, its kind (of `format_value`), its name on the hub."""
+
+    key: str
+    words: str
+    kind: str = "score"
+    hub: str | None = None
+
+
+class Task:
+    """What differs between tasks.
+
+    `labels` are what a text is given, `predictions` what `squash` makes of a model's logits `(N, C)`, for the baseline what it
+    returns. `thresholds` matter to tasks that decide by them; the others ignore them.
+
+    Attributes:
+        name: str, of the option `task`.
+        problem_type: str, as in config.json.
+        score: str, the key of the measure that a reader looks at first; "val_" before it in histories and metrics.json.
+        score_words: str, its name.
+        score_axis, loss_axis: dicts, axes of `bert_tf.reporting.figures`.
+        measures: the columns of tables, and what the model card holds.
+        figures: measures that stand at the top of a report beside these.
+        gain: the difference to the baseline, `Measure`; above 0 the model is better.
+        baseline_name: str.
+        chance_words: str, what the loss is compared with: "predicting ... for every text".
+    """
+
+    name: str
+    problem_type: str
+    score: str
+    score_words: str
+    score_axis: ClassVar[Mapping[str, Any]]
+    loss_axis: ClassVar[Mapping[str, Any]]
+    measures: tuple[Measure, ...]
+    figures: tuple[Measure, ...] = ()
+    gain: Measure
+    baseline_name: str
+    chance_words: str = "the class frequencies"
+    blends = False  # whether its logits can be mixed with the baseline's
+    config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
+
+    def of(self, labels: np.ndarray) -> "Task":
+        """Returns the task for training texts with these labels."""
+        return self
+
+    # Labels.
+
+    def counts(self, labels: np.ndarray, label_names: Sequence[str]) -> dict[str, int]:
+        """Returns the number of texts of each label; empty if there are no labels to count."""
+        raise NotImplementedError
+
+    def described(self, labels: np.ndarray, label_names: Sequence[str]) -> str:
+        """Returns what the labels are, in words."""
+        return ", ".join(f"{count} {label}" for label, count in self.counts(labels, label_names).items())
+
+    def problem(self, labels: np.ndarray, label_names: Sequence[str]) -> str:
+        """Returns why nothing can be learnt of these labels, a sentence; "" = it can."""
+        raise NotImplementedError
+
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Returns int `(N,)`: texts of one number are spread evenly when texts are split."""
+        raise NotImplementedError
+
+    def relabel(self, labels: np.ndarray, places: Sequence[int], count: int) -> np.ndarray:
+        """Returns labels whose class `i` is class `places[i]` of `count`."""
+        raise NotImplementedError
+
+    def present(self, labels: np.ndarray, count: int) -> np.ndarray:
+        """Returns which of `count` classes occur, bool `(count,)`; `labels` may hold -1 for none."""
+        raise NotImplementedError
+
+    def without(self, labels: np.ndarray, stays: np.ndarray) -> np.ndarray:
+        """Returns labels without the classes that do not stay; no text has them."""
+        raise NotImplementedError
+
+    def codes(self, *parts: np.ndarray, label_names: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
+        """Returns int `(N,)` for each part, the same number for the same label, and what to call each number. Texts of equal
+        wording whose numbers differ are called contradictory."""
+        raise NotImplementedError
+
+    # Training.
+
+    def targets(self, labels: np.ndarray) -> np.ndarray:
+        """Returns labels as the model learns them."""
+        return labels
+
+    def logits(self, raw: np.ndarray) -> np.ndarray:
+        """Returns the logits that a saved model gives, from those of the model in training."""
+        return raw
+
+    def fold(self, model: Any) -> None:
+        """Changes the last layer of a trained model such that it gives what `logits` returns."""
+
+    def unfold(self, model: Any) -> None:
+        """Undoes `fold`."""
+
+    def squash(self, logits: np.ndarray) -> np.ndarray:
+        """Returns predictions."""
+        raise NotImplementedError
+
+    def loss(self, labels: np.ndarray, logits: np.ndarray) -> float:
+        """Returns the loss that training minimises."""
+        raise NotImplementedError
+
+    def measured(self, labels: np.ndarray, logits: np.ndarray) -> float:
+        """Returns the measure `score`."""
+        raise NotImplementedError
+
+    def temperature(self, labels: np.ndarray, logits: np.ndarray) -> float:
+        """Returns what to divide logits by for calibrated probabilities; 1 where that means nothing."""
+        return 1.0
+
+    def chance(self, labels: np.ndarray) -> float:
+        """Returns the loss of the best answer that is the same for every text."""
+        raise NotImplementedError
+
+    def thresholds(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray | None:
+        """Returns from which probability on each label is predicted, chosen by these texts; None if nothing is decided so."""
+        return None
+
+    # Predictions of new texts.
+
+    def labels_of(self, predictions: np.ndarray, label_names: Sequence[str], thresholds: Any = None) -> list[Any]:
+        """Returns the predicted class of each text, or a list of its labels."""
+        raise NotImplementedError
+
+    def values_of(self, predictions: np.ndarray, label_names: Sequence[str]) -> list[float]:
+        """Returns a number for each text; AttributeError where there is none."""
+        raise AttributeError(f"A model for {self.name} gives no numbers, but labels and probabilities.")
+
+    def row(self, prediction: Any, label_names: Sequence[str], thresholds: Any = None) -> dict[str, Any]:
+        """Returns one prediction as plain values for JSON."""
+        raise NotImplementedError
+
+    def cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the columns of a table that show a `row`."""
+        return {"label": row["label"], "score": row["score"]}
+
+    # Results.
+
+    def evaluate(
+        self,
+        labels: np.ndarray,
+        predictions: np.ndarray,
+        label_names: Sequence[str],
+        thresholds: Any = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Returns what a report shows of a model: `scores`, a dict of `texts` and estimates, and more by task."""
+        raise NotImplementedError
+
+    def compare(
+        self,
+        labels: np.ndarray,
+        first: np.ndarray,
+        second: np.ndarray,
+        names: tuple[str, str],
+        thresholds: tuple[Any, Any] = (None, None),
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Returns `names`, `difference`, an estimate above 0 where the first is better, and `verdict`, a sentence."""
+        raise NotImplementedError
+
+    def examples(
+        self,
+        texts: Sequence[str],
+        labels: np.ndarray,
+        predictions: np.ndarray,
+        label_names: Sequence[str],
+        thresholds: Any = None,
+    ) -> dict[str, Any]:
+        """Returns facts that show texts, such as the worst mistakes."""
+        raise NotImplementedError
+
+    def hints(
+        self, labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str], thresholds: Any = None
+    ) -> list[str]:
+        """Returns what a user should know of the predictions, a sentence each."""
+        return []
+
+    def train_baseline(
+        self, texts: Sequence[str], labels: np.ndarray, label_names: Sequence[str], seed: int = 0
+    ) -> Any:
+        """Returns the baseline, `texts -> predictions`, with `parameters`, `size`; ValueError if it cannot be trained."""
+        raise NotImplementedError
+
+    def suspects(
+        self, texts: Sequence[str], labels: np.ndarray, baseline: Any, label_names: Sequence[str], seed: int = 0
+    ) -> dict[str, Any]:
+        """Returns which training texts may have a wrong label (of `diagnostics.suspect_labels`); empty if it is not searched."""
+        return {}
+
+
+@cache
+def task_of(name: str) -> Task:
+    """Returns a task by its name, a key of `TASKS`."""
+    module, kind = TASKS[name]
+    return getattr(import_module(f"bert_tf.tasks.{module}"), kind)()
+
+
+def task_name(problem_type: str, config: Any) -> str:
+    """Returns the name of the task that a checkpoint is for.
+
+    Args:
+        problem_type: as in config.json.
+        config: its config.
+    """
+    if getattr(config, ORDINAL, None) == "ordinal":
+        return "ordinal"
+    return next(name for name in TASKS if task_of(name).problem_type == problem_type)

@@ -1,0 +1,62 @@
+"""A run of `finetune` as it goes: what it was asked, what it has reached."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bert_tf.data.examples import Examples
+from bert_tf.evaluation.blend import Blend
+from bert_tf.options import Command
+from bert_tf.settings import Settings, Training
+from bert_tf.training import stages
+from bert_tf.training.backup import Backup
+from bert_tf.training.job import Job, Say
+from bert_tf.training.run_folder import RunFolder
+
+# Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
+SAVING, REPORTING = 4.0, 8.0
+COMPARING = 4.0  # with a teacher
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has been read and checked; `seconds` and `results`, a stage each, fill up as it goes."""
+
+    job: Job
+    test: Examples | None
+    asked: Settings
+    command: Command
+    recorded: dict[str, Any]
+    folder: RunFolder
+    backup: Backup
+    say: Say
+    started: float
+    seconds: dict[str, float] = field(default_factory=dict)
+    results: list[stages.Stage] = field(default_factory=list)
+
+    @property
+    def blend(self) -> Blend | None:
+        """The second part of the model, if it is better with one."""
+        return self.kept.blend if self.results else None
+
+    @property
+    def training(self) -> Training:
+        return self.job.settings.training
+
+    @property
+    def verbose(self) -> bool:
+        return bool(self.asked.output.verbose)
+
+    @property
+    def kept(self) -> stages.Stage:
+        """The best stage so far, the earlier of equals."""
+        return min(self.results, key=lambda stage: stage.loss)
+
+    @property
+    def deadline(self) -> float | None:
+        """When training must end for the run to keep its budget, as `time.monotonic()`."""
+        return None if self.training.budget is None else self.started + self.training.budget - self._afterwards
+
+    @property
+    def _afterwards(self) -> float:
+        """Seconds for what comes after the training."""
+        return SAVING + (REPORTING if self.asked.output.report else 0.0) + (COMPARING if self.job.teacher else 0.0)
