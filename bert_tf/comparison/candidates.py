@@ -60,6 +60,7 @@ def run_alone(candidate: Candidate, splits: Splits, folder: Path) -> None:
     """
     with tempfile.TemporaryDirectory() as scratch:
         task = {"candidate": candidate, "folder": str(folder.absolute()), "label_names": splits.train.label_names}
+        task["task"] = splits.train.task
         write_json(Path(scratch) / "task.json", task)
         for name, part in splits.given().items():
             np.save(Path(scratch) / f"{name}.npy", part.labels)
@@ -88,7 +89,7 @@ def run_task(scratch: str) -> None:
             with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
                 yield from map(json.loads, file)
 
-        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name)
+        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name, task=task["task"])
 
     splits = Splits(*map(examples, Splits._fields))  # type: ignore[arg-type]
     run(task["candidate"], splits, Path(task["folder"]), alone=True)

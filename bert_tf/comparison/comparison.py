@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bert_tf.evaluation.scores import log_loss
 from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, page, tables
 from bert_tf.settings import FINETUNE, Settings
+from bert_tf.tasks.task import task_of
 from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.testing import read_test
 
@@ -98,11 +99,16 @@ class Comparison:
         self.folder = self.output / "entrants"
         train = read(train, data)
         check_classes(train)
+        if not task_of(train.task).blends:
+            raise ValueError(
+                f"{train.source}: comparisons are of models that give a text one class. Received: labels for {train.task}. "
+                "bert-tf finetune compares with the baseline too."
+            )
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
         else:
-            validation = read(validation, data).relabel(train.label_names)
-        self.splits = Splits(train, validation, read_test(test, train.label_names, data))
+            validation = read(validation, replace(data, task=train.task)).relabel(train.label_names)
+        self.splits = Splits(train, validation, read_test(test, train, data))
         self.train, self.validation, self.test = self.splits
         for remark in remarks_of(*self.splits):
             self.say(remark)

@@ -189,6 +189,8 @@ def explain(
     if second_part(model) is not None:
         log.warning("%s: is blended with TF-IDF. Only its first part, the encoder with its head, is explained.", model)
     model, tokenizer = load_classifier(model, tokenizer)
+    if model.problem_type == "regression":
+        raise ValueError("A regression model has no classes whose log-odds could be explained.")
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
     input_ids, words = read_words(text, tokenizer, max_length)
     baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")

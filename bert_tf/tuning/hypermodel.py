@@ -81,6 +81,12 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if self._job is None:
             least = min(self.depths, key=lambda depth: np.inf if depth == "all" else depth)
             self._job = prepare(*self._sources, settings=self._settings.replace(unfreeze=least), say=self.say)
+            score = self._job.task.score
+            if self.objective not in ("val_loss", f"val_{score}"):
+                raise ValueError(
+                    f"objective={self.objective!r} is for one class a text. For {self._job.task.name}: objective='val_loss' "
+                    "(--objective val_loss)"
+                )
             for depth in [*self.depths, least]:
                 self._job.model.freeze(depth)  # raises for more layers than there are
         return self._job
@@ -140,9 +146,18 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             self.verbose, self.say
         )  # first: all models are copies of one, with what its head standardises by
         model = self.job.model.fork(values["unfreeze"], values["dropout"])
-        compile_with(model, self.training.optimizer, values["learning_rate"], values["weight_decay"] or None)
-        oracles.read_weights_with(model, lambda folder: load_trial_weights(model, folder))
+        metrics = self.job.metrics
+        compile_with(
+            model, self.training.optimizer, values["learning_rate"], values["weight_decay"] or None, metrics=metrics
+        )
+        oracles.read_weights_with(model, lambda folder: self._load_weights(model, folder))
         return model
+
+    def _load_weights(self, model: Any, folder: Path) -> bool:
+        """Loads what a trial trained, as a saved model has it; returns whether its folder holds that."""
+        if found := load_trial_weights(model, folder):
+            self.job.task.fold(model)
+        return found
 
     def fit(self, hp: keras_tuner.HyperParameters, model: Any, *args, **kwargs) -> keras.callbacks.History:
         """Runs or resumes a trial; called by a tuner.
@@ -200,6 +215,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             (folder / "last.safetensors").unlink(missing_ok=True)
         for mine, its in zip(model.trainable_variables, runner.model.trainable_variables, strict=True):
             mine.assign(its)
+        self.job.task.fold(model)
         return keras_history(backup.history)
 
     def _write(self, folder: Path, record: dict[str, Any], started: float) -> None:

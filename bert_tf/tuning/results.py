@@ -36,15 +36,23 @@ def ranked(rows: Sequence[Mapping], objective: str) -> list[Mapping]:
 def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
     """Formats trials as a table for the terminal: the values of `names` that differ between them, and the results."""
     varied = [name for name in names if len({str(row[name]) for row in rows}) > 1]
-    header = ["trial", *varied, "best epoch", "val_loss", "val_accuracy", "seconds"]
+    measured = metrics_of(rows)
+    header = ["trial", *varied, "best epoch", *measured, "seconds"]
     cells = []
     for row in rows:
         values = [short(row[name]) for name in varied]
-        scores = [format_value(row[metric], "score") for metric in ("val_loss", "val_accuracy")]
+        scores = [format_value(row[metric], "score") for metric in measured]
         cells.append(
             [row["trial"], *values, f"{row['best_epoch']} of {row['epochs']}", *scores, f"{row['seconds']:.1f}"]
         )
     return table(header, cells)
+
+
+def metrics_of(rows: Sequence[Mapping]) -> list[str]:
+    """Returns the metrics of the validation texts: "val_loss", and the task's score such as "val_accuracy"."""
+    return sorted(
+        (name for name in (rows[0] if rows else ()) if name.startswith("val_")), key=lambda name: name != "val_loss"
+    )
 
 
 def short(value: Any) -> str:

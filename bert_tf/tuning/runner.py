@@ -83,7 +83,14 @@ class TrialRunner:
     def _compile(self, training: Training, micro_batches: int) -> None:
         dials, falling = self.dials, training.schedule == "linear"
         schedule = Schedule(dials["learning_rate"], dials["steps"], dials["warmup_steps"], falling, micro_batches)
-        compile_with(self.model, training.optimizer or "adam", schedule, dials["weight_decay"], micro_batches)
+        compile_with(
+            self.model,
+            training.optimizer or "adam",
+            schedule,
+            dials["weight_decay"],
+            micro_batches,
+            metrics=self.job.metrics,
+        )
         known = {id(variable) for variable, _ in self.start}
         self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in known]
         self.micro_batches = micro_batches

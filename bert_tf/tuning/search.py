@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import keras_tuner
 import numpy as np
 from tqdm import tqdm
@@ -17,16 +16,17 @@ from bert_tf import files
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
-from bert_tf.evaluation.scores import softmax
 from bert_tf.features.extraction import extract
 from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
+from bert_tf.tasks.task import THRESHOLDS
 from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
 from bert_tf.training.run_folder import RUN, START_ANEW, RunFolder, versions
+from bert_tf.training.stages import Stage
 from bert_tf.tuning import distributed, oracles, results, sections
 from bert_tf.tuning.hypermodel import RECORD, ClassifierHyperModel
 from bert_tf.tuning.space import SPACE
@@ -35,7 +35,6 @@ KEPT = 5  # the best trials, whose weights are kept
 TRIALS = "trials"  # KerasTuner's folder inside that of the search
 OUTPUTS = ("report.html", "model", "trials.csv", "search.png", "tensorboard", TRIALS, RUN, "best.json")
 VALUES = [*SPACE, "learning_rate"]
-METRICS = ["val_loss", "val_accuracy", "loss", "accuracy"]
 
 
 class SearchFailedError(ValueError):
@@ -236,20 +235,25 @@ def _finish(
 ) -> Searched:
     """Writes the results of a search whose trials have ended; best.json, which marks it as finished, comes last."""
     objective, job, output_dir = hypermodel.objective, hypermodel.job, folder.path
-    rows, histories = _collect(oracle, output_dir, objective)
+    rows, histories = _collect(oracle, output_dir, objective, job.task.score)
     ranked = results.ranked(rows, objective)
     best, failed = ranked[0], len(rows) - len(ranked)
     values = {name: best[name] for name in VALUES}
-    model = _save_best(hypermodel, oracle, best["trial"], folder)
+    model, score = _save_best(hypermodel, oracle, best["trial"], folder), job.task.score
     sections.plot_search(output_dir / "search.png", rows, histories, objective)
     saved = TFAutoModelForSequenceClassification.from_pretrained(output_dir / "model")
-    measured, probabilities = _measure_saved(saved, job, values["unfreeze"])
+    measured = _measure_saved(saved, job, values["unfreeze"])
+    if measured.thresholds is not None:
+        for each in (model, saved, job.model):
+            setattr(each.config, THRESHOLDS, measured.thresholds.tolist())
+        folder.save_model(saved, job.tokenizer)
+    numbers = measured.numbers()
     result = {
         "trial": best["trial"],
         "values": values,
         "best_epoch": best["best_epoch"],
-        "in_search": {name: best[name] for name in METRICS},
-        **measured,
+        "in_search": {name: best[name] for name in _metrics(score)},
+        **numbers,
         "trials": len(rows),
         "failed": failed,
         "finetune": run_report.command(job, hypermodel.settings_of(values)),
@@ -263,7 +267,8 @@ def _finish(
     say(
         f"\nBest: trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} "
         f"{format_value(best[objective], 'score')}. The saved model, computed in float32: validation loss "
-        f"{format_value(result['val_loss'], 'score')}, validation accuracy {format_value(result['val_accuracy'], 'score')}. "
+        f"{format_value(result['val_loss'], 'score')}, validation {job.task.score_words} "
+        f"{format_value(numbers[f'val_{score}'], 'score')}. "
         f"{format_value(result['seconds'], 'seconds')}."
     )
     if test is not None:
@@ -272,7 +277,7 @@ def _finish(
     files.write_json(output_dir / "best.json", result)
     if with_report:
         result |= run_report.write(
-            output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],
+            output_dir, job, lambda: measured.predictions, results=result, history=histories[best["trial"]],
             settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=result["finetune"],
             seconds={"the whole search, without this report": result["seconds"], "the best trial": best["seconds"]},
             sections=lambda: sections.search_sections(rows, histories, objective, VALUES),
@@ -285,11 +290,15 @@ def _finish(
     return Searched(model, job.tokenizer, rows, result, output_dir)
 
 
-def _collect(oracle, output_dir: Path, objective: str) -> tuple[list[dict], dict[str, History]]:
+def _metrics(score: str) -> list[str]:
+    return ["val_loss", f"val_{score}", "loss", score]
+
+
+def _collect(oracle, output_dir: Path, objective: str, score: str) -> tuple[list[dict], dict[str, History]]:
     """Reads the records of all trials and writes trials.csv; returns its rows, and the history of each trial."""
     records = {name: files.read_json(_trial_dir(output_dir, name) / RECORD) for name in sorted(oracle.end_order)}
     rows = results.trial_rows(records, objective)
-    header = ["trial", "status", *VALUES, "best_epoch", "epochs", *METRICS, "seconds", "continues", "failed"]
+    header = ["trial", "status", *VALUES, "best_epoch", "epochs", *_metrics(score), "seconds", "continues", "failed"]
     files.write_csv(output_dir / "trials.csv", header, rows)
     if all(row["failed"] for row in rows):
         reasons = "; ".join(f"trial {row['trial']}: {row['failed']}" for row in rows)
@@ -303,17 +312,15 @@ def _save_best(hypermodel: ClassifierHyperModel, oracle, trial_id: str, folder: 
     """Builds the model of the best trial with the weights of its best epoch, and saves it with its tokenizer."""
     model = hypermodel.build(oracle.trials[trial_id].hyperparameters)
     load(_trial_dir(folder.path, trial_id) / "best.safetensors", model.trainable_variables)
+    hypermodel.job.task.fold(model)
     tokenizer = hypermodel.job.tokenizer
     tokenizer.model_max_length = hypermodel.job.max_length
     folder.save_model(model, tokenizer)
     return model
 
 
-def _measure_saved(model: Any, job: Job, unfreeze: int | str) -> tuple[dict[str, float], np.ndarray]:
-    """Measures the saved model on the validation texts, loaded again and in float32: as it will be used elsewhere.
-
-    Returns: `val_loss` and `val_accuracy`; float64 probabilities `(M, C)`.
-    """
+def _measure_saved(model: Any, job: Job, unfreeze: int | str) -> Stage:
+    """Measures the saved model on the validation texts, loaded again and in float32: as it will be used elsewhere."""
     model.freeze(0)
     # Not `job.inputs`: that computes the training texts too, which a base that was trained has no use for.
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))
@@ -321,10 +328,7 @@ def _measure_saved(model: Any, job: Job, unfreeze: int | str) -> tuple[dict[str,
     kept: dict[str, Any] = {"cache": cache, "cache_dir": job.settings.compute.cache_dir, "checkpoint": job.checkpoint}
     features = extract(model.encoder, validation, **kept, progress=False)
     logits = model.predict(batches(features, batch_size=4096), verbose=0).logits
-    labels = job.validation.labels
-    loss = float(keras.ops.convert_to_numpy(model.hf_compute_loss(labels, logits)).mean())
-    accuracy = float((logits.argmax(axis=1) == labels).mean())
-    return {"val_loss": loss, "val_accuracy": accuracy}, softmax(logits.astype("float64"))
+    return Stage("saved", job.task, logits, job.validation.labels, 0.0)
 
 
 def _shown_settings(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -9,16 +9,12 @@ from bert_tf.evaluation.history import History
 from bert_tf.formatting import format_value
 from bert_tf.reporting.figures import draw_png
 from bert_tf.reporting.sections import Section
-from bert_tf.tuning.results import ranked
+from bert_tf.tuning.results import metrics_of, ranked
 
 MOST_ROWS = 50  # trials in the table; trials.csv has all
 CURVES = 5  # trials whose validation curves are drawn
 
 OBJECTIVES = {"val_loss": "validation loss (nats)", "val_accuracy": "validation accuracy (share of texts)"}
-# Columns of the table of trials beside the values that were searched.
-MEASURED = (
-    dict.fromkeys(("best_epoch", "epochs"), "plain") | dict.fromkeys(OBJECTIVES, "score") | {"seconds": "seconds"}
-)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -66,16 +62,19 @@ def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -
         "Every trial is measured at its best epoch, on the same validation texts. The best of many trials looks better than it "
         "is, and differences in the third digit are noise."
     )
+    # Beside the values that were searched.
+    scores = dict.fromkeys(metrics_of(finished), "score")
+    measured = {"best_epoch": "plain", "epochs": "plain", **scores, "seconds": "seconds"}
     caption = f"The {MOST_ROWS} best trials" if len(finished) > MOST_ROWS else "Trials, best first"
     columns = [
         {"name": "trial", "kind": "text"},
         *({"name": _words(name), "kind": "plain"} for name in varied),
-        *({"name": _words(name), "kind": kind} for name, kind in MEASURED.items()),
+        *({"name": _words(name), "kind": kind} for name, kind in measured.items()),
     ]
     table = {
         "caption": caption + (f"; {failed:,} more failed" if failed else ""),
         "columns": columns,
-        "rows": [[row[name] for name in ("trial", *varied, *MEASURED)] for row in finished[:MOST_ROWS]],
+        "rows": [[row[name] for name in ("trial", *varied, *measured)] for row in finished[:MOST_ROWS]],
     }
     return {"title": "Trials", "blocks": [{"verdict": verdict}, {"text": text}, {"table": table}]}
 

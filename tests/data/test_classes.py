@@ -71,7 +71,6 @@ def test_names_and_order(labels, names, indices):
             "one value a text, shape .N,. or .N, 1.. Received: shape .2, 2.. Of one-hot labels take argmax",
         ),
         ([{"name": "a"}, {"name": "b"}], ValueError, "row 1: the label .* is a dict"),
-        ([["a"], ["b", "c"]], ValueError, "row 1: the label .* is a list"),
         ("ab", TypeError, "`label` must be a list with one value a text. Received: str"),
         (
             ["Positive", "positive", "negative"],

@@ -8,6 +8,7 @@ import pytest
 from bert_tf.evaluation import facts
 from bert_tf.reporting import page
 from bert_tf.reporting.sections import sections
+from bert_tf.tasks.task import task_of
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def run(reviews) -> dict:
     given = labels.copy()
     given[3] = 0
     return {
+        "task": task_of("classification"),
         "label_names": ("negative", "positive"),
         "train": (texts, given),
         "validation": (texts[::3], labels[::3]),

@@ -12,6 +12,7 @@ import pytest
 
 import bert_tf
 from bert_tf.evaluation import scores
+from bert_tf.tasks.task import task_of
 from bert_tf.training import stages
 
 
@@ -150,7 +151,7 @@ def test_calibrated_logits_rank_as_before(tiny):
     ids = np.arange(1, 41).reshape(8, 5)
     logits = np.asarray(model(ids).logits)
     labels = np.array([0, 1] * 4)
-    temperature = stages.calibrate(model, labels, logits)
+    temperature = stages.calibrate(model, task_of("classification"), labels, logits)
     np.testing.assert_allclose(np.asarray(model(ids).logits) * temperature, logits, atol=1e-5)
 
 
