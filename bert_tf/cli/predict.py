@@ -42,8 +42,9 @@ def _predict(options) -> None:
     rows, task = found.rows(texts), task_of(found.task)
     cells = [task.cells(row) for row in rows]
     if output and output.suffix == ".csv":
-        names = ["text", *dict.fromkeys(name for each in cells for name in each)]
-        files.write_csv(output, names, [{"text": text, **each} for text, each in zip(texts, cells, strict=True)])
+        files.write_csv(
+            output, ["text", *task.columns], [{"text": text, **each} for text, each in zip(texts, cells, strict=True)]
+        )
     elif output or options.json:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(output, content + "\n") if output else print(content)
@@ -53,7 +54,7 @@ def _predict(options) -> None:
             for each in cells
         ]
         lines = [[*each, _shortened(text)] for each, text in zip(shown, texts, strict=True)]
-        print(tables.table([*(cells[0] if cells else ()), "text"], lines))
+        print(tables.table([*task.columns, "text"], lines))
 
 
 def _texts(options) -> list[str]:

@@ -69,6 +69,19 @@ class Predictions:
         """
         return task_of(self.task).values_of(self.outputs, self.label_names)
 
+    def to_columns(self) -> dict[str, list]:
+        """Returns the predictions as columns of N values, for a DataFrame or a file.
+
+        Returns: `label` and `score`, of a multi-label model `labels`, joined by |, and `score`, of a regression `value`; then for
+            each class `probability_` and its name.
+        """
+        task = task_of(self.task)
+        cells = [task.cells(task.row(each, self.label_names, self.thresholds)) for each in self.outputs]
+        columns: dict[str, list] = {name: [one[name] for one in cells] for name in task.columns}
+        if self.outputs.ndim > 1:
+            columns |= {f"probability_{name}": self.outputs[:, i].tolist() for i, name in enumerate(self.label_names)}
+        return columns
+
     def rows(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Returns plain values for JSON, a dict a text: `text`, and what `Task.row` has of its prediction."""
         task = task_of(self.task)

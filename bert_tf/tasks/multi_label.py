@@ -26,6 +26,7 @@ class MultiLabel(Task):
     gain = Measure("difference", "micro F1 above baseline (points)", "points")
     baseline_name = tfidf_multi_label.BASELINE
     chance_words = "the label frequencies"
+    columns = ("labels", "score")
 
     def counts(self, labels, label_names):
         return dict(zip(label_names, labels.sum(axis=0).astype(int).tolist(), strict=True))

@@ -19,6 +19,7 @@ class Ordinal(Classification):
         Measure("kappa", "quadratic weighted kappa", hub="kappa"),
     )
     figures = (Measure("rmse", "root mean squared error"), Measure("pearson", "correlation (Pearson)"))
+    columns = ("label", "value", "score")
     config: ClassVar = {ORDINAL: "ordinal"}
 
     def problem(self, labels, label_names):
@@ -38,9 +39,6 @@ class Ordinal(Classification):
     def row(self, prediction, label_names, thresholds=None):
         found = super().row(prediction, label_names, thresholds)
         return {"label": found["label"], "value": round(self.values_of(prediction[None], label_names)[0], 6)} | found
-
-    def cells(self, row):
-        return {"label": row["label"], "value": row["value"], "score": row["score"]}
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         found = super().evaluate(labels, predictions, label_names, thresholds, seed)

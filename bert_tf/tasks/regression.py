@@ -40,6 +40,7 @@ class Regression(Task):
     gain = Measure("difference", "mean absolute error below baseline", "score")
     baseline_name = tfidf_regression.BASELINE
     chance_words = "the mean"
+    columns = ("value",)
 
     def of(self, labels):
         return replace(
@@ -114,9 +115,6 @@ class Regression(Task):
 
     def row(self, prediction, label_names, thresholds=None):
         return {"value": round(float(prediction), 6)}
-
-    def cells(self, row):
-        return {"value": row["value"]}
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return {"label_names": [*label_names], **regression.evaluate(labels, predictions, seed)}

@@ -62,6 +62,7 @@ class Task:
     gain: Measure
     baseline_name: str
     chance_words: str = "the class frequencies"
+    columns: tuple[str, ...] = ("label", "score")  # of `cells`
     blends = False  # whether its logits can be mixed with the baseline's
     config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
 
@@ -160,7 +161,7 @@ class Task:
 
     def cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the columns of a table that show a `row`."""
-        return {"label": row["label"], "score": row["score"]}
+        return {name: row[name] for name in self.columns}
 
     # Results.
 
