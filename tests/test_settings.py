@@ -42,7 +42,7 @@ def test_every_option_is_on_the_command_line(command):
 
 
 CHANGED = {
-    "text_column": "words", "label_column": "verdict", "labels": "low=1-2,high=4|5", "drop": "3", "fold_case": True,
+    "text_column": "words", "label_column": "verdict", "task": "ordinal", "labels": "low=1-2,high=4|5", "drop": "3", "fold_case": True,
     "on_bad_rows": "skip", "encoding": "cp1252", "separator": ";", "quoting": "raw", "header": False,
     "validation_share": 0.1, "max_length": 64, "checkpoint": "folder",
     "head": "layer_means", "new_head": True, "unfreeze": "all", "dropout": 0.25, "epochs": 7, "learning_rate": 2e-05,

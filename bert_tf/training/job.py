@@ -36,7 +36,7 @@ from bert_tf.models.auto import model_class
 from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
-from bert_tf.tasks.task import Task, task_name, task_of
+from bert_tf.tasks.task import ORDINAL, THRESHOLDS, Task, task_name, task_of
 from bert_tf.training import recipe
 from bert_tf.training.heads import HEADS as HEADS_OF_TASKS
 from bert_tf.training.teacher import Teacher
@@ -404,6 +404,8 @@ def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any
         **task.config,
         **({"classifier_pooling": head} if head else {}),
     )
+    for key in {ORDINAL, THRESHOLDS} - {*task.config}:  # of the checkpoint's own task
+        vars(config).pop(key, None)
     with weights_from_a_file():
         model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)

@@ -14,7 +14,7 @@ TEXTS = ["good kettle", "broke at once", "lovely and quick", "bad and slow", "go
 SETS = [["good"], ["bad"], ["good", "quick"], ["bad", "slow"], ["good", "slow"], []] * 5
 STARS = [4000.0, 1000.0, 5000.0, 1000.0, 3000.0, 2500.0] * 5
 LABELLED = {"text": TEXTS, "label": SETS}
-RATED = {"text": TEXTS, "price": STARS}
+RATED = {"text": TEXTS, "stars": STARS}
 
 
 def options(tiny, folder, **more) -> dict:
@@ -149,7 +149,7 @@ def test_a_search_measures_the_model_it_saves(tiny, tmp_path, task, data, score)
     [
         (RATED, {"task": "regression", "blend": True, "unfreeze": 0}, "`blend` mixes probabilities of one class"),
         (RATED, {"task": "regression", "labels": "low=1-2000,high=2001-9000"}, "`labels` makes classes of values"),
-        ({"text": TEXTS, "price": [1.0] * 30}, {"task": "regression"}, "all 30 rows have the same number"),
+        ({"text": TEXTS, "stars": [1.0] * 30}, {"task": "regression"}, "all 30 rows have the same number"),
         ({"text": TEXTS, "label": [[]] * 30}, {}, "at least one label|no row has a label"),
     ],
 )
