@@ -108,7 +108,9 @@ def read_sources(options: argparse.Namespace) -> tuple[Any, Any, Any]:
 
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
-    one_class = {"task": "classification"} if hasattr(options, "teacher") else {}  # whatever the labels look like
+    one_class: dict[str, Any] = (
+        {"task": "classification"} if hasattr(options, "teacher") else {}
+    )  # whatever the labels look like
     train = read_source(options, options.train, **one_class)
     test = read_source(options, getattr(options, "test", None), task=train.task)
     if test is not None and not hasattr(options, "teacher"):  # which has the labels

@@ -130,22 +130,24 @@ def text_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(own, TINY)).mean(axis=1)
 
 
-def logit_loss(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Returns the mean log loss in nats, straight from logits `(N, C)`."""
+def logit_loss(labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Returns the mean log loss in nats, straight from logits `(N, C)`; `weights`, `(N,)`: how much each text counts."""
     logits = np.asarray(logits, "float64")
-    return float((np.logaddexp(0.0, logits) - np.asarray(labels) * logits).mean())
+    return float(np.average((np.logaddexp(0.0, logits) - np.asarray(labels) * logits).mean(axis=1), weights=weights))
 
 
-def temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+def temperature(labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Returns the temperature within `TEMPERATURES` that minimises the log loss of `sigmoid(logits / temperature)`.
 
     Args:
         labels, logits: 0 or 1 and float, both `(N, C)`.
+        weights: float `(N,)`, how much each text counts; None = all the same.
     """
     logits = np.asarray(logits, "float64")
 
     def slope(log_temperature: float) -> float:
-        return float(((scipy.special.expit(logits * math.exp(-log_temperature)) - labels) * logits).mean())
+        errors = (scipy.special.expit(logits * math.exp(-log_temperature)) - labels) * logits
+        return float(np.average(errors.mean(axis=1), weights=weights))
 
     low, high = map(math.log, TEMPERATURES)
     if slope(low) <= 0:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation.multi_label import text_losses
+from bert_tf.evaluation.resampling import folds
 from bert_tf.evaluation.tfidf import (
     CHOICE_FOLDS,
     CHOSEN_UP_TO,
@@ -49,32 +50,37 @@ class MultiLabelBaseline:
         return 4 * self.parameters + size_of_terms(self.vectorizer)
 
 
-def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0) -> MultiLabelBaseline:
+def train_baseline(
+    texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0, weights: Any = None, groups: Any = None
+) -> MultiLabelBaseline:
     """Trains it; one strength for all labels is chosen as for `bert_tf.evaluation.tfidf.train_baseline`.
 
     Args:  (N training texts, C labels)
         texts, labels: str N; 0 or 1, `(N, C)`.
         num_labels: int, C.
         seed: int, of the folds.
+        weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: int `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if the texts have no term in common.
     """
     labels = np.asarray(labels)
     rows, fitted = tfidf(texts)
-    fold = np.random.default_rng(seed).permutation(len(labels)) % CHOICE_FOLDS
+    fold = folds(len(labels), CHOICE_FOLDS, seed, groups)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights)
 
     def loss(strength: float) -> float:
         found = np.zeros(labels.shape)
         for i in range(CHOICE_FOLDS):
             held = fold == i
-            found[held] = _probabilities(rows[held], *_fit(rows[~held], labels[~held], strength))
-        return float(text_losses(labels, found).mean())
+            found[held] = _probabilities(rows[held], *_fit(rows[~held], labels[~held], strength, weights[~held]))
+        return float(np.average(text_losses(labels, found), weights=weights))
 
-    few = CHOICE_FOLDS <= len(labels) <= CHOSEN_UP_TO
+    few = fold.max() == CHOICE_FOLDS - 1 and len(labels) <= CHOSEN_UP_TO
     strength = min(STRENGTHS, key=loss) if few else USUAL_STRENGTH
-    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength))
+    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength, weights))
 
 
-def _fit(rows: Any, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+def _fit(rows: Any, labels: np.ndarray, strength: float, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns kernel and bias; a label that all texts have, or none, has no weights."""
     from sklearn.linear_model import LogisticRegression
 
@@ -87,7 +93,7 @@ def _fit(rows: Any, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np
             if column.all() or not column.any():
                 bias[i] = 20.0 if column.all() else -20.0
                 continue
-            model.fit(rows, column)
+            model.fit(rows, column, weights)
             kernel[:, i], bias[i] = model.coef_[0], model.intercept_[0]
     return kernel, bias
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.evaluation.resampling import folds
 from bert_tf.evaluation.tfidf import CHOICE_FOLDS, one_thread, size_of_terms, tfidf
 
 BASELINE = "TF-IDF + ridge regression"
@@ -39,13 +40,17 @@ class RidgeBaseline:
         return 4 * self.parameters + size_of_terms(self.vectorizer)
 
 
-def train_baseline(texts: Sequence[str], numbers: Any, num_labels: int = 1, seed: int = 0) -> RidgeBaseline:
+def train_baseline(
+    texts: Sequence[str], numbers: Any, num_labels: int = 1, seed: int = 0, weights: Any = None, groups: Any = None
+) -> RidgeBaseline:
     """Trains it; the penalty is chosen from `PENALTIES` by cross-validation.
 
     Args:
         texts, numbers: str N, float `(N,)`.
         num_labels: int, 1.
         seed: int, of the folds.
+        weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: int `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if the texts have no term in common.
     """
     from sklearn.linear_model import Ridge
@@ -53,21 +58,20 @@ def train_baseline(texts: Sequence[str], numbers: Any, num_labels: int = 1, seed
     numbers = np.asarray(numbers, "float64")
     rows, fitted = tfidf(texts)
     rows = rows.astype("float64")
-    fold = np.random.default_rng(seed).permutation(len(numbers)) % CHOICE_FOLDS
+    fold = folds(len(numbers), CHOICE_FOLDS, seed, groups)
+    weights = np.ones(len(numbers)) if weights is None else np.asarray(weights)
 
-    def ridge(penalty: float) -> Any:
-        return Ridge(penalty, solver="sparse_cg", max_iter=300, tol=1e-4)
+    def trained(penalty: float, chosen: np.ndarray) -> Any:
+        model = Ridge(penalty, solver="sparse_cg", max_iter=300, tol=1e-4)
+        return model.fit(rows[chosen], numbers[chosen], weights[chosen])
 
     def loss(penalty: float) -> float:
-        errors = [
-            (
-                (ridge(penalty).fit(rows[fold != i], numbers[fold != i]).predict(rows[fold == i]) - numbers[fold == i])
-                ** 2
-            ).sum()
-            for i in range(CHOICE_FOLDS)
-        ]
-        return float(sum(errors))
+        errors = np.zeros(len(numbers))
+        for i in range(CHOICE_FOLDS):
+            held = fold == i
+            errors[held] = trained(penalty, ~held).predict(rows[held]) - numbers[held]
+        return float((weights * errors**2).sum())
 
     with one_thread():
-        penalty = min(PENALTIES, key=loss) if len(numbers) >= CHOICE_FOLDS else 1.0
-        return RidgeBaseline(fitted, ridge(penalty).fit(rows, numbers))
+        penalty = min(PENALTIES, key=loss) if fold.max() == CHOICE_FOLDS - 1 else 1.0
+        return RidgeBaseline(fitted, trained(penalty, np.ones(len(numbers), bool)))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation import multi_label
+from bert_tf.evaluation.resampling import folds
 from bert_tf.evaluation.tfidf import one_thread
 from bert_tf.training.solver import ABSENT, CHOSEN_UP_TO, USUAL_STRENGTH, SolvedHead
 
@@ -21,7 +22,9 @@ TOLERANCE = 1e-4  # of the gradient a text: rare labels have small ones
 NEGLIGIBLE = 1e-2  # share of the penalty below which an axis' curvature, hence its weight, comes to nothing
 
 
-def solve(rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0) -> SolvedHead:
+def solve(
+    rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0, weights: np.ndarray | None = None, groups: Any = None
+) -> SolvedHead:
     """Fits logistic regression with an L2 penalty for each label; strength and temperature come from cross-validation.
 
     Args:  (N = texts, D = features, C = labels)
@@ -29,16 +32,19 @@ def solve(rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0) -> Solv
         labels: 0 or 1, `(N, C)`.
         num_labels: int, C.
         seed: int, of the folds.
+        weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: int `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if no label has a text.
     """
     labels, rows = np.asarray(labels, "float32"), np.ascontiguousarray(rows, "float32")
     if not labels.any():
         raise ValueError("The training texts must have at least one label. Received: none")
+    weights = np.ones(len(rows), "float32") if weights is None else np.asarray(weights, "float32")
     with one_thread():
         axes, squares = principal_axes(rows)
         turned = rows @ axes
-        strength, temperature, loss, held_out = _choose(turned, squares, labels, seed)
-        kernel, bias = fit(turned, squares, labels, [strength])[0]
+        strength, temperature, loss, held_out = _choose(turned, squares, labels, seed, weights, groups)
+        kernel, bias = fit(turned, squares, labels, [strength], weights)[0]
         kernel = axes @ kernel
     return SolvedHead(kernel / temperature, bias / temperature, strength, temperature, loss, held_out)
 
@@ -55,29 +61,37 @@ def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (rows.T @ vectors / np.sqrt(squares) if wide else vectors), squares
 
 
-def _choose(rows: np.ndarray, squares: np.ndarray, labels: np.ndarray, seed: int) -> tuple[float, float, float, Any]:
+def _choose(
+    rows: np.ndarray, squares: np.ndarray, labels: np.ndarray, seed: int, weights: np.ndarray, groups: Any
+) -> tuple[float, float, float, Any]:
     """Returns the strength with the lowest held-out loss, the temperature for it, the loss at that temperature, and the
     held-out texts with their logits."""
     chosen = np.random.default_rng(seed).permutation(len(labels))[:CHOSEN_UP_TO]
-    if len(chosen) < 2 * FOLDS:
+    fold = folds(len(chosen), FOLDS, seed, None if groups is None else np.asarray(groups)[chosen])
+    if len(chosen) < 2 * FOLDS or fold.max() < FOLDS - 1:
         return USUAL_STRENGTH, 1.0, float("nan"), (chosen[:0], np.zeros((0, labels.shape[1])))
     share = (1 - 1 / FOLDS) * len(chosen) / len(rows)
-    rows, labels = rows[chosen], labels[chosen]
+    rows, labels, weights = rows[chosen], labels[chosen], weights[chosen]
     logits = np.zeros((len(STRENGTHS), *labels.shape))
-    for fold in range(FOLDS):  # they are in random order already
-        held = np.arange(len(chosen)) % FOLDS == fold
-        for i, (kernel, bias) in enumerate(fit(rows[~held], share * squares, labels[~held], STRENGTHS)):
+    for own in range(FOLDS):
+        held = fold == own
+        heads = fit(rows[~held], share * squares, labels[~held], STRENGTHS, weights[~held])
+        for i, (kernel, bias) in enumerate(heads):
             logits[i, held] = rows[held] @ kernel + bias
     found = []
     for i, each in enumerate(logits):
-        divisor = multi_label.temperature(labels, each)
-        found.append((multi_label.logit_loss(labels, each / divisor), i, divisor))
+        divisor = multi_label.temperature(labels, each, weights)
+        found.append((multi_label.logit_loss(labels, each / divisor, weights), i, divisor))
     loss, best, temperature = min(found)
     return STRENGTHS[best], temperature, loss, (chosen, logits[best] / temperature)
 
 
 def fit(
-    rows: np.ndarray, squares: np.ndarray, labels: np.ndarray, strengths: Sequence[float]
+    rows: np.ndarray,
+    squares: np.ndarray,
+    labels: np.ndarray,
+    strengths: Sequence[float],
+    weights: np.ndarray | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns kernel `(K, C)` and bias `(C,)` for each strength, each starting from the one before.
 
@@ -86,12 +100,14 @@ def fit(
         squares: float `(K,)`, about their sum of squares along each.
         labels: 0 or 1, `(N, C)`. A label without texts gets no weights and the bias `ABSENT`.
         strengths: float, inverse penalties of a loss that is summed over the texts.
+        weights: float32 `(N,)`, how much each text counts; None = all the same.
     """
     from scipy.optimize import minimize
 
     (texts, width), count = rows.shape, labels.shape[1]
     present = labels.any(axis=0)
-    shares = np.clip(labels.mean(axis=0), 0.5 / texts, 1 - 0.5 / texts)
+    counts = np.ones((texts, 1), "float32") if weights is None else weights[:, None]
+    shares = np.clip((counts * labels).mean(axis=0) / counts.mean(), 0.5 / texts, 1 - 0.5 / texts)
     curvature = shares * (1 - shares)  # of a loss whose logits are still the bias
     kernel, bias = np.zeros((width, count)), np.log(shares / (1 - shares))
     heads = []
@@ -101,8 +117,8 @@ def fit(
         kernel = weights[:-1]
         logits = rows @ kernel + weights[-1]
         small = np.exp(-np.abs(logits))
-        value = (np.maximum(logits, 0) + np.log1p(small) - labels * logits).sum(dtype="float64")
-        errors = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)) - labels
+        value = (counts * (np.maximum(logits, 0) + np.log1p(small) - labels * logits)).sum(dtype="float64")
+        errors = counts * (np.where(logits >= 0, 1 / (1 + small), small / (1 + small)) - labels)
         gradient = np.concatenate([rows.T @ errors + penalty * kernel, errors.sum(axis=0)[None]])
         value += penalty / 2 * float((kernel.astype("float64") ** 2).sum())
         return value / texts, (gradient * scale / texts).ravel()

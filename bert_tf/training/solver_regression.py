@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.evaluation.resampling import folds
 from bert_tf.evaluation.tfidf import one_thread
 from bert_tf.training.solver import SolvedHead
 
@@ -13,7 +14,14 @@ USUAL_PENALTY = 1000.0  # where there are too few texts to cross-validate
 FOLDS = 5
 
 
-def solve(rows: np.ndarray, numbers: Any, num_labels: int = 1, seed: int = 0) -> SolvedHead:
+def solve(
+    rows: np.ndarray,
+    numbers: Any,
+    num_labels: int = 1,
+    seed: int = 0,
+    weights: np.ndarray | None = None,
+    groups: Any = None,
+) -> SolvedHead:
     """Fits ridge regression; the penalty comes from cross-validation. The temperature is 1: there is nothing to calibrate.
 
     Args:  (N = texts, D = features)
@@ -21,6 +29,8 @@ def solve(rows: np.ndarray, numbers: Any, num_labels: int = 1, seed: int = 0) ->
         numbers: float `(N, 1)`, standardised.
         num_labels: int, 1.
         seed: int, of the folds.
+        weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: int `(N,)`; texts of one group share a fold. None = each text is its own.
     Returns: `SolvedHead`, its strength the inverse of the penalty, its loss the mean squared error of held-out texts.
     Raises: ValueError if all numbers are the same.
     """
@@ -28,11 +38,12 @@ def solve(rows: np.ndarray, numbers: Any, num_labels: int = 1, seed: int = 0) ->
     if len(numbers) == 0 or numbers.min() == numbers.max():
         raise ValueError("The training texts must have at least two different numbers.")
     texts = len(numbers)
-    fold = np.random.default_rng(seed).permutation(texts) % FOLDS
+    fold = folds(texts, FOLDS, seed, groups)
+    weights = np.ones(texts, "float32") if weights is None else np.asarray(weights, "float32")
     with one_thread():
-        parts = [_sums(rows[fold == i], numbers[fold == i]) for i in range(FOLDS)]
+        parts = [_sums(rows[fold == i], numbers[fold == i], weights[fold == i]) for i in range(FOLDS)]
         whole = [sum(each) for each in zip(*parts, strict=True)]
-        if texts < 2 * FOLDS:
+        if texts < 2 * FOLDS or fold.max() < FOLDS - 1:
             penalty, loss, held_out = USUAL_PENALTY, float("nan"), np.zeros((0, 1))
         else:
             logits = np.zeros((len(PENALTIES), texts))
@@ -41,7 +52,7 @@ def solve(rows: np.ndarray, numbers: Any, num_labels: int = 1, seed: int = 0) ->
                 for j, each in enumerate(PENALTIES):
                     kernel, bias = _solved(rest, each)
                     logits[j, fold == i] = rows[fold == i] @ kernel + bias
-            losses = ((logits - numbers) ** 2).mean(axis=1)
+            losses = np.average((logits - numbers) ** 2, axis=1, weights=weights)
             best = int(losses.argmin())
             penalty, loss, held_out = PENALTIES[best], float(losses[best]), logits[best][:, None]
         kernel, bias = _solved(whole, penalty)
@@ -49,11 +60,18 @@ def solve(rows: np.ndarray, numbers: Any, num_labels: int = 1, seed: int = 0) ->
     return SolvedHead(kernel[:, None], np.array([bias], "float32"), 1 / penalty, 1.0, loss, (places, held_out))
 
 
-def _sums(rows: np.ndarray, numbers: np.ndarray) -> list[Any]:
+def _sums(rows: np.ndarray, numbers: np.ndarray, weights: np.ndarray) -> list[Any]:
     """Returns what ridge regression needs of some texts, which can be added up: their number, the sums of rows and numbers,
-    and of their products."""
-    total = rows.sum(axis=0, dtype="float64")
-    return [len(rows), total, numbers.sum(), (rows.T @ rows).astype("float64"), rows.T @ numbers]
+    and of their products, each by its weight."""
+    counted = weights[:, None] * rows
+    products = (counted.T @ rows).astype("float64")
+    return [
+        weights.sum(dtype="float64"),
+        counted.sum(axis=0, dtype="float64"),
+        weights @ numbers,
+        products,
+        counted.T @ numbers,
+    ]
 
 
 def _solved(sums: list[Any], penalty: float) -> tuple[np.ndarray, float]:
@@ -61,7 +79,7 @@ def _solved(sums: list[Any], penalty: float) -> tuple[np.ndarray, float]:
     from scipy.linalg import solve as solve_linear
 
     texts, total, sum_, squares, products = sums
-    mean, middle = total / max(texts, 1), sum_ / max(texts, 1)
+    mean, middle = total / texts, sum_ / texts
     matrix = squares - np.outer(total, mean)
     matrix[np.diag_indices_from(matrix)] += penalty
     kernel = solve_linear(matrix.astype("float32"), products - total * middle, assume_a="pos", overwrite_a=True)

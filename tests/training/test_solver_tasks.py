@@ -6,6 +6,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from bert_tf.evaluation import multi_label
+from bert_tf.evaluation.resampling import folds
 from bert_tf.training import solver, solver_multi_label, solver_regression
 
 
@@ -70,3 +71,24 @@ def test_ridge_is_scikit_learns():
     assert head.held_out_loss == pytest.approx(25 + (errors**2).mean(), rel=0.25)
     with pytest.raises(ValueError, match="two different numbers"):
         solver_regression.solve(rows, np.ones((300, 1)))
+
+
+def test_a_text_that_counts_twice_is_two_texts():
+    rows, labels = drawn(150)
+    twice, weights = np.arange(150) % 5 == 0, np.where(np.arange(150) % 5 == 0, 2.0, 1.0).astype("float32")
+    more, double = np.concatenate([rows, rows[twice]]), np.concatenate([labels, labels[twice]])
+    axes, squares = solver_multi_label.principal_axes(rows)
+    once = solver_multi_label.fit(rows @ axes, squares, labels, [1e-2], weights)[0]
+    other = solver_multi_label.fit(more @ axes, squares, double, [1e-2])[0]
+    np.testing.assert_allclose(once[0], other[0], atol=0.02 * np.abs(other[0]).max())
+    numbers = (rows[:, :3] @ [1.0, 2.0, 3.0])[:, None]
+    head = solver_regression.solve(rows, numbers, weights=weights, groups=np.arange(150) // 10)
+    own = Ridge(1 / head.strength).fit(rows.astype("float64"), numbers.ravel(), weights)
+    np.testing.assert_allclose(head.kernel[:, 0], own.coef_, atol=1e-3)
+
+
+def test_a_group_stays_in_one_fold():
+    groups = np.arange(60) // 4
+    fold = folds(60, 3, seed=1, groups=groups)
+    assert sorted(np.bincount(fold)) == [20, 20, 20]
+    assert all(len(set(fold[groups == group])) == 1 for group in range(15))
