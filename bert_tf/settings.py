@@ -403,9 +403,10 @@ TEXTS = command(
 )
 PLAN = command("plan", _BASE, {"budget", "blend"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
-_SEARCHED |= {"cache", "recipe", "blend", "budget", "clip"}
+_SEARCHED |= {"cache", "blend", "budget"}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
-_TRIAL_DEFAULTS = {"epochs": 10, "early_stopping": 5, "verbose": True}
+_TRIAL_DEFAULTS = {"recipe": "auto", "epochs": 10, "early_stopping": 5, "verbose": True}
+_TRIAL_DEFAULTS |= dict.fromkeys(("optimizer", "schedule", "clip"))
 HYPERMODEL = command(
     "ClassifierHyperModel",
     (*_TRIAL, "output"),
