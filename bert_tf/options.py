@@ -6,6 +6,7 @@
 import difflib
 import functools
 import inspect
+import itertools
 import operator
 import textwrap
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -13,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+HELP_WIDTH = 94  # `help()` indents by four more
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LIMITS = {
     "above": (operator.gt, "greater than"),
@@ -227,7 +229,12 @@ def with_options(command: Command) -> Callable[[Any], Any]:
     They stand in its signature, and in its docstring in place of the line `{options}`. Of a class it is the constructor.
     """
     options = [*command.options()]
-    documented = "".join(map(_documented, options))
+    documented = ""
+    for group, some in itertools.groupby(options, lambda option: option.group):
+        title = (_kinds(command.kind)[group].__doc__ or "").partition(" (")[
+            0
+        ]  # in brackets: how the command line writes them
+        documented += f"    Options, {title}:\n" + "".join(map(_documented, some))
 
     def decorate(target: Any) -> Any:
         target.__doc__ = (target.__doc__ or "").replace("        {options}\n", documented)
@@ -252,8 +259,9 @@ def with_options(command: Command) -> Callable[[Any], Any]:
 
 def _documented(option: Option) -> str:
     absent = f" None = {option.about['absent']}." if "absent" in option.about else ""
-    text = f"{option.name}: {option.kind.__name__}, {option.about['help']}.{absent}"
-    return textwrap.fill(text, 118, initial_indent=" " * 8, subsequent_indent=" " * 12) + "\n"
+    default = f" Default: {option.default!r}." if option.default is not None else ""
+    text = f"{option.name}: {option.kind.__name__}, {option.about['help']}.{absent}{default}"
+    return textwrap.fill(text, HELP_WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 12) + "\n"
 
 
 def _plain(value: Any) -> Any:

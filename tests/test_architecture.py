@@ -29,12 +29,12 @@ FACE = {"checkpoints/families/table", "checkpoints/heads"}  # what __init__ impo
 MAY_IMPORT = {
     "checkpoints": set(),
     "evaluation": set(),
-    "data": {"checkpoints"},
+    "data": {"checkpoints", "reporting"},
     "reporting": {"evaluation"},
     "models": {"checkpoints", "data", "reporting"},
     "backends": {"data"},
-    "inference": {"checkpoints", "data", "models", "evaluation"},
-    "features": {"data", "models", "inference", "backends"},
+    "inference": {"checkpoints", "data", "models", "evaluation", "reporting"},
+    "features": {"data", "models", "inference", "backends", "reporting"},
     "explanation": {"data", "models", "inference", "reporting", "backends"},
     "training": {"checkpoints", "data", "models", "features", "inference", "evaluation", "reporting", "backends"},
 }

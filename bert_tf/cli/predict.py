@@ -4,7 +4,7 @@ import json
 import sys
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
-from bert_tf.formatting import format_value, printable
+from bert_tf.formatting import format_value
 
 
 def add_predict(commands) -> None:
@@ -34,6 +34,7 @@ def _predict(options) -> None:
     from bert_tf import files
     from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
+    from bert_tf.reporting.display import shortened
 
     found = predict(options.model, texts, batch_size=options.batch_size)
     rows: list[dict] = []
@@ -46,7 +47,7 @@ def _predict(options) -> None:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(output, content + "\n") if output else print(content)
     else:
-        cells = [(row["label"], format_value(row["score"], "score"), _shortened(row["text"])) for row in rows]
+        cells = [(row["label"], format_value(row["score"], "score"), shortened(row["text"], 70)) for row in rows]
         print(tables.table(("label", "score", "text"), cells))
 
 
@@ -56,9 +57,3 @@ def _texts(options) -> list[str]:
     for remark in examples.remarks:
         print(remark, file=sys.stderr)
     return [*examples.texts]
-
-
-def _shortened(text: str, width: int = 70) -> str:
-    """Returns a text as one line that a terminal can show."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= width else line[: width - 3] + "..."

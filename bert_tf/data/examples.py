@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
+from bert_tf.formatting import counted
+from bert_tf.reporting.display import Displayed, beginning, names, shortened
 
 
-@dataclass(frozen=True)
-class Examples:
+@dataclass(frozen=True, repr=False)
+class Examples(Displayed):
     """Texts and their labels.
 
     Attributes:
@@ -37,6 +39,27 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return self._title()  # a line: examples often come in pairs
+
+    def _title(self) -> str:
+        classes = names(f"{count:,} {label}" for label, count in self.counts().items())
+        return f"Examples({counted(len(self), 'text')}{f': {classes}' if classes else ''}; {shortened(self.source)})"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        labels: Iterable[Any] = [] if self.labels is None else (self.label_names[i] for i in self.labels)
+        columns = {"text": "text"} if self.labels is None else {"label": "text", "text": "text"}
+        texts = (shortened(text) for text in self.texts)
+        rows = ((text,) for text in texts) if self.labels is None else zip(map(shortened, labels), texts, strict=True)
+        return beginning(columns, rows, len(self))
+
+    def to_pandas(self) -> Any:
+        """Returns a DataFrame of `text` and `label`, the names of the classes; without labels of `text` alone."""
+        import pandas
+
+        labels = {} if self.labels is None else {"label": [self.label_names[i] for i in self.labels]}
+        return pandas.DataFrame({"text": [*self.texts], **labels})
 
     def counts(self) -> dict[str, int]:
         """Returns the number of examples of each class."""

@@ -17,15 +17,17 @@ from bert_tf.data import gates
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.blend import Blend, load_blend
+from bert_tf.formatting import counted
 from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.models.keras_internals import set_untracked
+from bert_tf.reporting.display import MOST_NAMES, Displayed, beginning, names, shortened
 
 SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Displayed):
     """A classifier's predictions for N texts.
 
     Attributes:
@@ -45,6 +47,43 @@ class Predictions:
     def scores(self) -> list[float]:
         """The probability of that class."""
         return [float(p) for p in self.probabilities.max(axis=1)]
+
+    def to_columns(self) -> dict[str, list]:
+        """Returns the predictions as columns of N values, for a DataFrame or a file.
+
+        Returns: `label`, `score`, and for each class `probability_` and its name, in the order of `label_names`. The names of
+            the classes differ, and so do these: none of them can be `label` or `score`.
+
+        >>> Predictions(np.array([[0.25, 0.75]]), ("bad", "good")).to_columns()
+        {'label': ['good'], 'score': [0.75], 'probability_bad': [0.25], 'probability_good': [0.75]}
+        """
+        each = {f"probability_{name}": self.probabilities[:, i].tolist() for i, name in enumerate(self.label_names)}
+        return {"label": self.labels, "score": self.scores, **each}
+
+    def to_pandas(self) -> Any:
+        """Returns a DataFrame of `to_columns()`, a row for each text."""
+        import pandas
+
+        return pandas.DataFrame(self.to_columns())
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def _title(self) -> str:
+        return (
+            f"Predictions({counted(len(self), 'text')}, {len(self.label_names):,} classes: {names(self.label_names)})"
+        )
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        columns = self.to_columns()
+        if len(self.label_names) > MOST_NAMES:
+            columns = {name: columns[name] for name in ("label", "score")}
+        kinds = {shortened(name, 30): "text" if name == "label" else "score" for name in columns}
+        cells = (
+            [shortened(each) if isinstance(each, str) else each for each in row]
+            for row in zip(*columns.values(), strict=True)
+        )
+        return beginning(kinds, cells, len(self))
 
 
 def predict(

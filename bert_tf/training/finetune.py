@@ -25,6 +25,7 @@ from bert_tf.reporting import figures, sections
 from bert_tf.settings import FINETUNE, Settings, Training
 from bert_tf.training import learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
+from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
 from bert_tf.training.optimizer import compile_model
@@ -39,27 +40,6 @@ COMPARING = 4.0  # with a teacher
 # Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
 LEAST_TRAINING = 2.5
 LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
-
-
-@dataclass(frozen=True)
-class Finetuned:
-    """The result of `finetune`.
-
-    Attributes:
-        model, tokenizer: the classifier, with the weights of its best epoch, and the checkpoint's tokenizer.
-        history: dict, metric -> value of each epoch.
-        blend: `Blend`, the second part of the classifier, with `blend=True`; pass it to `bert_tf.predict` with the model.
-        metrics: dict, the content of metrics.json; `stages` are those of the recipe, `temperature` what the logits of the
-            trained model were divided by.
-        output_dir: Path of the run.
-    """
-
-    model: Any
-    tokenizer: Any
-    history: dict[str, list[float]]
-    metrics: dict[str, Any]
-    output_dir: Path
-    blend: Blend | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from bert_tf.features.extraction import extract
 from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
+from bert_tf.reporting import display
+from bert_tf.reporting.tables import table
 from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
 from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
@@ -43,8 +45,8 @@ class SearchFailedError(ValueError):
     """No trial of a search finished."""
 
 
-@dataclass(frozen=True)
-class Searched:
+@dataclass(frozen=True, repr=False)
+class Searched(display.Displayed):
     """The outcome of a search.
 
     Attributes:
@@ -60,6 +62,30 @@ class Searched:
     trials: list[dict[str, Any]]
     best: dict[str, Any]
     output_dir: Path
+
+    def to_pandas(self) -> Any:
+        """Returns the trials as a DataFrame, a row each, in their order."""
+        import pandas
+
+        return pandas.DataFrame(self.trials)
+
+    def _title(self) -> str:
+        best, of = (
+            self.best,
+            f"{self.best['trials']} trials" + (f", {self.best['failed']} failed" * bool(self.best["failed"])),
+        )
+        return f"Search in {self.output_dir}: {of}. Best: trial {best['trial']}, epoch {best['best_epoch']}"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        finished = results.ranked(self.trials, self.best["settings"]["objective"])
+        header, cells = results.trial_table(finished[: display.MOST_ROWS], VALUES)
+        scores = [f"validation accuracy {format_value(self.best['val_accuracy'], 'score')}"]
+        if "test" in self.best:
+            scores.append(f"test accuracy {format_value(self.best['test']['scores']['accuracy'], 'score')}")
+        return [
+            display.table(dict.fromkeys(header, "plain"), cells),
+            {"text": f"The saved model: {', '.join(scores)}. All trials: .to_pandas()"},
+        ]
 
 
 @with_options(SEARCH)
@@ -269,7 +295,7 @@ def _finish(
         "settings": settings,
         "versions": versions("bert-tf", "keras", "keras-tuner", "transformers"),
     }
-    say("\n" + results.trial_table(ranked[:10], VALUES))
+    say("\n" + table(*results.trial_table(ranked[:10], VALUES)))
     if failed:
         say(f"{failed} trials failed; trials.csv gives the reasons.")
     said = f"trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} {format_value(best[objective], 'score')}"
