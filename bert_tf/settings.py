@@ -77,6 +77,7 @@ class Data(Group):
         off="the first row is data; columns are called 1, 2, ...",
         absent="judged by the row",
     )
+    sheet: str | None = _unrecorded(None, "sheet of an Excel file", metavar="NAME", absent="the first")
     validation_share: float = _unrecorded(
         0.2, "fraction of the training texts held out when no validation texts are given", metavar="SHARE"
     )

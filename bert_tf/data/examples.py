@@ -24,7 +24,7 @@ class Examples(Displayed):
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
-        read_with: the options `labels`, `drop` and `fold_case` that made these classes.
+        read_with: the options that they were read with, where they are not the defaults.
     """
 
     texts: Iterable[str]

@@ -14,6 +14,12 @@ from bert_tf.data.tables import Table
 from bert_tf.files import error_reason
 from bert_tf.settings import Data
 
+SHOWN = 5  # sheets, in a message
+
+
+class _NoSheetError(Exception):
+    """An Excel file lacks the sheet; it has these."""
+
 
 def read_file(file: Path, data: Data, labelled: bool) -> Table:
     """Reads a file or a folder of `datasets`.
@@ -156,18 +162,27 @@ def _excel(content: bytes, source: str, data: Data, labelled: bool) -> Table:
 
     try:
         with pandas.ExcelFile(io.BytesIO(content), engine="openpyxl") as book:
-            sheets = book.sheet_names
+            sheets = [str(name) for name in book.sheet_names]
+            sheet = sheets[0] if data.sheet is None else data.sheet
+            if sheet not in sheets:
+                raise _NoSheetError(sheets)
             header = None if data.header is False else 0
             kept: dict = {"header": header, "dtype": object, "keep_default_na": False, "na_values": [""]}
-            frame = pandas.read_excel(book, sheet_name=sheets[0], **kept)
+            frame = pandas.read_excel(book, sheet_name=sheet, **kept)
     except ImportError as error:
         raise ValueError(f'{source}: reading Excel needs openpyxl: pip install "bert-tf[excel]".') from error
+    except _NoSheetError as error:
+        shown = ", ".join(map(repr, error.args[0]))
+        raise ValueError(f"{source}: no sheet {data.sheet!r}. It has: {shown}.") from None
     except Exception as error:  # openpyxl's and zipfile's
         raise ValueError(f"{source}: not a readable Excel file ({error_reason(error)}).") from error
     frame = frame.dropna(how="all").dropna(how="all", axis="columns")
     names = [str(i + 1) if header is None else str(name) for i, name in enumerate(frame.columns)]
     numbers = [int(i) + 1 + (header is not None) for i in frame.index]
-    remarks = [f"{source}: sheet {sheets[0]!r} of {len(sheets)} is read."] if len(sheets) > 1 else []
+    remarks = []
+    if len(sheets) > 1 and data.sheet is None:
+        others = ", ".join(map(repr, sheets[1 : 1 + SHOWN])) + (", ..." if len(sheets) > 1 + SHOWN else "")
+        remarks.append(f"{source}: only the first sheet, {sheet!r}, is read, not {others}. For another: --sheet.")
     columns = [frame.iloc[:, i].tolist() for i in range(len(names))]
     return Table(source, names, columns, where=lambda row: f"row {numbers[row]} of the sheet", remarks=remarks)
 

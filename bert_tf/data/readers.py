@@ -25,6 +25,9 @@ from bert_tf.settings import READ, Data, Settings
 log = logging.getLogger("bert_tf")
 
 DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that ship with the package, as sources
+# What `Examples` were read with, and cannot be read with later.
+READING = ("text_column", "encoding", "separator", "quoting", "header", "sheet", "on_bad_rows")
+OF_LABELS = ("label_column", "labels", "drop", "fold_case")
 FEW = 0.01  # share of rows that may be skipped without being asked
 SHOWN = 3  # of them, in a message
 
@@ -68,14 +71,14 @@ def read_examples(
 
 def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
     """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
-    chosen = {name: value for name in ("labels", "drop", "fold_case") if (value := getattr(data, name))}
+    options = (*READING, *OF_LABELS) if labelled else READING
+    chosen = {name: value for name in options if (value := getattr(data, name)) != getattr(Data, name)}
     if isinstance(source, Examples):
-        late = [name for name, value in chosen.items() if source.read_with.get(name) != value]
-        if late and labelled:
+        if late := [name for name, value in chosen.items() if source.read_with.get(name) != value]:
             shown = ", ".join(f"{name}={chosen[name]!r}" for name in late)
+            which = "the labels of `Examples` are classes" if {*late} & {*OF_LABELS} else "these `Examples` are read"
             raise ValueError(
-                f"{source.source}: the labels of `Examples` are classes already. Received: {shown}. Pass it where they are read: "
-                f"read_examples(..., {shown})"
+                f"{source.source}: {which} already. Received: {shown}. Pass it where they are read: read_examples(..., {shown})"
             )
         return source
     return replace(_read(source, data, labelled, data_dir), read_with=chosen)
