@@ -56,7 +56,9 @@ class Data(Group):
         choices=("error", "skip"),
         absent="a few, under 1 %, are skipped and named; more are an error",
     )
-    encoding: str | None = _unrecorded(None, "encoding of text files", absent="UTF-8 or UTF-16, else cp1252")
+    encoding: str | None = _unrecorded(
+        None, "encoding of text files", absent="UTF-8 or UTF-16, else cp1252 or a neighbour"
+    )
     separator: str | None = _unrecorded(
         None,
         "separator of a CSV file: one character, or tab",

@@ -45,6 +45,16 @@ MOST_FOREIGN = 0.1  # share of such words among those with a byte above 127
 BEGUN = re.compile(rb"\xe2\x80|\xf0\x9f")  # how quotes, dashes and emoji begin in UTF-8, and nothing in cp1252
 HIGH = re.compile(rb"[\x80-\xff]")
 LETTER = re.compile(rb"[A-Za-z]")
+# Code pages that differ from cp1252 in a few letters: what these are in cp1252, each group of which must occur, and the letters
+# that give away a Western language which has the former too.
+SISTERS = (
+    ("cp1254", ("\u00fd", "\u00f0\u00fe"), "\u00e1\u00ed\u00fa\u00e6"),  # Turkish; not Icelandic
+    ("cp1250", ("\u00f8", "\u00ec\u00e8"), "\u00e5\u00e6\u00f6"),  # Czech; not Danish
+    ("cp1250", ("\u00f5", "\u00fb", "\u00f6"), "\u00e3\u00e7\u00ea"),  # Hungarian; not Estonian, Portuguese, French
+    ("cp1250", ("\u00fe", "\u00e3"), "\u00f0\u00e6"),  # Romanian
+    ("cp1257", ("\u00f0", "\u00fe", "\u00eb"), "\u00ed\u00fa\u00fd"),  # Lithuanian; not Icelandic
+)
+LEAST_LETTERS, MOST_WESTERN = 3, 0.05
 CLEARLY = 10  # times as many characters in one encoding as in the other
 # Bytes above 127 as a share of the plain letters: French in a short file reaches 0.4.
 MOST_HIGH = 0.6
@@ -117,7 +127,8 @@ def decode(data: bytes, source: str, encoding: str | None = None) -> tuple[str, 
     Args:
         data: the bytes.
         source: the file's name, for messages.
-        encoding: str, its encoding; None = by its byte order mark, else UTF-8, else cp1252.
+        encoding: str, its encoding; None = by its byte order mark, else UTF-8, else cp1252, or cp1250, cp1254 or cp1257 if the
+            letters show that.
     Raises: ValueError if the bytes are not in the encoding, are in none that is known, or are no table.
     """
     text, remarks = _decoded(data, source, encoding)
@@ -152,6 +163,12 @@ def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[
     if invalid < CLEARLY * valid or BEGUN.search(data):
         both = f"{valid} characters are UTF-8, {invalid} bytes are not, the first in line {line}"
         raise ValueError(f"{source}: seems to mix two encodings: {both}. {advice}")
+    if sister := _sister(data):
+        text = data.decode(sister)
+        shown = _word_at(text, first)
+        return text, [
+            f"{source}: not UTF-8; read as {sister}, as {shown!r} in line {line}. If that is wrong: --encoding."
+        ]
     words = ACCENTED.findall(data)
     foreign = sum(bool(FOREIGN.search(word)) for word in words)
     if foreign > MOST_FOREIGN * len(words) or len(HIGH.findall(data)) > MOST_HIGH * len(LETTER.findall(data)):
@@ -173,6 +190,20 @@ def _as_given(data: bytes, source: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].decode(encoding, errors="ignore").count("\n") + 1
         raise ValueError(f"{source}: line {line} is not valid {encoding} ({error.reason}).") from error
+
+
+def _sister(data: bytes) -> str | None:
+    """Returns the code page beside cp1252 whose letters these are."""
+    text = data.decode("cp1252", errors="replace")
+    for encoding, needed, western in SISTERS:
+        counts = [sum(map(text.count, letters)) for letters in needed]
+        if min(counts) >= LEAST_LETTERS and sum(map(text.count, western)) <= MOST_WESTERN * sum(counts):
+            try:
+                data.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            return encoding
+    return None
 
 
 def _utf16_without_mark(data: bytes) -> str | None:

@@ -28,6 +28,7 @@ DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that sh
 # What `Examples` were read with, and cannot be read with later.
 READING = ("text_column", "encoding", "separator", "quoting", "header", "sheet", "on_bad_rows")
 OF_LABELS = ("label_column", "labels", "drop", "fold_case")
+LEAST_ROWS, REPEATED = 8, 2  # of a table whose columns have no names, to tell them apart; rows per value of a label
 FEW = 0.01  # share of rows that may be skipped without being asked
 SHOWN = 3  # of them, in a message
 
@@ -154,6 +155,10 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
             return text, 1 - text
         if not labelled:
             return text, None
+    if headless and labelled and data.text_column is data.label_column is None and (pair := _told_apart(table)):
+        text, label = pair
+        table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {label + 1} as the label.")
+        return pair
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
     text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
     if not labelled:
@@ -162,6 +167,21 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
     if text == label:
         raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
     return text, label
+
+
+def _told_apart(table: Table) -> tuple[int, int] | None:
+    """Returns which of several nameless columns are the text and the label, if their values leave no doubt: the text is the only
+    column of sentences, the label the only one whose values repeat; those of all others, such as ids, differ from row to row."""
+    columns = [[str(value).strip() for value in column] for column in table.columns]
+    rows = len(columns[0])
+    if rows < LEAST_ROWS:
+        return None
+    texts = [i for i, column in enumerate(columns) if sum(" " in value for value in column) > rows / 2]
+    labels = [i for i, column in enumerate(columns) if i not in texts and 1 < len({*column}) <= rows / REPEATED]
+    others = [i for i in range(len(columns)) if i not in (*texts, *labels)]
+    if len(texts) == len(labels) == 1 and all(len({*columns[i]}) == rows for i in others):
+        return texts[0], labels[0]
+    return None
 
 
 def _listed(column: Sequence[Any]) -> list[Any]:

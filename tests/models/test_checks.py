@@ -119,15 +119,19 @@ class Batches(keras.utils.PyDataset):
 def test_labels_out_of_range_in_python_batches_stop_the_training(model, inside):
     stops = (ValueError, tf.errors.InvalidArgumentError)  # the latter wraps what a batch after the first raises
     wrong, right = Batches(np.arange(12) // 4, inside), Batches(Y, inside)
-    for given in (wrong, (wrong[i] for i in range(3))):
+    generators = [] if inside else [(wrong[i] for i in range(3))]  # Keras takes no dicts of these
+    for given in (wrong, *generators):
         with pytest.raises(stops, match="the model has 2 classes .num_labels.. Received: label 2 at position 0"):
             model.fit(given, verbose=0)
     with pytest.raises(stops, match="the model has 2 classes"):
         model.fit(X, Y, validation_data=wrong, verbose=0)
     assert np.isfinite(model.classifier.kernel.numpy()).all()
     assert model.fit(right, epochs=2, verbose=0).history["loss"] == pytest.approx([np.log(2)] * 2, rel=1e-5)
-    assert right.ended == 2
-    assert model.fit((right[i] for i in range(3)), verbose=0).history["loss"] == pytest.approx([np.log(2)], rel=1e-5)
+    assert right.ended >= 2
+    if not inside:
+        assert model.fit((right[i] for i in range(3)), steps_per_epoch=3, verbose=0).history["loss"] == pytest.approx(
+            [np.log(2)], rel=1e-5
+        )
 
 
 @pytest.mark.parametrize(
