@@ -34,16 +34,19 @@ def race(
 ) -> Compared:
     """Compares models and baselines on the same texts, and says which is best and which are worth their cost.
 
-    Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were fine-tuned).
+    Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were
+    fine-tuned).
 
     Args:
-        models: folders or hub names. A classifier takes part as it is; a checkpoint without a head is fine-tuned first, its base
-            frozen, by `bert_tf.finetune` with `head`, `epochs` (with early stopping), `learning_rate` and `seed`.
-        train, validation: sources, as for `bert_tf.finetune`. All are judged on the validation texts.
+        models: folders or hub names. A classifier takes part as it is; a checkpoint without a
+            head is fine-tuned first, its base frozen, by `bert_tf.finetune` with `head`,
+            `epochs` (with early stopping), `learning_rate` and `seed`.
+        train, validation: sources, as for `bert_tf.finetune`. All are judged on the validation
+            texts.
         test: a source of texts that nothing is chosen by: each model classifies them once.
         {options}
-    Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is the peak of the process, training
-        included if it trained.
+    Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is
+        the peak of the process, training included if it trained.
     Raises: as `bert_tf.finetune`; ValueError for a classifier of other labels.
     """
     baselines = [name for name in settings.race.baselines if name != "none"]

@@ -45,20 +45,24 @@ def read_examples(
 ) -> Examples:
     """Reads labelled texts from whatever `source` is.
 
-    What has to be guessed of a file, its encoding, separator, quotes and header, is said in `remarks` and logged; each guess
-    has an option. Where two readings of a file are plausible and give different rows, that is an error.
+    What has to be guessed of a file, its encoding, separator, quotes and header, is said in
+    `remarks` and logged; each guess has an option. Where two readings of a file are plausible
+    and give different rows, that is an error.
 
     Args:
-        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these packed as .gz, .zip, .zst, .bz2 or .xz;
-            `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
-            or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
-            `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
+        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these
+            packed as .gz, .zip, .zst, .bz2 or .xz; `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of
+            tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"` or
+            `"demo:validation"`, the product reviews that ship with the package; a DataFrame of
+            pandas or polars; a `datasets.Dataset`, or the folder of one; a dict of lists; a
+            list of dicts; a pair (texts, labels); `Examples`.
         text_column, label_column: names of the columns; None = found by their usual names.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
         {options}
     Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
-    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
+    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what
+        to do.
 
     >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
     ('0', '1')

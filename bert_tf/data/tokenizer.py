@@ -98,7 +98,8 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens of a text, including the two special ones.
     Returns: `Tokens` of N texts.
-    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame; ValueError for half a character.
+    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame;
+        ValueError for half a character.
     """
     from tqdm import tqdm
 

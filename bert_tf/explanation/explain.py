@@ -194,25 +194,28 @@ def explain(
 ) -> Explanation:
     """Finds which words of a text count for and against a class, tests that, and returns the attention.
 
-    What is explained is the class's log-odds, log(p / (1 - p)): with two classes the difference of the logits, with more the
-    logit minus the log-sum-exp of the others; for a multi-label model the label's own logit.
+    What is explained is the class's log-odds, log(p / (1 - p)): with two classes the difference
+    of the logits, with more the logit minus the log-sum-exp of the others; for a multi-label
+    model the label's own logit.
 
     Args:
-        model: a classifier of `bert_tf`, or the folder or hub name of one. Prefer float32: the rounding of bfloat16 adds to
-            the completeness error.
+        model: a classifier of `bert_tf`, or the folder or hub name of one. Prefer float32: the
+            rounding of bfloat16 adds to the completeness error.
         text: str.
         tokenizer: the model's; None = the one in the model's folder.
         target: name or index of the class to explain; None = the predicted one.
-        baseline: str, the token that stands for "no word"; None = the tokenizer's padding token.
+        baseline: str, the token that stands for "no word"; None = the tokenizer's padding
+            token.
         tolerance: float, the largest acceptable completeness error.
-        max_steps: int, the most gradients to compute; a warning says if the error is still larger then.
+        max_steps: int, the most gradients to compute; a warning says if the error is still
+            larger then.
         random_orders: int, how many the deletion curve is compared with.
         attentions: bool, whether to return them.
         max_length: int, tokens; longer texts are cut; None = the tokenizer's limit.
         seed: int, for the random orders.
     Returns: `Explanation`.
-    Raises: TypeError if `text` is not a string; ValueError for a text without words, an unknown class or token, or an option
-        out of range.
+    Raises: TypeError if `text` is not a string; ValueError for a text without words, an unknown
+        class or token, or an option out of range.
 
     >>> explanation = explain("runs/reviews/model", "Broke after a day.")
     >>> list(zip(explanation.words.real_names, explanation.attributions))

@@ -103,13 +103,14 @@ def predict(
         texts: str, N of them.
         tokenizer: the model's; None = the one in the model's folder.
         batch_size: int, the most texts per batch; None = as suits the machine.
-        max_length: int, the most tokens of a text, longer ones are truncated; None = the tokenizer's limit, which
-            `finetune` has set.
+        max_length: int, the most tokens of a text, longer ones are truncated; None = the
+            tokenizer's limit, which `finetune` has set.
         engine: str, see `bert_tf.inference.engines.choose`.
-        blend: the second part of the model; None = the one in the model's folder, if `model` is a folder with one.
+        blend: the second part of the model; None = the one in the model's folder, if `model` is
+            a folder with one.
     Returns: `Predictions`, in the order of `texts`.
-    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame; FileNotFoundError, ValueError for a
-        checkpoint that cannot be used.
+    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame;
+        FileNotFoundError, ValueError for a checkpoint that cannot be used.
     """
     texts = list(gates.each_text(texts))
     blend = blend or second_part(model)

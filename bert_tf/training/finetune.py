@@ -99,27 +99,34 @@ def finetune(
 ) -> Finetuned:
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
 
-    By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in seconds, and the model saved.
-    Then all layers are trained from there for three epochs, or as long as a `budget` allows. The better of both is kept, judged by
-    the validation texts after calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
+    By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in
+    seconds, and the model saved. Then all layers are trained from there for three epochs, or as
+    long as a `budget` allows. The better of both is kept, judged by the validation texts after
+    calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
     with `epochs` it trains the head by epochs instead.
 
-    Frozen layers run once per text, without dropout; their output is kept for all epochs and later runs. With `cache=False`
-    they run in every epoch with dropout, as in plain `model.fit` and in transformers 4.
+    Frozen layers run once per text, without dropout; their output is kept for all epochs and
+    later runs. With `cache=False` they run in every epoch with dropout, as in plain `model.fit`
+    and in transformers 4.
 
-    Leaves in `output_dir`: report.html, model/ (a Hugging Face folder with tokenizer and model card), history.csv,
-    metrics.json, curves.png, tensorboard/. Nothing is written before data and checkpoint have been read and checked.
+    Leaves in `output_dir`: report.html, model/ (a Hugging Face folder with tokenizer and model
+    card), history.csv, metrics.json, curves.png, tensorboard/. Nothing is written before data
+    and checkpoint have been read and checked.
 
     Args:
-        train, validation: a source that `bert_tf.read_examples` reads (path, `"tfds:NAME@SPLIT"`, DataFrame, dict of
-            lists, pair). Without `validation`, `validation_share` of the training texts is held out, stratified.
-        test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
+        train, validation: a source that `bert_tf.read_examples` reads (path,
+            `"tfds:NAME@SPLIT"`, DataFrame, dict of lists, pair). Without `validation`,
+            `validation_share` of the training texts is held out, stratified.
+        test: a source of texts that nothing is chosen by: they are classified once, by the
+            model that is kept.
         started: float, the `time.monotonic()` that `budget` counts from; None = now.
-        callbacks: Keras callbacks, one or several, beside those that keep the best weights, the history and the TensorBoard logs. What
-            they add to the logs goes into the history; `resume` does not restore a state of their own.
+        callbacks: Keras callbacks, one or several, beside those that keep the best weights, the
+            history and the TensorBoard logs. What they add to the logs goes into the history;
+            `resume` does not restore a state of their own.
         {options}
     Returns: `Finetuned`.
-    Raises: ValueError, TypeError, FileNotFoundError or FileExistsError that says what is wrong and what to do.
+    Raises: ValueError, TypeError, FileNotFoundError or FileExistsError that says what is wrong
+        and what to do.
 
     >>> from bert_tf.data.readers import demo_reviews
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP

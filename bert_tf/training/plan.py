@@ -76,8 +76,8 @@ class Plan(Displayed):
 def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
     """Says what `finetune` with the same arguments will need; no result of training is kept.
 
-    The time is measured on this machine, on texts of typical length, for `PROBE` seconds each for the frozen and the
-    trained part.
+    The time is measured on this machine, on texts of typical length, for `PROBE` seconds each
+    for the frozen and the trained part.
 
     Args:
         train, validation: as for `bert_tf.finetune`.

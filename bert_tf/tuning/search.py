@@ -92,29 +92,36 @@ class Searched(display.Displayed):
 def search(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Searched | None:
     """Searches for the settings that train best, and keeps the model of the best trial.
 
-    By default (`recipe="auto"`) a new head is solved on the frozen base first, in seconds, as `bert_tf.finetune` does. Trials
-    that train layers start from it, those of a frozen base from a random head; if none is better after calibration, the solved
-    head is kept. `recipe="plain"` leaves it out.
+    By default (`recipe="auto"`) a new head is solved on the frozen base first, in seconds, as
+    `bert_tf.finetune` does. Trials that train layers start from it, those of a frozen base from
+    a random head; if none is better after calibration, the solved head is kept.
+    `recipe="plain"` leaves it out.
 
-    The first trial uses the defaults of `bert_tf.finetune`. Each runs to the last epoch or stops after 5 epochs without
-    improvement (`early_stopping`); the best epoch is read off its curve. The model that is kept is that of the best trial at
-    its best epoch; it is not trained again. The options of the space are each one value, a list or a range `(lowest,
-    highest)`, see `bert_tf.ClassifierHyperModel`.
+    The first trial uses the defaults of `bert_tf.finetune`. Each runs to the last epoch or stops
+    after 5 epochs without improvement (`early_stopping`); the best epoch is read off its curve.
+    The model that is kept is that of the best trial at its best epoch; it is not trained again.
+    The options of the space are each one value, a list or a range `(lowest, highest)`, see
+    `bert_tf.ClassifierHyperModel`.
 
-    Several processes can share a search: one `chief`, which trains nothing, and any number of workers, all called with the
-    same arguments and the same `output_dir`. A worker that dies loses only its trial, which another worker continues.
+    Several processes can share a search: one `chief`, which trains nothing, and any number of
+    workers, all called with the same arguments and the same `output_dir`. A worker that dies
+    loses only its trial, which another worker continues.
 
-    A killed search that is resumed does not repeat finished trials, and continues the interrupted one after its last finished
-    epoch. A finished search is extended by `resume=True` with a larger `max_trials`.
+    A killed search that is resumed does not repeat finished trials, and continues the
+    interrupted one after its last finished epoch. A finished search is extended by
+    `resume=True` with a larger `max_trials`.
 
-    Leaves in `output_dir`: report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.
+    Leaves in `output_dir`: report.html, model/, trials.csv, best.json, search.png,
+    tensorboard/, trials/.
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
-        test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
+        test: a source of texts that nothing is chosen by: they are classified once, by the
+            model that is kept.
         {options}
     Returns: `Searched`; None for a worker.
-    Raises: SearchFailedError, a ValueError, with the reasons if every trial failed; else as `bert_tf.finetune`.
+    Raises: SearchFailedError, a ValueError, with the reasons if every trial failed; else as
+        `bert_tf.finetune`.
 
     >>> from bert_tf.data.readers import demo_reviews
     >>> search(*demo_reviews(), max_trials=5, epochs=5, output_dir="runs/search").best["values"]  # doctest: +SKIP
