@@ -164,6 +164,8 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
         table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {label + 1} as the label.")
         return pair
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
+    if not table.written:  # such as the sheet that was taken
+        advice = "".join(remark.replace(f"{source}:", "") for remark in table.remarks)
     text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
     if not labelled:
         return text, None

@@ -99,6 +99,8 @@ def test_excel(tmp_path):
     assert "only the first sheet, 'notes', is read, not '2024'. For another: --sheet." in first.remarks[0]
     second = bert_tf.read_examples(tmp_path / "two.xlsx", sheet="2024")
     assert (len(second), second.remarks) == (len(FRAME), ())
+    with pytest.raises(ValueError, match="no column 'mark'.* only the first sheet, 'notes', is read"):
+        bert_tf.read_examples(tmp_path / "two.xlsx", label_column="mark")
     with pytest.raises(ValueError, match="no sheet 'reviews'. It has: 'notes', '2024'"):
         bert_tf.read_examples(tmp_path / "two.xlsx", sheet="reviews")
 
