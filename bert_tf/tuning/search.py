@@ -70,11 +70,9 @@ class Searched(display.Displayed):
         return pandas.DataFrame(self.trials)
 
     def _title(self) -> str:
-        best, of = (
-            self.best,
-            f"{self.best['trials']} trials" + (f", {self.best['failed']} failed" * bool(self.best["failed"])),
-        )
-        return f"Search in {self.output_dir}: {of}. Best: trial {best['trial']}, epoch {best['best_epoch']}"
+        best, failed = self.best, f", {self.best['failed']} failed" * bool(self.best["failed"])
+        kept = f"trial {best['trial']}, epoch {best['best_epoch']}" if best["kept"] != SOLVED else "the solved head"
+        return f"Search in {self.output_dir}: {best['trials']} trials{failed}. Best: {kept}"
 
     def _blocks(self) -> list[dict[str, Any]]:
         finished = results.ranked(self.trials, self.best["settings"]["objective"])
