@@ -27,6 +27,7 @@ _HOME = {
     "convert": "inference.convert",
     "distill": "training.distill",
     "curve": "comparison.curve",
+    "evaluate": "judging.evaluate",
     "explain": "explanation.explain",
     "faithfulness": "explanation.explain",
     "finetune": "training.finetune",

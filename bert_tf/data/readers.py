@@ -6,7 +6,7 @@ are skipped or refused here.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def read_examples(
     *,
     labelled: bool = True,
     data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
     settings: Settings,
 ) -> Examples:
     """Reads labelled texts from whatever `source` is.
@@ -52,6 +53,7 @@ def read_examples(
         text_column, label_column: names of the columns; None = found by their usual names.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
+        keep: names of more columns, whose values will be in `Examples.kept`.
         {options}
     Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
     Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
@@ -60,13 +62,20 @@ def read_examples(
     ('0', '1')
     """
     data = replace(settings.data, text_column=text_column, label_column=label_column)
-    examples = read(source, data, labelled=labelled, data_dir=data_dir)
+    examples = read(source, data, labelled=labelled, data_dir=data_dir, keep=keep)
     for remark in examples.remarks:
         log.warning(remark)
     return examples
 
 
-def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
+def read(
+    source: Any,
+    data: Data,
+    *,
+    labelled: bool = True,
+    data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
+) -> Examples:
     """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
     chosen = {name: value for name in ("labels", "drop", "fold_case") if (value := getattr(data, name))}
     if isinstance(source, Examples):
@@ -77,18 +86,27 @@ def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.P
                 f"{source.source}: the labels of `Examples` are classes already. Received: {shown}. Pass it where they are read: "
                 f"read_examples(..., {shown})"
             )
+        if lacking := [name for name in keep if name not in source.kept]:
+            shown = ", ".join(map(repr, keep))
+            raise ValueError(
+                f"{source.source}: these `Examples` lack the column {lacking[0]!r}. Read them with it: read_examples(..., keep=[{shown}])"
+            )
         return source
-    return replace(_read(source, data, labelled, data_dir), read_with=chosen)
+    return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
 
 
-def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None) -> Examples:
+def _read(
+    source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None, keep: Sequence[str] = ()
+) -> Examples:
     given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
         file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(_read(file, data, labelled, data_dir), source=source)
+        return replace(_read(file, data, labelled, data_dir, keep), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         from bert_tf.data.hosted import tfds_table
 
+        if keep:
+            raise ValueError(f"{source}: only text and label are read of tensorflow-datasets. Received: {keep[0]!r}")
         table, stream = tfds_table(source, data, labelled, data_dir)
         if not labelled:
             return Examples(stream, None, (), source)
@@ -100,13 +118,14 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
         table = read_file(Path(source).expanduser(), data, labelled)
     else:
         table = in_memory(source)
-    return _examples(table, data, given, labelled)
+    return _examples(table, data, given, labelled, keep)
 
 
-def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
+def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequence[str] = ()) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
     text, label = _columns(table, data, labelled)
+    kept = {name: _listed(table.columns[find_column(table.names, name, (), source, "column", None)]) for name in keep}
     texts = _listed(table.columns[text])
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
@@ -115,7 +134,7 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
         if problem := _wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
             problems[row] = f"the text (column {table.names[text]!r}) {problem}"
     if label is None:
-        return _without_bad_rows(table, texts, None, problems, data)
+        return _without_bad_rows(table, texts, None, problems, data, kept)
     labels = _named(table, label)
     if len(labels) != len(texts):
         raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
@@ -135,7 +154,7 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
         problems.setdefault(row, problem)
     columns = (table.names[text], table.names[label])
     others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data)
+    examples = _without_bad_rows(table, texts, encoded, problems, data, kept)
     return replace(examples, columns=columns, other_columns=tuple(others))
 
 
@@ -189,7 +208,12 @@ def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
 
 
 def _without_bad_rows(
-    table: Table, texts: Any, encoded: Encoded | None, problems: dict[int, str], data: Data
+    table: Table,
+    texts: Any,
+    encoded: Encoded | None,
+    problems: dict[int, str],
+    data: Data,
+    kept: Mapping[str, Sequence[Any]] | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -206,7 +230,7 @@ def _without_bad_rows(
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source)
+    examples = Examples(texts, labels, names, source, kept=kept or {})
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
