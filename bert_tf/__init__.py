@@ -37,6 +37,7 @@ _HOME = {
     "race": "comparison.race",
     "search": "tuning.search",
     "predict": "inference.predict",
+    "predict_file": "inference.bulk",
     # what transformers 4 offered besides its models
     "AutoConfig": "transformers4.tokenizers",
     "AutoTokenizer": "transformers4.tokenizers",

@@ -321,11 +321,11 @@ DISTILL = command(
     },
 )
 READ = command("read_examples", ("data",), {"text_column", "label_column", "validation_share", "max_length"})
-TEXTS = command(
-    "texts",
-    ("data",),
-    {"label_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
-    absent={"on_bad_rows": "an error: each row needs an answer"},
+PREDICT = command(
+    "predict_file",
+    ("data", "output"),
+    {"label_column", "validation_share", "labels", "drop", "fold_case", "output_dir", "report", "verbose"},
+    absent={"on_bad_rows": "an error: each row needs an answer", "max_length": "the model's"},
 )
 EVALUATE = command(
     "evaluate",

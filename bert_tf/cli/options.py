@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.options import Command, Option
-from bert_tf.settings import TEXTS, Data, Settings
+from bert_tf.settings import Data, Settings
 
 NOT_OPTIONS = ("command", "run", "train", "validation", "test", "teacher", "unlabelled")
 METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
@@ -48,10 +48,10 @@ def add_options(
             _add(section, variants)
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of how a file of texts is read."""
-    for option in TEXTS.options():
-        _add(parser, [(TEXTS, option)])
+def add_reading(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Adds the options of a command, as of how a file of texts is read, without a heading."""
+    for option in command.options():
+        _add(parser, [(command, option)])
 
 
 def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:

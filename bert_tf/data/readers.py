@@ -100,8 +100,7 @@ def _read(
 ) -> Examples:
     given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
-        file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(_read(file, data, labelled, data_dir, keep), source=source)
+        return replace(_read(demo_file(source), data, labelled, data_dir, keep), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         from bert_tf.data.hosted import tfds_table
 
@@ -131,7 +130,7 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequen
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
     for row, value in enumerate(texts):
-        if problem := _wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
+        if problem := wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
             problems[row] = f"the text (column {table.names[text]!r}) {problem}"
     if label is None:
         return _without_bad_rows(table, texts, None, problems, data, kept)
@@ -156,6 +155,11 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequen
     others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
     examples = _without_bad_rows(table, texts, encoded, problems, data, kept)
     return replace(examples, columns=columns, other_columns=tuple(others))
+
+
+def text_column(table: Table, data: Data) -> int:
+    """Returns the index of the text in a table without labels."""
+    return _columns(table, data, labelled=False)[0]
 
 
 def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
@@ -192,7 +196,7 @@ def _named(table: Table, label: int) -> list[Any]:
     return [None if is_missing(value) or int(value) < 0 else names[int(value)] for value in values]
 
 
-def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
+def wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
     """Returns what is wrong with a text; "" = nothing. Without labels an empty text may stay: each row gets an answer."""
     if not isinstance(text, str):
         return "is empty" if is_missing(text) else f"is of type {type(text).__name__}"
@@ -221,12 +225,7 @@ def _without_bad_rows(
     total = len(texts) + len(table.broken)
     few = labelled and len(bad) < FEW * total  # without labels each row needs an answer of its own
     if bad and (data.on_bad_rows == "error" or (data.on_bad_rows is None and not few)):
-        more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-        one = len(bad) == 1
-        raise ValueError(
-            f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{len(bad):,}'} of {counted(total, 'row')} cannot be used: "
-            f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
-        )
+        raise ValueError(refused(source, bad, len(bad), total))
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
@@ -239,13 +238,28 @@ def _without_bad_rows(
     if gone.all():
         raise ValueError(f"{source}: no rows are left of {total:,}.")
     if bad:
-        more = ", ..." if len(bad) > SHOWN else ""
-        remarks.append(f"{source}: {len(bad):,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}.")
+        remarks.append(skipped(source, bad, len(bad), total))
     if gone.any():
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
+
+
+def refused(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows cannot be used, `count` of `total`; `bad` describes them, the first ones at least."""
+    more = f"; and {count - SHOWN:,} more" if count > SHOWN else ""
+    one = count == 1
+    return (
+        f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{count:,}'} of {counted(total, 'row')} cannot be used: "
+        f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
+    )
+
+
+def skipped(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows are left out; arguments as of `refused`."""
+    more = ", ..." if count > SHOWN else ""
+    return f"{source}: {count:,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}."
 
 
 def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
@@ -269,6 +283,11 @@ def _damaged_by_latin1(texts: list[str]) -> str:
         f"{wrong:,} texts have control characters (U+0080 to U+009F), as after reading cp1252 as Latin-1: their quotes, dashes "
         "and euro signs are lost. Read the original file; cp1252 needs no conversion."
     )
+
+
+def demo_file(source: str) -> Path:
+    """Returns the file of `DEMO` or `DEMO_VALIDATION`."""
+    return Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
 
 
 def demo_reviews() -> tuple[Examples, Examples]:
