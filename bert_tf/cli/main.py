@@ -35,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = " Resume with --resume." if options.command in ("finetune", "distill", "search", "compare") else ""
+        resumes = options.command in ("finetune", "distill", "search", "compare")
+        resumes = resumes or (options.command == "predict" and bool(options.output))
+        hint = " Resume with --resume." if resumes else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
     return 0

@@ -49,6 +49,7 @@ class Blocks:
         names: of its columns, made different: a second "a" is "a.1", a nameless one "Unnamed: 0", as in pandas.
         text: the name of the text's column.
         rows: int, how many there are, without those that are left out.
+        size: int, rows of a block; those that are left out count.
         types: pyarrow's type of each column; a column of values that have none together is text (JSON).
         remarks: what was guessed or left out, a sentence each.
     """
@@ -57,6 +58,7 @@ class Blocks:
     names: tuple[str, ...]
     text: str
     rows: int
+    size: int
     types: dict[str, Any]
     remarks: tuple[str, ...]
     parts: streams.Parts
@@ -102,7 +104,7 @@ def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
     remarks = [*parts.remarks, *([readers.skipped(parts.source, bad, count, rows + count)] if count else [])]
     if parts.schema is not None:
         types = dict(zip(_different(parts.schema.names), parts.schema.types, strict=True))
-    return Blocks(parts.source, tuple(names), text, rows, types, tuple(dict.fromkeys(remarks)), parts)
+    return Blocks(parts.source, tuple(names), text, rows, size, types, tuple(dict.fromkeys(remarks)), parts)
 
 
 def _parts(source: Any, data: Data, size: int) -> streams.Parts:

@@ -263,24 +263,34 @@ def _json_lines(file: Path, encoding: Encoding, size: int) -> Parts | None:
 def _parquet(file: Path, size: int) -> Parts:
     from pyarrow import parquet
 
-    def readable(action: Any) -> Any:
+    @contextlib.contextmanager
+    def named() -> Iterator[None]:
         try:
-            return action()
+            yield
         except Exception as error:  # pyarrow's errors have no common class
             raise ValueError(f"{file}: not a readable Parquet file ({error_reason(error)}).") from error
 
-    schema = readable(lambda: parquet.read_schema(file)).remove_metadata()
+    with named():
+        schema = parquet.read_schema(file).remove_metadata()
+
+    def batches() -> Iterator[Any]:
+        with named():
+            content = parquet.ParquetFile(file)
+        with content:
+            found = content.iter_batches(batch_size=size)
+            while True:
+                with named():
+                    batch = next(found, None)
+                if batch is None:
+                    return
+                yield batch
 
     def tables() -> Iterator[Table]:
-        with readable(lambda: parquet.ParquetFile(file)) as opened_file:
-            row = 0
-            batches = opened_file.iter_batches(batch_size=size)
-            for batch in _even(iter(lambda: readable(lambda: next(batches, None)), None), size):
-                columns = [column.to_pylist() for column in batch.columns]
-                before, row = row, row + batch.num_rows
-                yield Table(
-                    str(file), [*schema.names], columns, where=lambda at, before=before: f"row {before + at + 1}"
-                )
+        row = 0
+        for batch in _even(batches(), size):
+            columns = [column.to_pylist() for column in batch.columns]
+            yield Table(str(file), [*schema.names], columns, where=_row_after(row))
+            row += batch.num_rows
 
     return Parts(str(file), tables, schema=schema)
 

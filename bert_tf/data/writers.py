@@ -19,14 +19,17 @@ class CsvWriter:
 
     exact = False
 
-    def __init__(self, file: Path, types: Mapping[str, Any], separator: str = ","):
+    def __init__(self, file: Path, types: Mapping[str, Any]):
         self.stream = file.open("w", encoding="utf-8", newline="")
-        self.writer = csv.writer(self.stream, delimiter=separator, lineterminator="\n")
+        self.writer = csv.writer(self.stream, lineterminator="\n")
+        self.quoting = csv.writer(self.stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self.writer.writerow(types)
 
     def write(self, columns: Columns) -> None:
         values = ([_plain(value) for value in column] for column in columns.values())
-        self.writer.writerows(zip(*values, strict=True))
+        for row in zip(*values, strict=True):  # csv does not quote a lone \r, which readers take for the end of a row
+            lone = any(isinstance(value, str) and "\r" in value for value in row)
+            (self.quoting if lone else self.writer).writerow(row)
 
     def close(self) -> None:
         self.stream.close()

@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from bert_tf.data.blocks import SIZE, Block, Blocks, read_blocks
+from bert_tf.data.blocks import Block, Blocks, read_blocks
 from bert_tf.data.writers import WRITERS, rounded
 from bert_tf.files import fingerprint, read_json, write_json, written_whole
 from bert_tf.inference.predict import Classifier
@@ -86,7 +86,7 @@ def predict_file(
     classifier = Classifier(
         model, tokenizer, batch_size=batch_size, max_length=settings.data.max_length, engine="keras"
     )
-    unfinished.start(_settings(model, classifier))
+    unfinished.start(_settings(model, classifier, blocks.size))
     names = _names(classifier, blocks)
     resumed = 0
     with Output(unfinished.scratch, file.suffix.lower(), blocks, names) as written, _progress(len(blocks)) as bar:
@@ -97,7 +97,8 @@ def predict_file(
                 unfinished.put(number, block, found)
             else:
                 resumed += len(block)
-                bar.initial += len(block)  # so that the speed, and what remains, are those of this run
+                if not bar.disable:
+                    bar.initial += len(block)  # so that the speed, and what remains, are those of this run
             written.write(block, found)
             bar.update(len(block))
     unfinished.finish()
@@ -136,7 +137,7 @@ def _progress(rows: int) -> Any:
     return tqdm(total=rows, desc="Predicting", unit=" texts", disable=hidden, smoothing=0)
 
 
-def _settings(model: Any, classifier: Classifier) -> dict[str, Any]:
+def _settings(model: Any, classifier: Classifier, size: int) -> dict[str, Any]:
     """Returns what decides a prediction, as JSON values."""
     weights = (ops.convert_to_numpy(weight).tobytes() for weight in classifier.model.weights)
     words = classifier.tokenizer.backend_tokenizer.to_str().encode()
@@ -150,7 +151,7 @@ def _settings(model: Any, classifier: Classifier) -> dict[str, Any]:
         "model_fingerprint": fingerprint(*parts),
         "max_length": classifier.max_length,
         "batch_size": classifier.batch_size,
-        "block_size": SIZE,
+        "block_size": size,
         "precision": classifier.model.compute_dtype,
     }
 
