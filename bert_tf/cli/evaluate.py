@@ -42,8 +42,12 @@ def _evaluate(options) -> None:
 
 
 def _check(model: str, texts) -> None:
-    """Raises ValueError for labels that a model does not have, before TensorFlow has loaded."""
+    """Raises ValueError for a model without classes or labels that it does not have, before TensorFlow has loaded."""
     from bert_tf.checkpoints import locate
     from bert_tf.checkpoints.config import label_names, read_config
+    from bert_tf.checkpoints.folder import has_head
 
-    texts.relabel(label_names(read_config(locate.resolve(model))), f"The model {model}")
+    folder = locate.resolve(model)
+    if not has_head(folder):
+        raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
+    texts.relabel(label_names(read_config(folder)), f"The model {model}")

@@ -174,7 +174,8 @@ class Output:
         predictions = predictions if self.kind.exact else rounded(predictions)
         named = {self.names[column]: values for column, values in predictions.items()}
         if self.writer is None:
-            self.writer = self.kind(self.file, {**self.blocks.types, **_types(named)})
+            own = {name: self.blocks.types.get(name) for name in self.blocks.names}
+            self.writer = self.kind(self.file, {**own, **_types(named)})
         self.writer.write({**block.columns, **named})
 
 

@@ -138,6 +138,8 @@ def _names(model: Any, other: Any) -> list[str]:
 def _judged(name: str, model: Any, tokenizer: Any, texts: Examples, settings: Settings) -> Judged:
     """Classifies the texts."""
     classifier = Classifier(model, tokenizer, max_length=settings.data.max_length)
+    if classifier.model.problem_type == "multi_label_classification":
+        raise ValueError(f"{name}: gives each text several labels; a model with one label a text is needed.")
     texts.relabel(classifier.model.label_names, f"The model {name}")  # raises ValueError before the work
     tokens = tokenize(texts.texts, classifier.tokenizer, classifier.max_length)
     return Judged(name, classifier, tokens, classifier.of_tokens(tokens, [*texts.texts]).probabilities)

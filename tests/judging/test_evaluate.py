@@ -1,10 +1,13 @@
 """A finished model on labelled texts: the numbers, the files, what is refused."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from sklearn.metrics import accuracy_score, f1_score
 
 import bert_tf
@@ -123,6 +126,16 @@ def test_wrong_input_is_one_line(models, file, tmp_path, capsys, monkeypatch, mo
     assert says in said
     assert len(said.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_wrong_label_is_said_before_tensorflow_loads(models, file):
+    command = ["evaluate", str(models[0]), "--data", str(file), "--label-column", "lang"]
+    code = (
+        f"import sys; from bert_tf.cli.main import main; code = main({command});"
+        "assert code == 2 and 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert "unknown labels" in done.stderr
 
 
 def test_three_models_are_a_race(models, file, capsys):
