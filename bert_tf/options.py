@@ -39,6 +39,9 @@ def option(default: Any, help: str, **more: Any) -> Any:
     return field(default=default, metadata={"help": help, **more})
 
 
+unrecorded = functools.partial(option, recorded=False)
+
+
 def depth(value: str) -> int | str:
     """Reads how many layers to train: "2", or "all"."""
     return value if value == "all" else int(value)
@@ -47,6 +50,14 @@ def depth(value: str) -> int | str:
 def listed(value: str) -> list[int | str]:
     """Reads values with commas between: "100,300,all"."""
     return [int(part) if part.isdigit() else part for part in value.split(",")]
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Reads names with commas between, or several: "lang,source" or ["lang", "source"]."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise ValueError(f"Expected one name, or several as lang,source. Received: {value!r}")
+    return tuple(dict.fromkeys(part.strip() for part in parts))
 
 
 def assignments(value: Any) -> Any:
@@ -219,7 +230,7 @@ class Command:
             if value is False:
                 parts.append(option.flag.replace("--", "--no-", 1))
             else:
-                parts += [option.flag, *([] if value is True else ["never" if value is None else str(value)])]
+                parts += [option.flag, *([] if value is True else [_written(value)])]
         return parts
 
 
@@ -262,6 +273,12 @@ def _documented(option: Option) -> str:
     default = f" Default: {option.default!r}." if option.default is not None else ""
     text = f"{option.name}: {option.kind.__name__}, {option.about['help']}.{absent}{default}"
     return textwrap.fill(text, HELP_WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 12) + "\n"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return joined(value)
+    return "never" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,7 @@ def race(
     common = {"seeds": [settings.training.seed], "latency": True}
     options = training_options(settings, head=settings.model.head, epochs=settings.training.epochs)
     every: list[dict[str, Any]] = []
-    for model, name in zip(models, _short_names(models), strict=True):
+    for model, name in zip(models, locate.short_names(models), strict=True):
         folder, kind = locate.resolve(model), {"kind": "finetuned_and_kept", "work": 3.0}
         if has_head(folder):
             label_columns(
@@ -104,21 +104,6 @@ def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, 
         against = scores.compare(labels, probabilities[best], probabilities[row["name"]])
         row |= {key: against[key] for key in ("difference", "p_value")}
     return rows
-
-
-def _short_names(models: Sequence[str | Path]) -> list[str]:
-    """Returns a name for each model that can be a folder's: the last part of its path (without "model", as `finetune` names all
-    of them), and as many parts before it as are needed to tell the models apart."""
-    parts = []
-    for model in models:
-        folder = Path(model).expanduser()
-        part = [*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
-        parts.append(part[:-1] if part[-1] == "model" and len(part) > 1 else part)
-    for count in range(1, max(map(len, parts), default=1) + 1):
-        names = ["-".join(part[-count:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:

@@ -24,6 +24,7 @@ class Examples(Displayed):
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
+        kept: name -> N values, of the other columns that were asked for.
         read_with: the options that they were read with, where they are not the defaults.
     """
 
@@ -35,6 +36,7 @@ class Examples(Displayed):
     other_columns: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     read_with: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -81,12 +83,13 @@ class Examples(Displayed):
         chosen[indices] = True
         stream = Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
         texts = [*stream] if isinstance(self.texts, list) else stream
-        return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
+        kept = {name: [*compress(values, chosen)] for name, values in self.kept.items()}
+        return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen], kept=kept)
 
-    def relabel(self, label_names: Sequence[str]) -> "Examples":
+    def relabel(self, label_names: Sequence[str], of: str = "The training data") -> "Examples":
         """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another.
 
-        Labels agree by value: "1.0" and "True" are "1"; "01" is not.
+        `of` names what these classes belong to, for the message. Labels agree by value: "1.0" and "True" are "1"; "01" is not.
         """
         place = places(label_names)
         if unknown := [name for name in self.label_names if key_of(name) not in place]:
@@ -95,7 +98,7 @@ class Examples(Displayed):
             hint = f" Is it {near!r}? Then read both with fold_case=True (--fold-case)." if near else ""
             raise ValueError(
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
-                f"The training data has: {', '.join(map(repr, label_names))}.{hint}"
+                f"{of} has: {', '.join(map(repr, label_names))}.{hint}"
             )
         order = np.array([place[key_of(name)] for name in self.label_names], "int32")
         return replace(self, labels=None if self.labels is None else order[self.labels], label_names=tuple(label_names))

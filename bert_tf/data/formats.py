@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,9 @@ def read_file(file: Path, data: Data, labelled: bool) -> Table:
 
     Raises: FileNotFoundError, or ValueError that names the file, what is wrong with it and what to do.
     """
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file.")
+    check_file(file)
     if file.is_dir():
         return _saved_dataset(file, data)
-    if file.stat().st_size == 0:
-        raise ValueError(f"{file}: the file is empty.")
-    if _suffix(file.name) not in (*FORMATS, *COMPRESSED):
-        raise ValueError(
-            f"{file}: expected a file that ends in {', '.join(FORMATS)}, or one of these with {', '.join(COMPRESSED[:-1])} or "
-            f"{COMPRESSED[-1]}, or tfds:NAME, hf:NAME, or demo."
-        )
     if _suffix(file.name) in BINARY:
         return FORMATS[_suffix(file.name)](file.read_bytes(), str(file), data, labelled)
     inside, name = content(file)
@@ -44,6 +36,19 @@ def read_file(file: Path, data: Data, labelled: bool) -> Table:
     if suffix not in FORMATS:
         raise ValueError(f"{file}: the packed file is called {name}; expected one that ends in {', '.join(FORMATS)}.")
     return FORMATS[suffix](inside, str(file), data, labelled)
+
+
+def check_file(file: Path) -> None:
+    """Raises FileNotFoundError or ValueError for a file that is missing, empty, or of no kind that is read."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file.")
+    if file.is_file() and file.stat().st_size == 0:
+        raise ValueError(f"{file}: the file is empty.")
+    if file.is_file() and _suffix(file.name) not in (*FORMATS, *COMPRESSED):
+        raise ValueError(
+            f"{file}: expected a file that ends in {', '.join(FORMATS)}, or one of these with {', '.join(COMPRESSED[:-1])} or "
+            f"{COMPRESSED[-1]}, or tfds:NAME, hf:NAME, or demo."
+        )
 
 
 def _suffix(name: str) -> str:
@@ -104,10 +109,15 @@ def _json_lines(text: str, source: str, remarks: list[str]) -> Table:
             json.loads(text)
         except ValueError as error:
             raise ValueError(f"{source}: is not a valid JSON array ({error}).") from error
+    return json_table(text.split("\n") if "\n" in text else text.split("\r"), source, remarks)
+
+
+def json_table(lines: Iterable[str], source: str, remarks: Sequence[str], lines_before: int = 0) -> Table:
+    """Reads an object a line; `lines_before`: how many lines of the file stand before these, for messages."""
     rows: list[Any] = []
     numbers: list[int] = []
     broken = []
-    for number, line in enumerate(text.split("\n") if "\n" in text else text.split("\r"), 1):
+    for number, line in enumerate(lines, lines_before + 1):
         if not line.strip():
             continue
         try:

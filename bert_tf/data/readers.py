@@ -6,7 +6,7 @@ are skipped or refused here.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def read_examples(
     *,
     labelled: bool = True,
     data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
     settings: Settings,
 ) -> Examples:
     """Reads labelled texts from whatever `source` is.
@@ -59,6 +60,7 @@ def read_examples(
         text_column, label_column: names of the columns; None = found by their usual names.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
+        keep: names of more columns, whose values will be in `Examples.kept`.
         {options}
     Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
     Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what
@@ -68,13 +70,20 @@ def read_examples(
     ('0', '1')
     """
     data = replace(settings.data, text_column=text_column, label_column=label_column)
-    examples = read(source, data, labelled=labelled, data_dir=data_dir)
+    examples = read(source, data, labelled=labelled, data_dir=data_dir, keep=keep)
     for remark in examples.remarks:
         log.warning(remark)
     return examples
 
 
-def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
+def read(
+    source: Any,
+    data: Data,
+    *,
+    labelled: bool = True,
+    data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
+) -> Examples:
     """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
     options = (*READING, *OF_LABELS) if labelled else READING
     chosen = {name: value for name in options if (value := getattr(data, name)) != getattr(Data, name)}
@@ -85,18 +94,26 @@ def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.P
             raise ValueError(
                 f"{source.source}: {which} already. Received: {shown}. Pass it where they are read: read_examples(..., {shown})"
             )
+        if lacking := [name for name in keep if name not in source.kept]:
+            shown = ", ".join(map(repr, keep))
+            raise ValueError(
+                f"{source.source}: these `Examples` lack the column {lacking[0]!r}. Read them with it: read_examples(..., keep=[{shown}])"
+            )
         return source
-    return replace(_read(source, data, labelled, data_dir), read_with=chosen)
+    return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
 
 
-def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None) -> Examples:
+def _read(
+    source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None, keep: Sequence[str] = ()
+) -> Examples:
     given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
-        file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(_read(file, data, labelled, data_dir), source=source)
+        return replace(_read(demo_file(source), data, labelled, data_dir, keep), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         from bert_tf.data.hosted import tfds_table
 
+        if keep:
+            raise ValueError(f"{source}: only text and label are read of tensorflow-datasets. Received: {keep[0]!r}")
         table, stream = tfds_table(source, data, labelled, data_dir)
         if not labelled:
             return Examples(stream, None, (), source)
@@ -108,22 +125,23 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
         table = read_file(Path(source).expanduser(), data, labelled)
     else:
         table = in_memory(source)
-    return _examples(table, data, given, labelled)
+    return _examples(table, data, given, labelled, keep)
 
 
-def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
+def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequence[str] = ()) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
     text, label = _columns(table, data, labelled)
+    kept = {name: _listed(table.columns[find_column(table.names, name, (), source, "column", None)]) for name in keep}
     texts = _listed(table.columns[text])
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
     for row, value in enumerate(texts):
-        if problem := _wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
+        if problem := wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
             problems[row] = f"the text (column {table.names[text]!r}) {problem}"
     if label is None:
-        return _without_bad_rows(table, texts, None, problems, data)
+        return _without_bad_rows(table, texts, None, problems, data, kept)
     labels = _named(table, label)
     if len(labels) != len(texts):
         raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
@@ -143,8 +161,13 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
         problems.setdefault(row, problem)
     columns = (table.names[text], table.names[label])
     others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data)
+    examples = _without_bad_rows(table, texts, encoded, problems, data, kept)
     return replace(examples, columns=columns, other_columns=tuple(others))
+
+
+def text_column(table: Table, data: Data) -> int:
+    """Returns the index of the text in a table without labels."""
+    return _columns(table, data, labelled=False)[0]
 
 
 def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
@@ -202,7 +225,7 @@ def _named(table: Table, label: int) -> list[Any]:
     return [None if is_missing(value) or int(value) < 0 else names[int(value)] for value in values]
 
 
-def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
+def wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
     """Returns what is wrong with a text; "" = nothing. Without labels an empty text may stay: each row gets an answer."""
     if not isinstance(text, str):
         return "is empty" if is_missing(text) else f"is of type {type(text).__name__}"
@@ -218,7 +241,12 @@ def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
 
 
 def _without_bad_rows(
-    table: Table, texts: Any, encoded: Encoded | None, problems: dict[int, str], data: Data
+    table: Table,
+    texts: Any,
+    encoded: Encoded | None,
+    problems: dict[int, str],
+    data: Data,
+    kept: Mapping[str, Sequence[Any]] | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -226,16 +254,11 @@ def _without_bad_rows(
     total = len(texts) + len(table.broken)
     few = labelled and len(bad) < FEW * total  # without labels each row needs an answer of its own
     if bad and (data.on_bad_rows == "error" or (data.on_bad_rows is None and not few)):
-        more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-        one = len(bad) == 1
-        raise ValueError(
-            f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{len(bad):,}'} of {counted(total, 'row')} cannot be used: "
-            f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
-        )
+        raise ValueError(refused(source, bad, len(bad), total))
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source)
+    examples = Examples(texts, labels, names, source, kept=kept or {})
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -244,13 +267,28 @@ def _without_bad_rows(
     if gone.all():
         raise ValueError(f"{source}: no rows are left of {total:,}.")
     if bad:
-        more = ", ..." if len(bad) > SHOWN else ""
-        remarks.append(f"{source}: {len(bad):,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}.")
+        remarks.append(skipped(source, bad, len(bad), total))
     if gone.any():
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
+
+
+def refused(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows cannot be used, `count` of `total`; `bad` describes them, the first ones at least."""
+    more = f"; and {count - SHOWN:,} more" if count > SHOWN else ""
+    one = count == 1
+    return (
+        f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{count:,}'} of {counted(total, 'row')} cannot be used: "
+        f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
+    )
+
+
+def skipped(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows are left out; arguments as of `refused`."""
+    more = ", ..." if count > SHOWN else ""
+    return f"{source}: {count:,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}."
 
 
 def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
@@ -274,6 +312,11 @@ def _damaged_by_latin1(texts: list[str]) -> str:
         f"{wrong:,} texts have control characters (U+0080 to U+009F), as after reading cp1252 as Latin-1: their quotes, dashes "
         "and euro signs are lost. Read the original file; cp1252 needs no conversion."
     )
+
+
+def demo_file(source: str) -> Path:
+    """Returns the file of `DEMO` or `DEMO_VALIDATION`."""
+    return Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
 
 
 def demo_reviews() -> tuple[Examples, Examples]:

@@ -113,19 +113,48 @@ def predict(
         FileNotFoundError, ValueError for a checkpoint that cannot be used.
     """
     texts = list(gates.each_text(texts))
-    blend = blend or second_part(model)
-    model, tokenizer = load_classifier(model, tokenizer)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-    max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
-    if not texts:
-        return Predictions(np.zeros((0, model.num_labels), "float32"), model.label_names)
-    tokens = tokenize(texts, tokenizer, max_length)
-    squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
-    logits = logits_of(model, tokens, batch_size, engine)
-    if blend is not None:
-        logits = blend(logits, texts).astype("float32")
-    return Predictions(ops.convert_to_numpy(squash(logits)), model.label_names)
+    return Classifier(model, tokenizer, batch_size=batch_size, max_length=max_length, engine=engine, blend=blend)(texts)
+
+
+class Classifier:
+    """A classifier that is loaded once and called with texts again and again; the arguments are those of `predict`.
+
+    Call arguments:
+        texts: str, N of them.
+        progress: bool, whether many batches show a progress bar on a terminal.
+    Returns of a call: `Predictions`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        batch_size: int | None = None,
+        max_length: int | None = None,
+        engine: str = "auto",
+        blend: Blend | None = None,
+    ):
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+        self.blend = blend or second_part(model)
+        self.model, self.tokenizer = load_classifier(model, tokenizer)
+        self.batch_size, self.engine = batch_size, engine
+        limit = self.tokenizer.model_max_length
+        self.max_length = resolve_max_length(max_length, self.model.config, "the model", limit)
+
+    def __call__(self, texts: Sequence[str], progress: bool = True) -> Predictions:
+        return self.of_tokens(tokenize(texts, self.tokenizer, self.max_length), texts, progress)
+
+    def of_tokens(self, tokens: Tokens, texts: Sequence[str], progress: bool = True) -> Predictions:
+        """As a call, for texts that have been tokenized already."""
+        if not len(tokens):
+            return Predictions(np.zeros((0, self.model.num_labels), "float32"), self.model.label_names)
+        squash = ops.sigmoid if self.model.problem_type == "multi_label_classification" else ops.softmax
+        logits = logits_of(self.model, tokens, self.batch_size, self.engine, progress)
+        if self.blend is not None:
+            logits = self.blend(logits, texts).astype("float32")
+        return Predictions(ops.convert_to_numpy(squash(logits)), self.model.label_names)
 
 
 def second_part(model: Any) -> Blend | None:
@@ -152,7 +181,9 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto") -> np.ndarray:
+def logits_of(
+    model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto", progress: bool = True
+) -> np.ndarray:
     """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
     batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
     probe = padded_batch(tokens, batches[0])
@@ -163,11 +194,11 @@ def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine:
     on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
     run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))
     logits = np.empty((len(tokens), model.num_labels), "float32")
-    hidden = len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
-    with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as progress:
+    hidden = not progress or len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as bar:
         for chosen in batches:
             logits[chosen] = run(tokens, chosen)
-            progress.update(len(chosen))
+            bar.update(len(chosen))
     return logits
 
 
