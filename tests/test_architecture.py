@@ -21,6 +21,7 @@ GROUND = {
     "files",
     "formatting",
     "hardware",
+    "many_runs",
     "options",
     "registration",
     "settings",
@@ -30,12 +31,12 @@ MAY_IMPORT = {
     "checkpoints": set(),
     "evaluation": set(),
     "tasks": {"evaluation"},
-    "data": {"checkpoints", "tasks"},
+    "data": {"checkpoints", "reporting", "tasks"},
     "reporting": {"evaluation", "tasks"},
     "models": {"checkpoints", "data", "reporting", "tasks"},
     "backends": {"data"},
-    "inference": {"checkpoints", "data", "models", "evaluation", "tasks"},
-    "features": {"data", "models", "inference", "backends"},
+    "inference": {"checkpoints", "data", "models", "evaluation", "reporting", "tasks"},
+    "features": {"data", "models", "inference", "backends", "reporting"},
     "explanation": {"data", "models", "inference", "reporting", "backends", "tasks"},
     "training": {
         "checkpoints",
@@ -51,6 +52,8 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["tuning"] = MAY_IMPORT["training"] | {"training"}
 MAY_IMPORT["comparison"] = MAY_IMPORT["tuning"] | {"tuning"}
+# One finished model on labelled texts: it predicts, scores and reports as a run does, into a folder with a run's rules.
+MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "training"}
 MAY_IMPORT["transformers4"] = {"checkpoints", "data", "models", "training"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 

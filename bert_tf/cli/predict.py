@@ -2,59 +2,93 @@
 
 import json
 import sys
+from dataclasses import fields
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
-from bert_tf.formatting import format_value, printable
+from bert_tf.formatting import counted, format_value
+from bert_tf.settings import PREDICT, Data
 
 
 def add_predict(commands) -> None:
     command = commands.add_parser(
         "predict",
         help="give new texts their class, labels or number",
-        description="Gives texts what a model was fine-tuned for: a class, labels joined by |, or a number; prints a table, or JSON.",
+        description="Gives texts what a model was fine-tuned for: a class, labels joined by |, or a number; prints a table, or JSON. "
+        "With --output the file is read and written block by block, whatever its size, and keeps all its columns.",
         epilog='Example: bert-tf predict runs/reviews/model --text "Broke after a day." --text "Lovely."',
     )
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
     source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx")
-    add_reading(command)
+    add_reading(command, PREDICT)
     most = "the most texts at once; if left out, by their length"
     command.add_argument("--batch-size", type=int, metavar="N", help=most)
     as_json = (
         "print JSON: text, label, score, and the score of each class; for several labels a list, for a number its value"
     )
     command.add_argument("--json", action="store_true", help=as_json)
-    command.add_argument("--output", metavar="FILE", help="write to this .csv or .json file and not to the terminal")
+    written = (
+        "write the columns of the file, the label, its score and the probability of each class to this .csv, .jsonl or .parquet "
+        "file; to a .json file what --json prints"
+    )
+    command.add_argument("--output", metavar="FILE", help=written)
     command.set_defaults(run=_predict)
 
 
 def _predict(options) -> None:
-    output = output_file("--output", options.output, ".csv", ".json")
+    from bert_tf.data.writers import WRITERS
+
+    output = output_file("--output", options.output, *WRITERS, ".json")
+    given = {
+        option.name: getattr(options, option.name) for option in PREDICT.options() if hasattr(options, option.name)
+    }
+    PREDICT.settings(**given)
+    if output and output.suffix in WRITERS:
+        _to_file(options, output, given)
+        return
+    if wrong := [name for name in ("resume", "overwrite") if name in given]:
+        raise ValueError(f"--{wrong[0]} needs --output FILE that ends in {', '.join(WRITERS)}.")
     texts = options.text or _texts(options)
     load_tensorflow()
     from bert_tf import files
     from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
+    from bert_tf.reporting.display import shortened
     from bert_tf.tasks.task import task_of
 
-    found = predict(options.model, texts, batch_size=options.batch_size)
+    found = predict(options.model, texts, batch_size=options.batch_size, max_length=given.get("max_length"))
     rows, task = found.rows(texts), task_of(found.task)
-    cells = [task.cells(row) for row in rows]
-    if output and output.suffix == ".csv":
-        files.write_csv(
-            output, ["text", *task.columns], [{"text": text, **each} for text, each in zip(texts, cells, strict=True)]
-        )
-    elif output or options.json:
+    if output or options.json:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(output, content + "\n") if output else print(content)
     else:
-        shown = [
-            [format_value(value, "plain" if isinstance(value, str) else "score") for value in each.values()]
-            for each in cells
+        answers = task.answers(found.outputs, found.label_names, found.thresholds)
+        lines = [
+            [
+                *(format_value(value, "plain" if isinstance(value, str) else "score") for value in row),
+                shortened(text, 70),
+            ]
+            for *row, text in zip(*answers.values(), texts, strict=True)
         ]
-        lines = [[*each, _shortened(text)] for each, text in zip(shown, texts, strict=True)]
-        print(tables.table([*task.columns, "text"], lines))
+        print(tables.table([*answers, "text"], lines))
+
+
+def _to_file(options, output, given: dict) -> None:
+    """Classifies a file block by block; all its rows are looked at before TensorFlow loads."""
+    from bert_tf.data.blocks import read_blocks
+
+    names = {item.name for item in fields(Data)}
+    data = Data(**{name: value for name, value in given.items() if name in names})
+    blocks = read_blocks({"text": options.text} if options.text else options.file, data)
+    for remark in blocks.remarks:
+        print(remark, file=sys.stderr)
+    load_tensorflow()
+    from bert_tf.inference.bulk import predict_file
+
+    done = predict_file(options.model, blocks, output, batch_size=options.batch_size, **given)
+    resumed = f", {done.resumed:,} of them from the run that was interrupted" if done.resumed else ""
+    print(f"Written: {done.file}, {counted(done.rows, 'row')}{resumed}; predictions: {', '.join(done.columns)}")
 
 
 def _texts(options) -> list[str]:
@@ -63,9 +97,3 @@ def _texts(options) -> list[str]:
     for remark in examples.remarks:
         print(remark, file=sys.stderr)
     return [*examples.texts]
-
-
-def _shortened(text: str, width: int = 70) -> str:
-    """Returns a text as one line that a terminal can show."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= width else line[: width - 3] + "..."

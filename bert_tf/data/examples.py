@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
+from bert_tf.formatting import counted
+from bert_tf.reporting.display import Displayed, beginning, names, shortened
 from bert_tf.tasks.task import Task, task_of
 
 
-@dataclass(frozen=True)
-class Examples:
+@dataclass(frozen=True, repr=False)
+class Examples(Displayed):
     """Texts and their labels.
 
     Attributes:
@@ -24,7 +26,8 @@ class Examples:
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
-        read_with: the options `labels`, `drop` and `fold_case` that made these classes.
+        kept: name -> N values, of the other columns that were asked for.
+        read_with: the options that they were read with, where they are not the defaults.
         task: str, what a text is given: a key of `bert_tf.tasks.task.TASKS`.
     """
 
@@ -36,11 +39,34 @@ class Examples:
     other_columns: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     read_with: Mapping[str, Any] = field(default_factory=dict)
     task: str = "classification"
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return self._title()  # a line: examples often come in pairs
+
+    def _title(self) -> str:
+        classes = names(f"{count:,} {label}" for label, count in self.counts().items())
+        return f"Examples({counted(len(self), 'text')}{f': {classes}' if classes else ''}; {shortened(self.source)})"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        labels: Iterable[Any] = [] if self.labels is None else self._task.shown(self.labels, self.label_names)
+        columns = {"text": "text"} if self.labels is None else {"label": "text", "text": "text"}
+        texts = (shortened(text) for text in self.texts)
+        rows = ((text,) for text in texts) if self.labels is None else zip(map(shortened, labels), texts, strict=True)
+        return beginning(columns, rows, len(self))
+
+    def to_pandas(self) -> Any:
+        """Returns a DataFrame of `text` and `label`, the name of the class, the list of labels or the number; without labels of
+        `text` alone."""
+        import pandas
+
+        labels = {} if self.labels is None else {"label": self._task.values(self.labels, self.label_names)}
+        return pandas.DataFrame({"text": [*self.texts], **labels})
 
     def counts(self) -> dict[str, int]:
         """Returns the number of examples of each class or label; empty for numbers."""
@@ -63,12 +89,13 @@ class Examples:
         chosen[indices] = True
         stream = Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
         texts = [*stream] if isinstance(self.texts, list) else stream
-        return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
+        kept = {name: [*compress(values, chosen)] for name, values in self.kept.items()}
+        return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen], kept=kept)
 
-    def relabel(self, label_names: Sequence[str]) -> "Examples":
+    def relabel(self, label_names: Sequence[str], of: str = "The training data") -> "Examples":
         """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another.
 
-        Labels agree by value: "1.0" and "True" are "1"; "01" is not.
+        `of` names what these classes belong to, for the message. Labels agree by value: "1.0" and "True" are "1"; "01" is not.
         """
         if self._task.problem_type == "regression":  # whatever the column is called
             return replace(self, label_names=tuple(label_names))
@@ -79,7 +106,7 @@ class Examples:
             hint = f" Is it {near!r}? Then read both with fold_case=True (--fold-case)." if near else ""
             raise ValueError(
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
-                f"The training data has: {', '.join(map(repr, label_names))}.{hint}"
+                f"{of} has: {', '.join(map(repr, label_names))}.{hint}"
             )
         order = [place[key_of(name)] for name in self.label_names]
         labels = None if self.labels is None else self._task.relabel(self.labels, order, len(label_names))

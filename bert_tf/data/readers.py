@@ -6,7 +6,7 @@ are skipped or refused here.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ from bert_tf.tasks.task import task_of
 log = logging.getLogger("bert_tf")
 
 DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that ship with the package, as sources
+# What `Examples` were read with, and cannot be read with later.
+READING = ("text_column", "encoding", "separator", "quoting", "header", "sheet", "on_bad_rows")
+OF_LABELS = ("label_column", "labels", "drop", "fold_case")
+LEAST_ROWS, REPEATED = 8, 2  # of a table whose columns have no names, to tell them apart; rows per value of a label
 FEW = 0.01  # share of rows that may be skipped without being asked
 SHOWN = 3  # of them, in a message
 # How each task reads its label values; with the arguments of `encode`.
@@ -42,47 +46,67 @@ def read_examples(
     *,
     labelled: bool = True,
     data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
     settings: Settings,
 ) -> Examples:
     """Reads labelled texts from whatever `source` is.
 
-    What has to be guessed of a file, its encoding, separator, quotes and header, is said in `remarks` and logged; each guess
-    has an option. Where two readings of a file are plausible and give different rows, that is an error.
+    What has to be guessed of a file, its encoding, separator, quotes and header, is said in
+    `remarks` and logged; each guess has an option. Where two readings of a file are plausible
+    and give different rows, that is an error.
 
     Args:
-        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these packed as .gz, .zip, .zst, .bz2 or .xz;
-            `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
-            or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
-            `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
-        text_column, label_column: names of the columns; None = found by their usual names. Several label columns, as a list or
-            with commas between, are labels of which a text has any number.
+        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these
+            packed as .gz, .zip, .zst, .bz2 or .xz; `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of
+            tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"` or
+            `"demo:validation"`, the product reviews that ship with the package; a DataFrame of
+            pandas or polars; a `datasets.Dataset`, or the folder of one; a dict of lists; a
+            list of dicts; a pair (texts, labels); `Examples`.
+        text_column, label_column: names of the columns; None = found by their usual names.
+            Several label columns, as a list or with commas between, are labels of which a text
+            has any number.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
+        keep: names of more columns, whose values will be in `Examples.kept`.
         {options}
-    Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order. `task` says what was read.
-    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
+    Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
+        `task` says what was read.
+    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what
+        to do.
 
     >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
     ('0', '1')
     """
     columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
     data = replace(settings.data, **columns)
-    examples = read(source, data, labelled=labelled, data_dir=data_dir)
+    examples = read(source, data, labelled=labelled, data_dir=data_dir, keep=keep)
     for remark in examples.remarks:
         log.warning(remark)
     return examples
 
 
-def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
+def read(
+    source: Any,
+    data: Data,
+    *,
+    labelled: bool = True,
+    data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
+) -> Examples:
     """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
-    chosen = {name: value for name in ("labels", "drop", "fold_case") if (value := getattr(data, name))}
+    options = (*READING, *OF_LABELS) if labelled else READING
+    chosen = {name: value for name in options if (value := getattr(data, name)) != getattr(Data, name)}
     if isinstance(source, Examples):
-        late = [name for name, value in chosen.items() if source.read_with.get(name) != value]
-        if late and labelled:
+        if late := [name for name, value in chosen.items() if source.read_with.get(name) != value]:
             shown = ", ".join(f"{name}={chosen[name]!r}" for name in late)
+            which = "the labels of `Examples` are classes" if {*late} & {*OF_LABELS} else "these `Examples` are read"
             raise ValueError(
-                f"{source.source}: the labels of `Examples` are classes already. Received: {shown}. Pass it where they are read: "
-                f"read_examples(..., {shown})"
+                f"{source.source}: {which} already. Received: {shown}. Pass it where they are read: read_examples(..., {shown})"
+            )
+        if lacking := [name for name in keep if name not in source.kept]:
+            shown = ", ".join(map(repr, keep))
+            raise ValueError(
+                f"{source.source}: these `Examples` lack the column {lacking[0]!r}. Read them with it: read_examples(..., keep=[{shown}])"
             )
         if labelled and data.task not in ("auto", source.task):
             raise ValueError(
@@ -90,17 +114,20 @@ def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.P
                 f"read_examples(..., task={data.task!r})"
             )
         return source
-    return replace(_read(source, data, labelled, data_dir), read_with=chosen)
+    return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
 
 
-def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None) -> Examples:
+def _read(
+    source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None, keep: Sequence[str] = ()
+) -> Examples:
     given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
-        file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(_read(file, data, labelled, data_dir), source=source)
+        return replace(_read(demo_file(source), data, labelled, data_dir, keep), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         from bert_tf.data.hosted import tfds_table
 
+        if keep:
+            raise ValueError(f"{source}: only text and label are read of tensorflow-datasets. Received: {keep[0]!r}")
         table, stream = tfds_table(source, data, labelled, data_dir)
         if not labelled:
             return Examples(stream, None, (), source)
@@ -112,22 +139,23 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
         table = read_file(Path(source).expanduser(), data, labelled)
     else:
         table = in_memory(source)
-    return _examples(table, data, given, labelled)
+    return _examples(table, data, given, labelled, keep)
 
 
-def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
+def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequence[str] = ()) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
     text, label, several = _columns(table, data, labelled)
+    kept = {name: _listed(table.columns[find_column(table.names, name, (), source, "column", None)]) for name in keep}
     texts = _listed(table.columns[text])
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
     for row, value in enumerate(texts):
-        if problem := _wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
+        if problem := wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
             problems[row] = f"the text (column {table.names[text]!r}) {problem}"
     if label is None:
-        return _without_bad_rows(table, texts, None, problems, data)
+        return _without_bad_rows(table, texts, None, problems, data, kept=kept)
     if several:
         encoded, task = _encoded_columns(table, several, data), "multi-label"
     else:
@@ -143,7 +171,7 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     used = several or [label]
     columns = (table.names[text], ", ".join(table.names[i] for i in used))
     others = [name for i, name in enumerate(table.names) if i not in (text, *used) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data, task)
+    examples = _without_bad_rows(table, texts, encoded, problems, data, task, kept)
     return replace(examples, columns=columns, other_columns=tuple(others), task=task)
 
 
@@ -184,6 +212,11 @@ def _encoded_columns(table: Table, several: Sequence[int], data: Data) -> Encode
     return encode_columns([_listed(table.columns[i]) for i in several], names)
 
 
+def text_column(table: Table, data: Data) -> int:
+    """Returns the index of the text in a table without labels."""
+    return _columns(table, data, labelled=False)[0]
+
+
 def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None, list[int]]:
     """Returns the indices of the text, of the label, and of all label columns if there are several."""
     source, names = table.source, table.names
@@ -196,7 +229,13 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None,
             return text, 1 - text, []
         if not labelled:
             return text, None, []
+    if headless and labelled and data.text_column is data.label_column is None and (pair := _told_apart(table)):
+        text, label = pair
+        table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {label + 1} as the label.")
+        return text, label, []
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
+    if not table.written:  # such as the sheet that was taken
+        advice = "".join(remark.replace(f"{source}:", "") for remark in table.remarks)
     text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
     if not labelled:
         return text, None, []
@@ -220,6 +259,21 @@ def _several(names: Sequence[Any], given: Any) -> list[str]:
     return [part.strip() for part in given.split(",") if part.strip()]
 
 
+def _told_apart(table: Table) -> tuple[int, int] | None:
+    """Returns which of several nameless columns are the text and the label, if their values leave no doubt: the text is the only
+    column of sentences, the label the only one whose values repeat; those of all others, such as ids, differ from row to row."""
+    columns = [[str(value).strip() for value in column] for column in table.columns]
+    rows = len(columns[0])
+    if rows < LEAST_ROWS:
+        return None
+    texts = [i for i, column in enumerate(columns) if sum(" " in value for value in column) > rows / 2]
+    labels = [i for i, column in enumerate(columns) if i not in texts and 1 < len({*column}) <= rows / REPEATED]
+    others = [i for i in range(len(columns)) if i not in (*texts, *labels)]
+    if len(texts) == len(labels) == 1 and all(len({*columns[i]}) == rows for i in others):
+        return texts[0], labels[0]
+    return None
+
+
 def _listed(column: Sequence[Any]) -> list[Any]:
     return column.tolist() if hasattr(column, "tolist") else [*column]
 
@@ -238,7 +292,7 @@ def _named(table: Table, label: int) -> list[Any]:
     return [name(value) for value in values]
 
 
-def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
+def wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
     """Returns what is wrong with a text; "" = nothing. Without labels an empty text may stay: each row gets an answer."""
     if not isinstance(text, str):
         return "is empty" if is_missing(text) else f"is of type {type(text).__name__}"
@@ -260,6 +314,7 @@ def _without_bad_rows(
     problems: dict[int, str],
     data: Data,
     task: str = "classification",
+    kept: Mapping[str, Sequence[Any]] | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -267,16 +322,11 @@ def _without_bad_rows(
     total = len(texts) + len(table.broken)
     few = labelled and len(bad) < FEW * total  # without labels each row needs an answer of its own
     if bad and (data.on_bad_rows == "error" or (data.on_bad_rows is None and not few)):
-        more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-        one = len(bad) == 1
-        raise ValueError(
-            f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{len(bad):,}'} of {counted(total, 'row')} cannot be used: "
-            f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
-        )
+        raise ValueError(refused(source, bad, len(bad), total))
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source, task=task)
+    examples = Examples(texts, labels, names, source, kept=kept or {}, task=task)
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -285,13 +335,28 @@ def _without_bad_rows(
     if gone.all():
         raise ValueError(f"{source}: no rows are left of {total:,}.")
     if bad:
-        more = ", ..." if len(bad) > SHOWN else ""
-        remarks.append(f"{source}: {len(bad):,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}.")
+        remarks.append(skipped(source, bad, len(bad), total))
     if gone.any():
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
+
+
+def refused(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows cannot be used, `count` of `total`; `bad` describes them, the first ones at least."""
+    more = f"; and {count - SHOWN:,} more" if count > SHOWN else ""
+    one = count == 1
+    return (
+        f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{count:,}'} of {counted(total, 'row')} cannot be used: "
+        f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
+    )
+
+
+def skipped(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows are left out; arguments as of `refused`."""
+    more = ", ..." if count > SHOWN else ""
+    return f"{source}: {count:,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}."
 
 
 def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
@@ -313,6 +378,11 @@ def _damaged_by_latin1(texts: list[str]) -> str:
         f"{wrong:,} texts have control characters (U+0080 to U+009F), as after reading cp1252 as Latin-1: their quotes, dashes "
         "and euro signs are lost. Read the original file; cp1252 needs no conversion."
     )
+
+
+def demo_file(source: str) -> Path:
+    """Returns the file of `DEMO` or `DEMO_VALIDATION`."""
+    return Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
 
 
 def demo_reviews() -> tuple[Examples, Examples]:

@@ -29,6 +29,9 @@ class Classification(Task):
     def counts(self, labels, label_names):
         return dict(zip(label_names, np.bincount(labels, minlength=len(label_names)).tolist(), strict=True))
 
+    def values(self, labels, label_names):
+        return [label_names[i] for i in labels]
+
     def problem(self, labels, label_names):
         present = [name for name, count in self.counts(labels, label_names).items() if count]
         if len(present) > 1:
@@ -70,6 +73,10 @@ class Classification(Task):
 
     def labels_of(self, predictions, label_names, thresholds=None):
         return [label_names[i] for i in predictions.argmax(axis=1)]
+
+    def answers(self, predictions, label_names, thresholds=None):
+        best = predictions.max(axis=1, initial=0.0)
+        return {"label": self.labels_of(predictions, label_names), "score": [float(p) for p in best]}
 
     def row(self, prediction, label_names, thresholds=None):
         best = int(prediction.argmax())

@@ -31,6 +31,9 @@ class MultiLabel(Task):
     def counts(self, labels, label_names):
         return dict(zip(label_names, labels.sum(axis=0).astype(int).tolist(), strict=True))
 
+    def values(self, labels, label_names):
+        return [[label_names[i] for i in np.flatnonzero(row)] for row in labels]
+
     def described(self, labels, label_names):
         none = int((~labels.any(axis=1)).sum())
         said = super().described(labels, label_names) + (f", {none:,} without a label" if none else "")
@@ -95,8 +98,10 @@ class MultiLabel(Task):
         labels = [label_names[i] for i in np.argsort(-prediction, kind="stable") if said[i]]
         return {"labels": labels, "scores": dict(zip(label_names, map(float, prediction), strict=True))}
 
-    def cells(self, row):
-        return {"labels": multi_label.SEPARATOR.join(row["labels"]), "score": max(row["scores"].values())}
+    def answers(self, predictions, label_names, thresholds=None):
+        labels = self.labels_of(predictions, label_names, thresholds)
+        best = predictions.max(axis=1, initial=0.0)
+        return {"labels": [*map(multi_label.SEPARATOR.join, labels)], "score": [float(p) for p in best]}
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return multi_label.evaluate(labels, predictions, label_names, thresholds, seed)

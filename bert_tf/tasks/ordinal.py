@@ -36,6 +36,10 @@ class Ordinal(Classification):
     def values_of(self, predictions, label_names):
         return (np.asarray(predictions, "float64") @ values_of(label_names)).tolist()
 
+    def answers(self, predictions, label_names, thresholds=None):
+        found = super().answers(predictions, label_names, thresholds)
+        return {"label": found["label"], "value": self.values_of(predictions, label_names), "score": found["score"]}
+
     def row(self, prediction, label_names, thresholds=None):
         found = super().row(prediction, label_names, thresholds)
         return {"label": found["label"], "value": round(self.values_of(prediction[None], label_names)[0], 6)} | found

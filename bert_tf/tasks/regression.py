@@ -50,6 +50,9 @@ class Regression(Task):
     def counts(self, labels, label_names):
         return {}
 
+    def values(self, labels, label_names):
+        return [float(number) for number in labels]
+
     def described(self, labels, label_names):
         if not len(labels):
             return "no numbers"
@@ -112,6 +115,9 @@ class Regression(Task):
 
     def values_of(self, predictions, label_names):
         return [float(number) for number in predictions]
+
+    def answers(self, predictions, label_names, thresholds=None):
+        return {"value": self.values_of(predictions, label_names)}
 
     def row(self, prediction, label_names, thresholds=None):
         return {"value": round(float(prediction), 6)}

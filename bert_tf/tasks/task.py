@@ -5,7 +5,7 @@ need other rooms: how its labels are read (`bert_tf.data.readers.READERS`), and 
 (`bert_tf.training.heads.HEADS`). Nothing else asks which task it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
@@ -62,7 +62,7 @@ class Task:
     gain: Measure
     baseline_name: str
     chance_words: str = "the class frequencies"
-    columns: tuple[str, ...] = ("label", "score")  # of `cells`
+    columns: tuple[str, ...] = ("label", "score")  # of `answers`
     blends = False  # whether its logits can be mixed with the baseline's
     config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
 
@@ -75,6 +75,15 @@ class Task:
     def counts(self, labels: np.ndarray, label_names: Sequence[str]) -> dict[str, int]:
         """Returns the number of texts of each label; empty if there are no labels to count."""
         raise NotImplementedError
+
+    def values(self, labels: np.ndarray, label_names: Sequence[str]) -> list[Any]:
+        """Returns the label of each text as a plain value, from which it can be read again."""
+        raise NotImplementedError
+
+    def shown(self, labels: np.ndarray, label_names: Sequence[str]) -> Iterator[str]:
+        """Yields the label of each text in words."""
+        for value in self.values(labels, label_names):
+            yield "|".join(value) if isinstance(value, list) else value if isinstance(value, str) else f"{value:g}"
 
     def described(self, labels: np.ndarray, label_names: Sequence[str]) -> str:
         """Returns what the labels are, in words."""
@@ -159,9 +168,11 @@ class Task:
         """Returns one prediction as plain values for JSON."""
         raise NotImplementedError
 
-    def cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the columns of a table that show a `row`."""
-        return {name: row[name] for name in self.columns}
+    def answers(
+        self, predictions: np.ndarray, label_names: Sequence[str], thresholds: Any = None
+    ) -> dict[str, list[Any]]:
+        """Returns the predictions as `columns` of plain values, one a text; several labels joined by |."""
+        raise NotImplementedError
 
     # Results.
 

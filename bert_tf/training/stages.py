@@ -87,9 +87,14 @@ def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, n
     rows = standardised_rows(job, progress, say)
     targets = task.targets(job.train.labels)
     head = HEADS[task.name].solve(rows[:size], targets, model.num_labels, seed=job.settings.training.seed)
+    give_head(model, head)
+    return head, task.logits(rows[size:] @ head.kernel + head.bias)
+
+
+def give_head(model, head: solver.SolvedHead) -> None:
+    """Puts a solved head into a classifier over the same features."""
     model.classifier.kernel.assign(head.kernel)
     model.classifier.bias.assign(head.bias)
-    return head, task.logits(rows[size:] @ head.kernel + head.bias)
 
 
 def calibrate(model, task: Task, labels: np.ndarray, logits: np.ndarray) -> float:

@@ -49,8 +49,11 @@ def test_a_task_is_whole(name):
     assert task.problem(labels, names) == ""
     assert task.problem(labels[:1] * 0, names) != ""
     assert len(task.strata(labels)) == 24
-    rows = [task.row(one, names, thresholds) for one in predictions]
-    assert {tuple(task.cells(row)) for row in rows} == {task.columns}
+    assert all(task.row(one, names, thresholds) for one in predictions)
+    answers = task.answers(predictions, names, thresholds)
+    assert tuple(answers) == task.columns
+    assert {len(column) for column in answers.values()} == {24}
+    assert len([*task.shown(labels, names)]) == len(task.values(labels, names)) == 24
     compared = task.compare(
         labels, predictions, task.squash(logits_of(name, 9.0)), ("a", "b"), (thresholds, thresholds)
     )
