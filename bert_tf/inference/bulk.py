@@ -62,21 +62,25 @@ def predict_file(
 ) -> Written:
     """Classifies the texts of a file of any size, and writes all its columns and the predictions.
 
-    Memory does not grow with the file, except for kinds that must be read as a whole: .xlsx, .zip, a JSON array, what is in
-    memory anyway. The columns are those of `Predictions.to_columns`; where the file has a column of that name, "predicted_"
-    stands before it. The output appears when it is complete. Until then a folder beside it, named OUTPUT.unfinished, keeps what
-    has been computed, also when the run is killed; with `resume` the result is the same, byte for byte, as without the break.
+    Memory does not grow with the file, except for kinds that must be read as a whole: .xlsx, .zip,
+    a JSON array, what is in memory anyway. The columns are those of `Predictions.to_columns`; where
+    the file has a column of that name, "predicted_" stands before it. The output appears when it is
+    complete. Until then a folder beside it, named OUTPUT.unfinished, keeps what has been computed,
+    also when the run is killed; with `resume` the result is the same, byte for byte, as without the
+    break. The engine is Keras: another one could be chosen by its speed, and change the last digits.
 
     Args:
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
         source: texts without labels, as for `bert_tf.read_examples`.
-        output: path of a .csv, .jsonl or .parquet file; an earlier one is replaced. Probabilities have 6 digits in text files.
+        output: path of a .csv, .jsonl or .parquet file; an earlier one is replaced. Probabilities
+            have 6 digits in text files.
         tokenizer: of a model in memory; None = the one in the folder that it was loaded from.
         batch_size: int, the most texts per batch; None = as suits the machine.
         {options}
     Returns: `Written`.
-    Raises: as `bert_tf.predict` and `bert_tf.read_examples`; FileExistsError if an earlier run was interrupted and neither `resume` nor
-        `overwrite` is given; ValueError for a run that had other settings.
+    Raises: as `bert_tf.predict` and `bert_tf.read_examples`; FileExistsError if an earlier run was
+        interrupted and neither `resume` nor `overwrite` is given; ValueError for a run that had
+        other settings.
     """
     file = output_path(output)
     unfinished = Unfinished(file, settings.output.resume, settings.output.overwrite)
