@@ -107,14 +107,14 @@ def _write(unfinished: "Unfinished", blocks: Blocks, classifier: Classifier, nam
         for number, block in enumerate(blocks):
             found = unfinished.get(number, block)
             if found is None:
-                found = classifier(block.texts, progress=False).to_columns()
+                found = classifier(block.texts, progress=bar.update).to_columns()
                 unfinished.put(number, block, found)
             else:
                 resumed += len(block)
                 if not bar.disable:
                     bar.initial += len(block)  # so that the speed, and what remains, are those of this run
+                bar.update(len(block))
             written.write(block, found)
-            bar.update(len(block))
     return resumed
 
 

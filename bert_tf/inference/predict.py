@@ -23,6 +23,7 @@ from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.reporting.display import MOST_NAMES, Displayed, beginning, names, shortened
 
+Progress = bool | Callable[[int], Any]
 SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
 
@@ -121,7 +122,8 @@ class Classifier:
 
     Call arguments:
         texts: str, N of them.
-        progress: bool, whether many batches show a progress bar on a terminal.
+        progress: whether many batches show a progress bar on a terminal, or a function that is told the number of texts of each
+            batch when it is done.
     Returns of a call: `Predictions`.
     """
 
@@ -143,10 +145,10 @@ class Classifier:
         limit = self.tokenizer.model_max_length
         self.max_length = resolve_max_length(max_length, self.model.config, "the model", limit)
 
-    def __call__(self, texts: Sequence[str], progress: bool = True) -> Predictions:
+    def __call__(self, texts: Sequence[str], progress: Progress = True) -> Predictions:
         return self.of_tokens(tokenize(texts, self.tokenizer, self.max_length), texts, progress)
 
-    def of_tokens(self, tokens: Tokens, texts: Sequence[str], progress: bool = True) -> Predictions:
+    def of_tokens(self, tokens: Tokens, texts: Sequence[str], progress: Progress = True) -> Predictions:
         """As a call, for texts that have been tokenized already."""
         if not len(tokens):
             return Predictions(np.zeros((0, self.model.num_labels), "float32"), self.model.label_names)
@@ -182,7 +184,7 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
 
 
 def logits_of(
-    model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto", progress: bool = True
+    model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto", progress: Progress = True
 ) -> np.ndarray:
     """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
     batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
@@ -194,11 +196,11 @@ def logits_of(
     on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
     run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))
     logits = np.empty((len(tokens), model.num_labels), "float32")
-    hidden = not progress or len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    hidden = progress is not True or len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as bar:
         for chosen in batches:
             logits[chosen] = run(tokens, chosen)
-            bar.update(len(chosen))
+            (progress if callable(progress) else bar.update)(len(chosen))
     return logits
 
 
