@@ -29,7 +29,7 @@ from bert_tf.settings import PREDICT, Settings
 log = logging.getLogger("bert_tf")
 
 UNFINISHED = ".unfinished"  # behind the name of the output: the folder of a run that has not ended
-RUN = "run.json"
+RUN, LOCK = "run.json", ".lock"
 ANEW = "Start anew with overwrite=True (--overwrite)."
 
 
@@ -62,21 +62,25 @@ def predict_file(
 ) -> Written:
     """Classifies the texts of a file of any size, and writes all its columns and the predictions.
 
-    Memory does not grow with the file, except for kinds that must be read as a whole: .xlsx, .zip, a JSON array, what is in
-    memory anyway. The columns are those of `Predictions.to_columns`; where the file has a column of that name, "predicted_"
-    stands before it. The output appears when it is complete. Until then a folder beside it, named OUTPUT.unfinished, keeps what
-    has been computed, also when the run is killed; with `resume` the result is the same, byte for byte, as without the break.
+    Memory does not grow with the file, except for kinds that must be read as a whole: .xlsx, .zip,
+    a JSON array, what is in memory anyway. The columns are those of `Predictions.to_columns`; where
+    the file has a column of that name, "predicted_" stands before it. The output appears when it is
+    complete. Until then a folder beside it, named OUTPUT.unfinished, keeps what has been computed,
+    also when the run is killed; with `resume` the result is the same, byte for byte, as without the
+    break. The engine is Keras: another one could be chosen by its speed, and change the last digits.
 
     Args:
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
         source: texts without labels, as for `bert_tf.read_examples`.
-        output: path of a .csv, .jsonl or .parquet file; an earlier one is replaced. Probabilities have 6 digits in text files.
+        output: path of a .csv, .jsonl or .parquet file; an earlier one is replaced. Probabilities
+            have 6 digits in text files.
         tokenizer: of a model in memory; None = the one in the folder that it was loaded from.
         batch_size: int, the most texts per batch; None = as suits the machine.
         {options}
     Returns: `Written`.
-    Raises: as `bert_tf.predict` and `bert_tf.read_examples`; FileExistsError if an earlier run was interrupted and neither `resume` nor
-        `overwrite` is given; ValueError for a run that had other settings.
+    Raises: as `bert_tf.predict` and `bert_tf.read_examples`; FileExistsError if an earlier run was
+        interrupted and neither `resume` nor `overwrite` is given; ValueError for a run that had
+        other settings.
     """
     file = output_path(output)
     unfinished = Unfinished(file, settings.output.resume, settings.output.overwrite)
@@ -86,23 +90,32 @@ def predict_file(
     classifier = Classifier(
         model, tokenizer, batch_size=batch_size, max_length=settings.data.max_length, engine="keras"
     )
-    unfinished.start(_settings(model, classifier, blocks.size))
     names = _names(classifier, blocks)
-    resumed = 0
-    with Output(unfinished.scratch, file.suffix.lower(), blocks, names) as written, _progress(len(blocks)) as bar:
+    try:
+        unfinished.start(_settings(model, classifier, blocks.size))
+        resumed = _write(unfinished, blocks, classifier, names)
+        unfinished.finish()
+    finally:
+        unfinished.release()
+    return Written(file, len(blocks), tuple(names.values()), resumed)
+
+
+def _write(unfinished: "Unfinished", blocks: Blocks, classifier: Classifier, names: Mapping[str, str]) -> int:
+    """Classifies and writes every block; returns how many rows had been classified already."""
+    resumed, suffix = 0, unfinished.file.suffix.lower()
+    with Output(unfinished.scratch, suffix, blocks, names) as written, _progress(len(blocks)) as bar:
         for number, block in enumerate(blocks):
             found = unfinished.get(number, block)
             if found is None:
-                found = classifier(block.texts, progress=False).to_columns()
+                found = classifier(block.texts, progress=bar.update).to_columns()
                 unfinished.put(number, block, found)
             else:
                 resumed += len(block)
                 if not bar.disable:
                     bar.initial += len(block)  # so that the speed, and what remains, are those of this run
+                bar.update(len(block))
             written.write(block, found)
-            bar.update(len(block))
-    unfinished.finish()
-    return Written(file, len(blocks), tuple(names.values()), resumed)
+    return resumed
 
 
 def output_path(output: str | os.PathLike) -> Path:
@@ -197,8 +210,10 @@ class Unfinished:
         self.file, self.folder, self.resume = file, file.with_name(file.name + UNFINISHED), resume
         if resume and overwrite:
             raise ValueError("`overwrite` and `resume` exclude each other.")
+        self.lock: Any = None
         there = self.folder.is_dir()
-        if there and not (self.folder / RUN).is_file() and any(self.folder.iterdir()):
+        foreign = there and any(not each.name.startswith(".") for each in self.folder.iterdir())
+        if foreign and not (self.folder / RUN).is_file():
             raise FileExistsError(f"{self.folder}: is not of an interrupted run. Choose another output.")
         if there and not (resume or overwrite):
             raise FileExistsError(
@@ -213,7 +228,18 @@ class Unfinished:
         return self.folder / self.file.name
 
     def start(self, settings: Mapping[str, Any]) -> None:
-        """Makes the folder, or checks that the run in it had the same settings; raises ValueError if not."""
+        """Makes the folder, or checks that the run in it had the same settings; raises ValueError if not.
+
+        Raises: FileExistsError if another process is writing there: only one may, until `release`, or its end, however it ends.
+        """
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(exist_ok=True)
+        self.lock = FileLock(self.folder / LOCK)
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout as error:
+            raise FileExistsError(f"{self.folder}: another process is writing there. Wait for it to end.") from error
         if self.resume and (self.folder / RUN).is_file():
             before = read_json(self.folder / RUN, ANEW)
             changed = [
@@ -226,9 +252,15 @@ class Unfinished:
                     f"{self.folder}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones. {ANEW}"
                 )
             return
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
+        for each in self.folder.iterdir():
+            if each.name != LOCK:
+                each.unlink()
         write_json(self.folder / RUN, settings)
+
+    def release(self) -> None:
+        """Lets other processes continue what is unfinished."""
+        if self.lock is not None:
+            self.lock.release()
 
     def _part(self, number: int, block: Block) -> Path:
         texts = (f"{len(text)}:{text}".encode() for text in block.texts)
@@ -239,7 +271,10 @@ class Unfinished:
         from pyarrow import parquet
 
         part = self._part(number, block)
-        return parquet.read_table(part).to_pydict() if part.is_file() else None
+        try:
+            return parquet.read_table(part).to_pydict() if part.is_file() else None
+        except (OSError, ValueError):  # damaged, as after a power cut: it is computed again
+            return None
 
     def put(self, number: int, block: Block, predictions: Mapping[str, Sequence[Any]]) -> None:
         """Keeps the predictions of a block."""
@@ -252,4 +287,5 @@ class Unfinished:
     def finish(self) -> None:
         """Puts the output in its place and removes the folder."""
         os.replace(self.scratch, self.file)
+        self.release()
         shutil.rmtree(self.folder)

@@ -23,6 +23,7 @@ from bert_tf.models.keras_internals import set_untracked
 from bert_tf.reporting.display import MOST_NAMES, Displayed, beginning, names, shortened
 from bert_tf.tasks.task import THRESHOLDS, Task, task_name, task_of
 
+Progress = bool | Callable[[int], Any]
 SHOW_PROGRESS_FROM = 20  # batches; fewer take a second or two
 
 
@@ -105,9 +106,8 @@ class Predictions(Displayed):
         return len(self.outputs)
 
     def _title(self) -> str:
-        return (
-            f"Predictions({counted(len(self), 'text')}, {len(self.label_names):,} classes: {names(self.label_names)})"
-        )
+        what = f"{len(self.label_names):,} {task_of(self.task).nouns}: {names(self.label_names)}"
+        return f"Predictions({counted(len(self), 'text')}, {what})"
 
     def _blocks(self) -> list[dict[str, Any]]:
         columns = self.to_columns()
@@ -156,7 +156,8 @@ class Classifier:
 
     Call arguments:
         texts: str, N of them.
-        progress: bool, whether many batches show a progress bar on a terminal.
+        progress: whether many batches show a progress bar on a terminal, or a function that is told the number of texts of each
+            batch when it is done.
     Returns of a call: `Predictions`.
     """
 
@@ -178,10 +179,10 @@ class Classifier:
         limit = self.tokenizer.model_max_length
         self.max_length = resolve_max_length(max_length, self.model.config, "the model", limit)
 
-    def __call__(self, texts: Sequence[str], progress: bool = True) -> Predictions:
+    def __call__(self, texts: Sequence[str], progress: Progress = True) -> Predictions:
         return self.of_tokens(tokenize(texts, self.tokenizer, self.max_length), texts, progress)
 
-    def of_tokens(self, tokens: Tokens, texts: Sequence[str], progress: bool = True) -> Predictions:
+    def of_tokens(self, tokens: Tokens, texts: Sequence[str], progress: Progress = True) -> Predictions:
         """As a call, for texts that have been tokenized already."""
         logits = np.zeros((0, self.model.num_labels), "float32")
         if len(tokens):
@@ -228,7 +229,7 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
 
 
 def logits_of(
-    model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto", progress: bool = True
+    model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto", progress: Progress = True
 ) -> np.ndarray:
     """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
     batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
@@ -240,11 +241,11 @@ def logits_of(
     on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
     run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))
     logits = np.empty((len(tokens), model.num_labels), "float32")
-    hidden = not progress or len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    hidden = progress is not True or len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
     with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as bar:
         for chosen in batches:
             logits[chosen] = run(tokens, chosen)
-            bar.update(len(chosen))
+            (progress if callable(progress) else bar.update)(len(chosen))
     return logits
 
 

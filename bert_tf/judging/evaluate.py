@@ -20,11 +20,12 @@ from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read
 from bert_tf.data.tokenizer import Tokens, tokenize
 from bert_tf.evaluation import diagnostics, facts, scores, slices, tfidf
 from bert_tf.evaluation.tfidf import BASELINE
-from bert_tf.formatting import counted, format_value
+from bert_tf.formatting import counted
 from bert_tf.inference.predict import Classifier, task_of_model
 from bert_tf.judging import sections
 from bert_tf.options import with_options
 from bert_tf.reporting import page, tables
+from bert_tf.reporting.display import Displayed
 from bert_tf.settings import EVALUATE, Settings
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 
@@ -34,16 +35,17 @@ LENGTH = "length"  # the name of the slices by the number of tokens
 THIS = "evaluated"  # what the texts are called beside training texts
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Displayed):
     """What `evaluate` found.
 
     Attributes:
-        metrics: dict, the content of evaluation.json: `scores`, `classes`, `confusion`, `calibration`, perhaps `baseline`, `slices`
-            and, for two models, `comparison`, `second` and `slice_comparisons`. A number with an interval is a dict of `value`,
-            `low` and `high`.
+        metrics: dict, the content of evaluation.json: `scores`, `classes`, `confusion`,
+            `calibration`, perhaps `baseline`, `slices` and, for two models, `comparison`, `second`
+            and `slice_comparisons`. A number with an interval is a dict of `value`, `low`, `high`.
         verdict: str, what the numbers mean.
-        probabilities: float32 `(N, C)`, of the model, in the order of the texts; columns in that of `metrics["label_names"]`.
+        probabilities: float32 `(N, C)`, of the model, in the order of the texts; columns in that of
+            `metrics["label_names"]`.
         output_dir: Path of the report; None if no files are written.
     """
 
@@ -51,6 +53,22 @@ class Evaluation:
     verdict: str
     probabilities: np.ndarray
     output_dir: Path | None
+
+    def to_pandas(self) -> Any:
+        """Returns the slices as a DataFrame, a row each; no rows if none were asked for."""
+        import pandas
+
+        rows = [{"by": name, **row} for name, rows in self.metrics.get("slices", {}).items() for row in rows]
+        return pandas.json_normalize(rows, sep="_")
+
+    def _title(self) -> str:
+        model = " and ".join(
+            [self.metrics["model"], *([self.metrics["second"]["name"]] if "second" in self.metrics else [])]
+        )
+        return f"Evaluation({model}, {counted(self.metrics['scores']['texts'], 'text')} of {self.metrics['source']})"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        return [*sections.summary(self.metrics), *([{"verdict": self.verdict}] if self.verdict else [])]
 
 
 @dataclass(frozen=True)
@@ -67,21 +85,25 @@ class Judged:
 def evaluate(
     model: Any, data: Any, other: Any = None, *, tokenizer: Any = None, train: Any = None, settings: Settings
 ) -> Evaluation:
-    """Measures a fine-tuned model on labelled texts: scores with intervals, calibration, mistakes, slices.
+    """Measures a fine-tuned model on labelled texts: scores with intervals, calibration, slices.
 
-    Leaves report.html, evaluation.json and mistakes.csv (all mistakes, the most confident first) in the output folder.
+    Leaves report.html, evaluation.json and mistakes.csv (all mistakes, the most confident first)
+    in the output folder.
 
     Args:
-        model: folder or hub name of a classifier, or one in memory. A second part (TF-IDF) in its folder counts.
-        data: a source of labelled texts, as for `bert_tf.read_examples`. Labels agree with the model's by value; classes without
-            texts are no error.
-        other: a second model, which is compared with the first on the same texts: McNemar's test, paired bootstrap.
+        model: folder or hub name of a classifier, or one in memory. A second part (TF-IDF) in its
+            folder counts.
+        data: a source of labelled texts, as for `bert_tf.read_examples`. Labels agree with the
+            model's by value; classes without texts are no error.
+        other: a second model, which is compared with the first on the same texts: McNemar's test,
+            paired bootstrap.
         tokenizer: of a model in memory; None = the one in the folder that it was loaded from.
-        train: a source of labelled texts that the TF-IDF baseline is trained on, to stand beside the model.
+        train: a source of labelled texts that the TF-IDF baseline is trained on, to stand beside
+            the model.
         {options}
     Returns: `Evaluation`.
-    Raises: as `bert_tf.read_examples` and `bert_tf.predict`; ValueError for labels that the model does not have; FileExistsError if the
-        folder holds another run.
+    Raises: as `bert_tf.read_examples` and `bert_tf.predict`; ValueError for labels that the model
+        does not have; FileExistsError if the folder holds another run.
     """
     began = time.monotonic()
     folder = _folder(settings, (data, train))
@@ -112,7 +134,8 @@ def evaluate(
     if settings.output.verbose:
         for remark in [*remarks_of(labelled, training), *found["hints"]]:
             print(remark)
-        print(_terminal(judged, found))
+        shown = (tables.terminal(block["table"]) for block in sections.summary(found))
+        print(f"{len(labelled):,} texts, {labelled.source}", *shown, sep="\n\n")
         print("\n".join(["", *verdicts, *([folder.contents()] if folder else [])]))
     return Evaluation(found, verdict, judged[0].probabilities, folder.path if folder else None)
 
@@ -173,7 +196,7 @@ def _measured(
 ) -> dict[str, Any]:
     """Returns the numbers for evaluation.json."""
     labels, names, first = texts.labels, texts.label_names, judged[0].probabilities
-    found = {"source": texts.source, **scores.evaluate(labels, first, names)}
+    found = {"model": judged[0].name, "source": texts.source, **scores.evaluate(labels, first, names)}
     found["hints"] = [*_absent(texts), *diagnostics.unpredicted(found["confusion"], names)]
     if training is not None:
         found["baseline"] = _baseline(judged, texts, training)
@@ -267,23 +290,6 @@ def _write_mistakes(file: Path, judged: Judged, texts: Examples) -> None:
     rows = [{**row, **{name: values[row["index"]] for name, values in texts.kept.items()}} for row in wrong]
     header = ["index", "text", "given", "predicted", "probability"]
     files.write_csv(file, [*header, *(name for name in texts.kept if name not in header)], rows)
-
-
-def _terminal(judged: Sequence[Judged], found: Mapping[str, Any]) -> str:
-    """Lays out scores and slices for the terminal."""
-    rows = [(judged[0].name, found)] + ([(judged[1].name, found["second"])] if "second" in found else [])
-    columns = {"accuracy": "accuracy", "macro F1": "macro_f1", "log loss": "log_loss"}
-    cells = [[name, *(format_value(one["scores"][key], "score") for key in columns.values())] for name, one in rows]
-    if "baseline" in found:
-        simple = found["baseline"]["scores"]
-        cells.append([BASELINE, *(format_value(simple[key], "score") for key in columns.values())])
-    parts = [f"{found['scores']['texts']:,} texts, {found['source']}", tables.table(("", *columns), cells)]
-    names = tuple(one.name for one in judged)
-    made = sections.of_slices(found.get("slices", {}))
-    if len(judged) == 2:
-        made = sections.of_two_in_slices(names, found.get("slice_comparisons", {}))  # type: ignore[arg-type]
-    parts += [tables.terminal(block["table"]) for section in made for block in section["blocks"] if "table" in block]
-    return "\n\n".join(parts)
 
 
 def _command(settings: Settings, models: Sequence[Any], texts: Examples, training: Examples | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bert_tf.evaluation import slices
 from bert_tf.evaluation.tfidf import BASELINE
-from bert_tf.reporting.sections import Section, calibration, classes, mistakes
+from bert_tf.reporting.sections import Block, Section, calibration, classes, mistakes
 
 Rows = Sequence[Mapping[str, Any]]
 SCORES = ("accuracy", "macro_f1", "log_loss")
@@ -80,6 +80,20 @@ def of_each(names: tuple[str, str], both: Sequence[Mapping[str, Any]]) -> list[S
         for name, found in zip(names, both, strict=True)
         for title, make in makers.items()
     ]
+
+
+def summary(found: Mapping[str, Any]) -> list[Block]:
+    """Puts the content of evaluation.json into a few tables: the scores, and each slicing."""
+    second = found.get("second")
+    rows = [(found["model"], found["scores"])] + ([(second["name"], second["scores"])] if second else [])
+    rows += [(BASELINE, found["baseline"]["scores"])] if "baseline" in found else []
+    kinds = dict.fromkeys(("accuracy", "macro F1", "log loss"), "score")
+    blocks = [_table("Scores", ("", "text"), kinds, [[name, *(one[key] for key in SCORES)] for name, one in rows])]
+    if second:
+        made = of_two_in_slices((found["model"], second["name"]), found.get("slice_comparisons", {}))
+    else:
+        made = of_slices(found.get("slices", {}))
+    return blocks + [block for section in made for block in section["blocks"] if "table" in block]
 
 
 def _cut(caption: str, rows: Rows) -> str:

@@ -27,6 +27,7 @@ class MultiLabel(Task):
     baseline_name = tfidf_multi_label.BASELINE
     chance_words = "the label frequencies"
     columns = ("labels", "score")
+    nouns = "labels"
 
     def counts(self, labels, label_names):
         return dict(zip(label_names, labels.sum(axis=0).astype(int).tolist(), strict=True))

@@ -41,6 +41,7 @@ class Regression(Task):
     baseline_name = tfidf_regression.BASELINE
     chance_words = "the mean"
     columns = ("value",)
+    nouns = "number"
 
     def of(self, labels):
         return replace(

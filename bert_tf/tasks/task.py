@@ -63,6 +63,7 @@ class Task:
     baseline_name: str
     chance_words: str = "the class frequencies"
     columns: tuple[str, ...] = ("label", "score")  # of `answers`
+    nouns = "classes"  # what `label_names` are
     blends = False  # whether its logits can be mixed with the baseline's
     config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
 

@@ -153,6 +153,28 @@ def test_texts_that_changed_meanwhile_are_classified_again(model, tmp_path, monk
     assert unfinished.get(0, first) == {"label": ["x"]}
     assert unfinished.get(0, second) is None
     assert unfinished.get(1, first) is None
+    unfinished.release()
+
+
+def test_two_processes_do_not_write_one_output(model, source, tmp_path):
+    first, second = (bulk.Unfinished(tmp_path / "out.csv", resume=True, overwrite=False) for _ in range(2))
+    first.start({"a": 1})
+    with pytest.raises(FileExistsError, match="another process is writing there"):
+        second.start({"a": 1})
+    first.release()
+    second.start({"a": 1})
+    second.release()
+
+
+def test_damaged_predictions_are_computed_again(model, tmp_path):
+    unfinished = bulk.Unfinished(tmp_path / "out.csv", False, False)
+    unfinished.start({})
+    (block,) = read_blocks({"text": ["a"]}, Data())
+    unfinished.put(0, block, {"label": ["x"]})
+    (part,) = unfinished.folder.glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-9])
+    assert unfinished.get(0, block) is None
+    unfinished.release()
 
 
 def test_overwrite_starts_anew_and_foreign_folders_stay(model, source, tmp_path):

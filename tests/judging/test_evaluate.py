@@ -54,6 +54,9 @@ def test_the_numbers_are_those_of_predict_and_scikit_learn(models, file, tmp_pat
     assert german["accuracy"]["value"] == pytest.approx(accuracy_score(given[:6], predicted.labels[:6]))
     assert sum(row["texts"] for row in found.metrics["slices"]["length"]) == 24
 
+    assert repr(found).startswith("Evaluation(m1, 24 texts of ")
+    assert len(repr(found).splitlines()) < 25
+    assert [*found.to_pandas()["slice"]][:2] == ["en", "de"]
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["scores"] == found.metrics["scores"]
     page = (tmp_path / "run" / "report.html").read_text()
     assert "By lang" in page
