@@ -50,4 +50,10 @@ def _check(model: str, texts) -> None:
     folder = locate.resolve(model)
     if not has_head(folder):
         raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
-    texts.relabel(label_names(read_config(folder)), f"The model {model}")
+    config = read_config(folder)
+    if (kind := config.problem_type or "") not in ("", "single_label_classification"):
+        kind = kind.replace("_classification", "").replace("_", "-")
+        raise ValueError(
+            f"{model}: is a model for {kind}; one that gives a text one class is needed. finetune --test measures it."
+        )
+    texts.relabel(label_names(config), f"The model {model}")
