@@ -88,7 +88,7 @@ def train_lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int
         jit_compile=hardware.jit_compile(),
     )
     history = model.fit(
-        batches(_tokens(train_texts, vocabulary), train.labels, shuffle=True, seed=seed),
+        batches(_tokens(train_texts, vocabulary), train.labels, weights=train.weights, shuffle=True, seed=seed),
         validation_data=batches(_tokens(validation.texts, vocabulary), validation.labels, batch_size=64),
         epochs=epochs,
         callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)],

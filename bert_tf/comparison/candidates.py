@@ -63,6 +63,8 @@ def run_alone(candidate: Candidate, splits: Splits, folder: Path) -> None:
         write_json(Path(scratch) / "task.json", task)
         for name, part in splits.given().items():
             np.save(Path(scratch) / f"{name}.npy", part.labels)
+            if part.weights is not None:
+                np.save(Path(scratch) / f"{name}.weights.npy", part.weights)
             with (Path(scratch) / f"{name}.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(text) + "\n" for text in part.texts)
         code = "import sys; from bert_tf.comparison.candidates import run_task; run_task(sys.argv[1])"
@@ -88,7 +90,9 @@ def run_task(scratch: str) -> None:
             with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
                 yield from map(json.loads, file)
 
-        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name)
+        weights = Path(scratch) / f"{name}.weights.npy"
+        counts = np.load(weights) if weights.is_file() else None
+        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name, weights=counts)
 
     splits = Splits(*map(examples, Splits._fields))  # type: ignore[arg-type]
     run(task["candidate"], splits, Path(task["folder"]), alone=True)
@@ -178,7 +182,7 @@ def _baseline(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
             model: Any = train_lstm(splits.train, splits.validation, seed, candidate["epochs"])
         else:
             part = _part(candidate, splits.train, seed)
-            model = train_baseline([*part.texts], part.labels, len(part.label_names), seed)
+            model = train_baseline([*part.texts], part.labels, len(part.label_names), seed, part.weights)
         _write(seed_folder, splits, model, getattr(model, "history", {}), started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
-from bert_tf.data.examples import Examples, check_classes, remarks_of
+from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
@@ -97,6 +97,7 @@ class Comparison:
         self.output.check(sources=(train, validation, test, *map(str, models)))
         self.folder = self.output / "entrants"
         train = read(train, data)
+        check_columns(train, data)
         check_classes(train)
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
@@ -252,6 +253,8 @@ def _contents(examples: Examples) -> Iterator[bytes]:
     for i, text in enumerate(examples.texts):
         yield (b"\0" if i else b"") + text.encode("utf-8", "surrogatepass")
     yield examples.labels.tobytes()
+    if examples.weights is not None:
+        yield examples.weights.tobytes()
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

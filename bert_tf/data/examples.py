@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
+from bert_tf.data.tables import find_column
+from bert_tf.settings import Data
+
+PER_TEXT = ("labels", "weights")  # arrays of `Examples` with a value a text
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Examples:
         labels: NumPy int32 `(N,)`, indices into `label_names`; None for unlabelled texts.
         label_names: str, the classes.
         source: str, their origin, for messages.
+        weights: NumPy float32 `(N,)` of mean 1, how much each text counts; None = all the same.
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
@@ -34,6 +39,7 @@ class Examples:
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     read_with: Mapping[str, Any] = field(default_factory=dict)
+    weights: Any = None
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
@@ -58,7 +64,10 @@ class Examples:
         chosen[indices] = True
         stream = Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
         texts = [*stream] if isinstance(self.texts, list) else stream
-        return replace(self, texts=texts, labels=None if self.labels is None else self.labels[chosen])
+        changed: dict[str, Any] = {
+            name: array[chosen] for name in PER_TEXT if (array := getattr(self, name)) is not None
+        }
+        return replace(self, texts=texts, **changed)
 
     def relabel(self, label_names: Sequence[str]) -> "Examples":
         """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another.
@@ -123,6 +132,17 @@ class Stream:
 def remarks_of(*parts: Examples | None) -> list[str]:
     """Returns what was guessed of several sources, each sentence once; None is no source."""
     return [*dict.fromkeys(remark for part in parts if part is not None for remark in part.remarks)]
+
+
+def check_columns(examples: Examples, data: Data) -> None:
+    """Raises ValueError if training texts lack a column that was asked for beside text and label; others may lack it."""
+    if data.weight_column is not None and examples.weights is None:
+        if not examples.columns:
+            raise ValueError(
+                f"{examples.source}: has no weights. Pass a table with a column for them, read with "
+                f"weight_column={data.weight_column!r} (--weight-column)."
+            )
+        find_column([*examples.columns, *examples.other_columns], data.weight_column, (), examples.source, "weight")
 
 
 def check_classes(examples: Examples) -> None:

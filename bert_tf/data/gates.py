@@ -4,7 +4,7 @@ Many things can be iterated and are no texts: a string gives letters, a DataFram
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,24 @@ def column(values: Any, name: str) -> list[Any]:
             )
         return list(array.tolist())
     return list(values)
+
+
+def weights(values: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
+    """Reads how much each text counts.
+
+    Args:
+        values: N of them: numbers, or as they are written.
+    Returns: float64 `(N,)`, and what is wrong with a value, by its place.
+    """
+    found, problems = np.zeros(len(values)), {}
+    for i, value in enumerate(values):
+        try:
+            found[i] = float(value)
+        except (TypeError, ValueError):
+            found[i] = np.nan
+        if not 0 <= found[i] < np.inf:
+            problems[i] = "is empty" if is_missing(value) or value == "" else f"is no number of 0 or more: {value!r}"
+    return found, problems
 
 
 def class_numbers(labels: Any, classes: int | None = None) -> np.ndarray:

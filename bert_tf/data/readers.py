@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.data import gates
 from bert_tf.data.classes import Encoded, encode, rules
-from bert_tf.data.examples import Examples
+from bert_tf.data.examples import Examples, check_columns
 from bert_tf.data.formats import hub_table, in_memory, read_file
 from bert_tf.data.gates import is_missing, well_formed
-from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, find_column
+from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, beside, find_column
 from bert_tf.formatting import counted
 from bert_tf.options import with_options
 from bert_tf.settings import READ, Data, Settings
@@ -61,6 +62,8 @@ def read_examples(
     """
     data = replace(settings.data, text_column=text_column, label_column=label_column)
     examples = read(source, data, labelled=labelled, data_dir=data_dir)
+    if labelled:
+        check_columns(examples, data)
     for remark in examples.remarks:
         log.warning(remark)
     return examples
@@ -133,10 +136,23 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
             problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
+    weight, weights = _weights(table, data, problems)
     columns = (table.names[text], table.names[label])
-    others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data)
+    others = [name for i, name in enumerate(table.names) if i not in (text, label, weight) and name]
+    examples = _without_bad_rows(table, texts, encoded, problems, data, weights)
     return replace(examples, columns=columns, other_columns=tuple(others))
+
+
+def _weights(table: Table, data: Data, problems: dict[int, str]) -> tuple[int | None, np.ndarray | None]:
+    """Returns the column of the weights and how much each text counts; adds to the problems. None if there is no such column:
+    only training texts need one (`check_columns`)."""
+    place = beside(table.names, data.weight_column)
+    if place is None:
+        return None, None
+    weights, wrong = gates.weights(_listed(table.columns[place]))
+    for row, problem in wrong.items():
+        problems.setdefault(row, f"the weight (column {table.names[place]!r}) {problem}")
+    return place, weights
 
 
 def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
@@ -189,7 +205,12 @@ def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
 
 
 def _without_bad_rows(
-    table: Table, texts: Any, encoded: Encoded | None, problems: dict[int, str], data: Data
+    table: Table,
+    texts: Any,
+    encoded: Encoded | None,
+    problems: dict[int, str],
+    data: Data,
+    weights: np.ndarray | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -206,7 +227,7 @@ def _without_bad_rows(
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source)
+    examples = Examples(texts, labels, names, source, weights=weights)
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -221,6 +242,10 @@ def _without_bad_rows(
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
+    if weights is not None:
+        if not examples.weights.any():
+            raise ValueError(f"{source}: every text has weight 0, so that nothing would be learnt.")
+        examples = replace(examples, weights=(examples.weights / examples.weights.mean()).astype("float32"))
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
 
 

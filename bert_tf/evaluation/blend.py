@@ -58,6 +58,7 @@ def train_blend(
     held_out: tuple[np.ndarray, np.ndarray],
     baseline: tfidf.TfidfBaseline,
     seed: int = 0,
+    weights: Any = None,
 ) -> Blend:
     """Finds the weights with the lowest log loss on texts that neither part has seen.
 
@@ -67,6 +68,7 @@ def train_blend(
             not trained on them.
         baseline: trained on these texts; others of its strength judge those that were held out.
         seed: int, of the folds.
+        weights: float `(N,)`, how much each text counts; None = all the same.
     Raises: ValueError if no texts were held out.
     """
     from scipy.optimize import minimize
@@ -75,11 +77,12 @@ def train_blend(
     if not len(places):
         raise ValueError("To weigh the two parts, each class needs at least two texts.")
     known = np.asarray(labels)[places]
-    by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed)
+    counts = None if weights is None else weights[places]
+    by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed, counts)
     parts = _log(softmax(logits.astype("float64"))), _log(by_words)
 
-    def loss(weights) -> float:
-        return log_loss(known, softmax(mixed(weights, *parts)))
+    def loss(shares) -> float:
+        return log_loss(known, softmax(mixed(shares, *parts)), counts)
 
     best = minimize(loss, (0.8, 0.2), bounds=[(0.0, None)] * 2, method="L-BFGS-B").x  # convex
     return Blend((float(best[0]), float(best[1])), baseline, loss((1.0, 0.0)), loss(best))

@@ -17,6 +17,8 @@ from bert_tf.formatting import format_value
 
 NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unchanged
 SHOWN = 20  # texts in a list that people read
+RARE = 0.2  # of an even share of the texts: of two classes the one with under 10 %
+BALANCE = "To make rare classes count as much as frequent ones: class_weight='balanced' (--class-weight balanced)."
 
 
 def overfitting(history: History, chance: float | None = None, kept: int | None = None) -> dict[str, Any]:
@@ -94,12 +96,40 @@ def _judged(train: list[float], validation: list[float], best: int | None, chanc
     return "unsteady", f"Unsteady: {rose}, but training loss did not fall. The learning rate may be too large."
 
 
-def unpredicted(confusion: Any, label_names: Sequence[str]) -> list[str]:
+def imbalance(train: Mapping[str, int], judged: Mapping[str, int], weighted: bool) -> dict[str, Any] | None:
+    """Says that some classes are so rare that accuracy tells little.
+
+    Args:
+        train, judged: label -> number of texts, of those that are learnt and those that the model is judged by.
+        weighted: bool, whether texts count differently already.
+    Returns: dict of `label`, the most frequent of the judged texts, `rate`, the accuracy of always answering that, `verdict`, a
+        sentence; None if each class has at least `RARE` of an even share of the training texts.
+
+    >>> imbalance({"bad": 1, "good": 99}, {"bad": 1, "good": 199}, True)["rate"]
+    0.995
+    """
+    total, present = sum(train.values()), [name for name, count in train.items() if count]
+    rare = [name for name in present if train[name] < RARE * total / len(present)]
+    if not rare or not sum(judged.values()):
+        return None
+    label = max(judged, key=lambda name: judged[name])
+    rate = judged[label] / sum(judged.values())
+    named = ", ".join(f"{name!r} ({train[name]:,})" for name in rare[:5]) + (", ..." if len(rare) > 5 else "")
+    few = sum(train[name] for name in rare)
+    verdict = (
+        f"Imbalanced: {format_value(few / total, 'share')} of the {total:,} training texts are {named}. Always answering {label!r} "
+        f"would have {format_value(rate, 'score')} of the validation texts right: judge by macro F1, not by accuracy."
+    )
+    return {"label": label, "rate": rate, "verdict": verdict if weighted else f"{verdict} {BALANCE}"}
+
+
+def unpredicted(confusion: Any, label_names: Sequence[str], weighted: bool = True) -> list[str]:
     """Says which classes a classifier never predicts though there are texts of them.
 
     Args:
         confusion: int `(C, C)`, a row per label, a column per predicted label.
         label_names: str, C of them.
+        weighted: bool, whether texts count differently already; if not, the sentence says how.
     Returns: at most one sentence.
 
     >>> unpredicted([[0, 5], [0, 295]], ["bad", "good"])
@@ -116,6 +146,7 @@ def unpredicted(confusion: Any, label_names: Sequence[str]) -> list[str]:
     return [
         f"{named} {'is' if len(never) == 1 else 'are'} never predicted, though {int(actual[never].sum()):,} of {total:,} texts are: "
         f"always answering {label_names[majority]!r} has {always} right, the model {right}."
+        + ("" if weighted else f" {BALANCE}")
     ]
 
 
@@ -123,9 +154,11 @@ def _change(before: float, after: float) -> float:
     return after / before - 1 if before > 0 else 0.0
 
 
-def chance_loss(labels: Any) -> float:
-    """Returns the log loss, in nats, of predicting the class frequencies of `labels`, int `(N,)`, for every text."""
-    shares = np.bincount(labels)[np.bincount(labels) > 0] / len(labels)
+def chance_loss(labels: Any, weights: Any = None) -> float:
+    """Returns the log loss, in nats, of predicting the class frequencies of `labels`, int `(N,)`, for every text; `weights`, `(N,)`,
+    say how much each text counts."""
+    counts = np.bincount(labels, weights)
+    shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
 
 

@@ -24,6 +24,8 @@ def run_facts(
     max_length: int | None = None,
     seed: int = 0,
     baseline: Callable[[], tfidf.TfidfBaseline] | None = None,
+    weights: Any = None,
+    weighted: bool = False,
     **others: Any,
 ) -> dict[str, Any]:
     """Computes the facts of a run.
@@ -37,6 +39,8 @@ def run_facts(
         lengths: "training" and "validation" -> int `(N,)`, `(M,)`, tokens before truncation to `max_length`.
         seed: int.
         baseline: gives the baseline, if it has been trained on the texts that `drawn` gives; None = it is trained here.
+        weights: float `(M,)`, how much each validation text counts in the losses of `history`; None = all the same.
+        weighted: bool, whether the training texts counted differently.
         **others: facts that are known already: `title`, `subtitle`, `parameters`, `cost`, `settings`, `versions`, `command`,
             `sections`; see `bert_tf.reporting.sections.sections`.
     Returns: facts. Where logistic regression cannot be trained, for example because no two texts share a word, `baseline` and
@@ -47,7 +51,7 @@ def run_facts(
     texts, labels, classes = [*validation[0]], np.asarray(validation[1]), len(label_names)
     facts: dict[str, Any] = {
         **scores.evaluate(labels, probabilities, label_names, seed),
-        **(_by_epoch(history, labels, best_epoch) if history else {}),
+        **(_by_epoch(history, labels, best_epoch, weights) if history else {}),
         "mistakes": diagnostics.mistakes(texts, labels, probabilities, label_names),
         "data": {
             "splits": [
@@ -63,7 +67,10 @@ def run_facts(
             "duplicates": diagnostics.duplicates(splits, label_names),
         },
     }
-    facts["hints"] = diagnostics.unpredicted(facts["confusion"], label_names)
+    learnt, judged = (split["labels"] for split in facts["data"]["splits"])
+    facts["imbalance"] = diagnostics.imbalance(learnt, judged, weighted)
+    advised = weighted or facts["imbalance"] is not None
+    facts["hints"] = diagnostics.unpredicted(facts["confusion"], label_names, advised)
     try:
         facts |= _by_logistic_regression(label_names, train, texts, labels, np.asarray(probabilities), seed, baseline)
     except ValueError as error:
@@ -71,8 +78,10 @@ def run_facts(
     return facts | others
 
 
-def _by_epoch(history: Mapping[str, Sequence[float]], labels: np.ndarray, best_epoch: int | None) -> dict[str, Any]:
-    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels), best_epoch)
+def _by_epoch(
+    history: Mapping[str, Sequence[float]], labels: np.ndarray, best_epoch: int | None, weights
+) -> dict[str, Any]:
+    overfitting = diagnostics.overfitting(history, diagnostics.chance_loss(labels, weights), best_epoch)
     values = {name: [float(value) for value in values] for name, values in history.items()}
     return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 

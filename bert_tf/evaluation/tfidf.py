@@ -52,7 +52,9 @@ class TfidfBaseline:
         return 4 * self.parameters + terms
 
 
-def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0) -> TfidfBaseline:
+def train_baseline(
+    texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0, weights: Any = None
+) -> TfidfBaseline:
     """Trains logistic regression on the TF-IDF of words, punctuation and pairs of them, in seconds on one core.
 
     The regularisation is chosen from `STRENGTHS` by cross-validation, if there are at most `CHOSEN_UP_TO` texts.
@@ -61,6 +63,7 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
         texts, labels: str N, int `(N,)`.
         num_labels: int, C, the number of columns to return.
         seed: int, of the folds.
+        weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
     Raises: ValueError if the texts have fewer than two classes or no term in common.
     """
     from sklearn.linear_model import LogisticRegression
@@ -69,11 +72,12 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
     rows, fitted = tfidf(texts)
 
     def loss(strength: float) -> float:
-        return log_loss(labels, _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed))
+        by_others = _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed, weights)
+        return log_loss(labels, by_others, weights)
 
     strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
     with one_thread():
-        model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
+        model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels, weights)
     return TfidfBaseline(fitted, model, num_labels, rows)
 
 
@@ -99,15 +103,17 @@ def vectorizer(**options: Any) -> Any:
     )
 
 
-def held_out(baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0) -> np.ndarray:
+def held_out(
+    baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0, weights: Any = None
+) -> np.ndarray:
     """Returns the probabilities of each text by a baseline of the same strength that was not trained on it.
 
     Args:  (K texts, C classes)
-        texts, labels: str K, int `(K,)`: training texts of `baseline`.
+        texts, labels, weights: str K, int `(K,)`, float `(K,)` or None: training texts of `baseline`.
     Returns: float64 `(K, C)`.
     """
     rows = baseline.vectorizer.transform(texts)
-    return _held_out(rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, None, seed)
+    return _held_out(rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, None, seed, weights)
 
 
 def out_of_fold(rows: Any, labels: Any, num_labels: int, *, groups: Any = None, seed: int = 0) -> np.ndarray:
@@ -128,7 +134,9 @@ def out_of_fold(rows: Any, labels: Any, num_labels: int, *, groups: Any = None, 
     return _held_out(rows, _at_least_two_classes(labels), num_labels, LABEL_STRENGTH, LABEL_FOLDS, groups, seed)
 
 
-def _held_out(rows, labels, num_labels: int, strength: float, folds: int, groups, seed: int) -> np.ndarray:
+def _held_out(
+    rows, labels, num_labels: int, strength: float, folds: int, groups, seed: int, weights: Any = None
+) -> np.ndarray:
     """Returns probabilities `(N, C)` from cross-validation; each class is spread evenly over the folds."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
@@ -141,8 +149,9 @@ def _held_out(rows, labels, num_labels: int, strength: float, folds: int, groups
     model = LogisticRegression(C=strength, max_iter=300)
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class with a single text is missing in the other folds: probability 0 there
+        more = {} if weights is None else {"params": {"sample_weight": weights}}
         probabilities = cross_val_predict(
-            model, rows, labels, groups=groups, cv=splitter, method="predict_proba", n_jobs=1
+            model, rows, labels, groups=groups, cv=splitter, method="predict_proba", n_jobs=1, **more
         )
     return _in_columns(probabilities, np.unique(labels), num_labels)
 

@@ -24,11 +24,11 @@ from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.classes import key_of
-from bert_tf.data.examples import Examples, check_classes, remarks_of
+from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
-from bert_tf.evaluation import facts, tfidf
+from bert_tf.evaluation import diagnostics, facts, tfidf
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
@@ -37,7 +37,7 @@ from bert_tf.models.auto import model_class
 from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
 from bert_tf.settings import Data, Settings
-from bert_tf.training import recipe
+from bert_tf.training import recipe, weights
 from bert_tf.training.teacher import Teacher
 
 Say = Callable[[str], None]
@@ -110,11 +110,31 @@ class Job:
         return tokens
 
     @cached_property
+    def _by_class(self) -> np.ndarray | None:
+        return weights.class_weights(self.settings.training.class_weight, self.train)
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """How much each training text counts, by class and by itself, float32 `(N,)` of mean 1; None if all count the same."""
+        return weights.text_weights(self.train, self._by_class)
+
+    @cached_property
+    def validation_weights(self) -> np.ndarray | None:
+        """The same of the validation texts, `(M,)`, by the classes' weights of the training texts: for what is chosen by a loss."""
+        return weights.text_weights(self.validation, self._by_class)
+
+    @property
+    def imbalance(self) -> dict[str, Any] | None:
+        """What there is to say about rare classes, see `diagnostics.imbalance`."""
+        return diagnostics.imbalance(self.train.counts(), self.validation.counts(), self.weights is not None)
+
+    @cached_property
     def baseline(self) -> tfidf.TfidfBaseline:
         """The baseline, trained once on the training texts, or on as many of them as a report takes; ValueError if it cannot be."""
         seed, train = self.settings.training.seed, self.train
-        _, texts, labels = facts.drawn(train.texts, train.labels, seed)
-        return tfidf.train_baseline(texts, labels, len(train.label_names), seed)
+        places, texts, labels = facts.drawn(train.texts, train.labels, seed)
+        counts = None if self.weights is None else self.weights[places]
+        return tfidf.train_baseline(texts, labels, len(train.label_names), seed, counts)
 
     def feature_dtype(self, model) -> str | None:
         """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""
@@ -182,23 +202,30 @@ class Job:
         )
         return features
 
-    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
-        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long.
+    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long; if texts
+        count differently `(inputs, labels, weights)`.
 
-        With a teacher the training texts are followed by those without labels, and float targets stand for the labels.
+        With a teacher the training texts are followed by those without labels, which count 1 each, and float targets stand for
+        the labels.
         """
-        return self._to_learn(inputs), self._to_validate(inputs)
+        every = (self._to_learn(inputs), self._to_validate(inputs))
+        return tuple(tuple(part for part in parts if part is not None) for parts in every)  # type: ignore[return-value]
 
-    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
+    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray, np.ndarray | None]:
         size = len(self.train)
         learnt = np.arange(size)
         if self.teacher:
             learnt = np.concatenate([learnt, np.arange(size + len(self.validation), len(inputs))])
-        return inputs.take(learnt), self._targets
+        counts = self.weights
+        if counts is not None:
+            counts = np.concatenate([counts, np.ones(self.texts_to_learn - size, "float32")])
+        return inputs.take(learnt), self._targets, counts
 
-    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
-        order = self._short_to_long
-        return inputs.take(len(self.train) + order), self.validation.labels[order]
+    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        order, counts = self._short_to_long, self.validation_weights
+        labels = self.validation.labels[order]
+        return inputs.take(len(self.train) + order), labels, None if counts is None else counts[order]
 
     @property
     def _targets(self) -> np.ndarray:
@@ -207,12 +234,15 @@ class Job:
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
-        return batches(*self._to_learn(inputs), shuffle=True, pad_token_id=self.tokenizer.pad_token_id or 0, **options)
+        taken, targets, counts = self._to_learn(inputs)
+        pad = self.tokenizer.pad_token_id or 0
+        return batches(taken, targets, weights=counts, shuffle=True, pad_token_id=pad, **options)
 
     def validation_batches(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
         pad = self.tokenizer.pad_token_id or 0
-        return batches(*self._to_validate(inputs), batch_size=batch_size, pad_token_id=pad)
+        taken, labels, counts = self._to_validate(inputs)
+        return batches(taken, labels, weights=counts, batch_size=batch_size, pad_token_id=pad)
 
     def fit(
         self,
@@ -273,6 +303,7 @@ class Job:
             "head": self.model.head,
             **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
+            "weights_fingerprint": None if self.weights is None else fingerprint(self.weights),
             "checkpoint_fingerprint": _fingerprint(self.model.encoder),
         }
 
@@ -331,11 +362,15 @@ def prepare(
         model.dropout.rate = settings.model.dropout
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
-    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, teacher)
+    job = Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, teacher)
+    if job.imbalance:
+        say(job.imbalance["verdict"])
+    return job
 
 
 def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
     examples = read(train, data)
+    check_columns(examples, data)
     check_classes(examples)
     if validation is None:
         total = len(examples)

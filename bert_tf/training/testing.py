@@ -45,5 +45,6 @@ def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) ->
 def sentence(found: dict[str, Any]) -> str:
     """Returns what the terminal says about the numbers that `measure` gave."""
     measured = found["scores"]
-    said = f"On the {measured['texts']:,} test texts: accuracy {format_value(measured['accuracy'], 'score')}."
+    accuracy, f1 = (format_value(measured[name], "score") for name in ("accuracy", "macro_f1"))
+    said = f"On the {measured['texts']:,} test texts: accuracy {accuracy}, macro F1 {f1}."
     return f"{said} {found['comparison']['verdict']}" if "comparison" in found else said
