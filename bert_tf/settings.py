@@ -40,6 +40,9 @@ class Data(Group):
     text_column: str | int | None = _column("column with the text")
     label_column: str | int | None = _column("column with the label")
     weight_column: str | int | None = _column("column with how much each text counts, 0 or more", "all count the same")
+    group_column: str | int | None = _column(
+        "column whose equal values keep texts together in every split", "no groups"
+    )
     labels: str | None = _unrecorded(
         None,
         "how label values become classes: negative=1-2,positive=4-5, with | between single values",
@@ -402,7 +405,7 @@ READ = command("read_examples", ("data",), {"text_column", "label_column", "vali
 TEXTS = command(
     "texts",
     ("data",),
-    {"label_column", "weight_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
+    {"label_column", "weight_column", "group_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
     absent={"on_bad_rows": "an error: each row needs an answer"},
 )
 PLAN = command("plan", _BASE, {"budget", "blend"}, _AUTO)

@@ -33,6 +33,7 @@ from bert_tf.inference import speed
 RECORD = "record.json"  # a candidate that has one is finished
 RUN = "run.json"  # a seed that has one is finished
 PROBABILITIES = {"validation": "probabilities.npy", "test": "test_probabilities.npy"}  # of a seed's model
+BESIDE = ("weights", "groups")  # arrays of `Examples` beside the labels
 DAMAGED = "Delete it, then resume the comparison."
 
 Candidate = Mapping[str, Any]
@@ -63,8 +64,9 @@ def run_alone(candidate: Candidate, splits: Splits, folder: Path) -> None:
         write_json(Path(scratch) / "task.json", task)
         for name, part in splits.given().items():
             np.save(Path(scratch) / f"{name}.npy", part.labels)
-            if part.weights is not None:
-                np.save(Path(scratch) / f"{name}.weights.npy", part.weights)
+            for beside in BESIDE:
+                if (array := getattr(part, beside)) is not None:
+                    np.save(Path(scratch) / f"{name}.{beside}.npy", array)
             with (Path(scratch) / f"{name}.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(text) + "\n" for text in part.texts)
         code = "import sys; from bert_tf.comparison.candidates import run_task; run_task(sys.argv[1])"
@@ -90,9 +92,9 @@ def run_task(scratch: str) -> None:
             with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
                 yield from map(json.loads, file)
 
-        weights = Path(scratch) / f"{name}.weights.npy"
-        counts = np.load(weights) if weights.is_file() else None
-        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name, weights=counts)
+        files = {beside: Path(scratch) / f"{name}.{beside}.npy" for beside in BESIDE}
+        more = {beside: np.load(file) for beside, file in files.items() if file.is_file()}
+        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name, **more)
 
     splits = Splits(*map(examples, Splits._fields))  # type: ignore[arg-type]
     run(task["candidate"], splits, Path(task["folder"]), alone=True)
@@ -182,7 +184,8 @@ def _baseline(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
             model: Any = train_lstm(splits.train, splits.validation, seed, candidate["epochs"])
         else:
             part = _part(candidate, splits.train, seed)
-            model = train_baseline([*part.texts], part.labels, len(part.label_names), seed, part.weights)
+            known = ([*part.texts], part.labels, len(part.label_names), seed)
+            model = train_baseline(*known, part.weights, part.groups)
         _write(seed_folder, splits, model, getattr(model, "history", {}), started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
-from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of
+from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
@@ -102,8 +102,8 @@ class Comparison:
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
         else:
-            validation = read(validation, data).relabel(train.label_names)
-        self.splits = Splits(train, validation, read_test(test, train.label_names, data))
+            validation = with_leaks(train, read(validation, data)).relabel(train.label_names)
+        self.splits = Splits(train, validation, read_test(test, train, data))
         self.train, self.validation, self.test = self.splits
         for remark in remarks_of(*self.splits):
             self.say(remark)
@@ -253,8 +253,9 @@ def _contents(examples: Examples) -> Iterator[bytes]:
     for i, text in enumerate(examples.texts):
         yield (b"\0" if i else b"") + text.encode("utf-8", "surrogatepass")
     yield examples.labels.tobytes()
-    if examples.weights is not None:
-        yield examples.weights.tobytes()
+    for beside in (examples.weights, examples.groups):
+        if beside is not None:
+            yield beside.tobytes()
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bert_tf.data.classes import key_of, places
 from bert_tf.data.tables import find_column
 from bert_tf.settings import Data
 
-PER_TEXT = ("labels", "weights")  # arrays of `Examples` with a value a text
+PER_TEXT = ("labels", "weights", "groups")  # arrays of `Examples` with a value a text
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Examples:
         label_names: str, the classes.
         source: str, their origin, for messages.
         weights: NumPy float32 `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: NumPy str `(N,)`; texts of one group stay on one side of every split. None = each text is its own.
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
@@ -40,6 +41,7 @@ class Examples:
     skipped: tuple[str, ...] = ()
     read_with: Mapping[str, Any] = field(default_factory=dict)
     weights: Any = None
+    groups: Any = None
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
@@ -88,31 +90,64 @@ class Examples:
 
     def sample(self, count: int, seed: int) -> "Examples":
         """Returns `count` examples drawn at random, with the same proportions of classes (stratified); all if there are no more."""
-        return self if count >= len(self) else self.split(count / len(self), seed)[1]
+        return self if count >= len(self) else self.take(np.flatnonzero(self._drawn(count / len(self), seed, None)))
 
     def split(self, share: float, seed: int) -> tuple["Examples", "Examples"]:
-        """Splits the examples in two at random, with the same proportions of classes in both (stratified).
+        """Splits the examples in two at random, with the same proportions of classes in both (stratified), as nearly as whole
+        groups allow.
 
         Args:
             share: float in (0, 1), of the second part; each part has at least one example of each class, except that the only
-                example of a class stays in the first.
-        Raises: ValueError if no class has two examples.
+                example of a class stays in the first, and groups stay whole.
+        Raises: ValueError if no class has two examples, or all texts are one group.
         """
+        second = self._drawn(share, seed, self.groups)
+        return self.take(np.flatnonzero(~second)), self.take(np.flatnonzero(second))
+
+    def _drawn(self, share: float, seed: int, groups: np.ndarray | None) -> np.ndarray:
+        """Returns which examples are drawn, bool `(N,)`; arguments and errors are those of `split`."""
         if not 0 < share < 1:
             raise ValueError(f"`share` must lie between 0 and 1. Received: share={share}")
         if self.labels is None:
             raise ValueError(f"{self.source}: cannot be split: the texts have no labels.")
-        if max(self.counts().values(), default=0) < 2:
+        strata, counts = np.unique(self._strata(), return_inverse=True, return_counts=True)[1:]
+        if counts.max(initial=0) < 2:
             raise ValueError(
                 f"{self.source}: too few examples to hold some out for validation: no label has two. "
                 "Add examples or pass validation data."
             )
         generator = np.random.default_rng(seed)
-        second = np.zeros(len(self), bool)
-        for label in range(len(self.label_names)):
-            members = generator.permutation(np.flatnonzero(self.labels == label))
-            second[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = True
-        return self.take(np.flatnonzero(~second)), self.take(np.flatnonzero(second))
+        if groups is not None:
+            return self._drawn_groups(share, generator, strata, groups)
+        drawn = np.zeros(len(self), bool)
+        for stratum in range(len(counts)):
+            members = generator.permutation(np.flatnonzero(strata == stratum))
+            drawn[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = True
+        return drawn
+
+    def _drawn_groups(self, share: float, generator: Any, strata: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Draws whole groups in random order, each that brings the shares of the classes nearer to `share`."""
+        names, group = np.unique(groups, return_inverse=True)
+        if len(names) < 2:
+            raise ValueError(
+                f"{self.source}: all texts are of one group, {str(names[0])!r}: none can be held out. Pass validation data, or "
+                "leave out group_column (--group-column)."
+            )
+        table = np.zeros((len(names), strata.max() + 1))
+        np.add.at(table, (group, strata), 1)
+        shares = table / table.sum(axis=0)  # of each class, by group
+        left = np.full(table.shape[1], share)
+        drawn = np.zeros(len(names), bool)
+        for i in generator.permutation(len(names)):
+            if ((left - shares[i]) ** 2).sum() < (left**2).sum():
+                drawn[i], left = True, left - shares[i]
+        if not drawn.any():  # few and large groups
+            drawn[((left - shares) ** 2).sum(axis=1).argmin()] = True
+        return drawn[group]
+
+    def _strata(self) -> np.ndarray:
+        """Returns what is spread evenly over the parts of a split, int `(N,)`: the labels."""
+        return self.labels
 
 
 @dataclass(frozen=True)
@@ -136,13 +171,30 @@ def remarks_of(*parts: Examples | None) -> list[str]:
 
 def check_columns(examples: Examples, data: Data) -> None:
     """Raises ValueError if training texts lack a column that was asked for beside text and label; others may lack it."""
-    if data.weight_column is not None and examples.weights is None:
-        if not examples.columns:
-            raise ValueError(
-                f"{examples.source}: has no weights. Pass a table with a column for them, read with "
-                f"weight_column={data.weight_column!r} (--weight-column)."
-            )
-        find_column([*examples.columns, *examples.other_columns], data.weight_column, (), examples.source, "weight")
+    for what, given in (("weight", data.weight_column), ("group", data.group_column)):
+        if given is not None and getattr(examples, f"{what}s") is None:
+            if not examples.columns:
+                raise ValueError(
+                    f"{examples.source}: has no {what}s. Pass a table with a column for them, read with "
+                    f"{what}_column={given!r} (--{what}-column)."
+                )
+            find_column([*examples.columns, *examples.other_columns], given, (), examples.source, what)
+
+
+def with_leaks(train: Examples, judged: Examples) -> Examples:
+    """Returns examples that a model is judged by, with a remark if some are of a group that it has learnt from."""
+    if train.groups is None or judged.groups is None:
+        return judged
+    known = np.isin(judged.groups, train.groups)
+    if not known.any():
+        return judged
+    shared = np.unique(judged.groups[known])
+    shown = ", ".join(map(repr, shared[:3].tolist())) + (", ..." if len(shared) > 3 else "")
+    remark = (
+        f"{judged.source}: {int(known.sum()):,} of {len(judged):,} texts are of groups that the model learns from too ({shown}): "
+        "a leak, so the scores may be too optimistic."
+    )
+    return replace(judged, remarks=(*judged.remarks, remark))
 
 
 def check_classes(examples: Examples) -> None:

@@ -6,7 +6,7 @@ are skipped or refused here.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data import gates
-from bert_tf.data.classes import Encoded, encode, rules
+from bert_tf.data.classes import Encoded, encode, read_groups, rules
 from bert_tf.data.examples import Examples, check_columns
 from bert_tf.data.formats import hub_table, in_memory, read_file
 from bert_tf.data.gates import is_missing, well_formed
@@ -136,23 +136,29 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
             problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
-    weight, weights = _weights(table, data, problems)
+    used, per_text = _beside(table, data, problems)
     columns = (table.names[text], table.names[label])
-    others = [name for i, name in enumerate(table.names) if i not in (text, label, weight) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data, weights)
+    others = [name for i, name in enumerate(table.names) if i not in (text, label, *used) and name]
+    examples = _without_bad_rows(table, texts, encoded, problems, data, per_text)
     return replace(examples, columns=columns, other_columns=tuple(others))
 
 
-def _weights(table: Table, data: Data, problems: dict[int, str]) -> tuple[int | None, np.ndarray | None]:
-    """Returns the column of the weights and how much each text counts; adds to the problems. None if there is no such column:
-    only training texts need one (`check_columns`)."""
-    place = beside(table.names, data.weight_column)
-    if place is None:
-        return None, None
-    weights, wrong = gates.weights(_listed(table.columns[place]))
-    for row, problem in wrong.items():
-        problems.setdefault(row, f"the weight (column {table.names[place]!r}) {problem}")
-    return place, weights
+def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[int], dict[str, np.ndarray]]:
+    """Returns the columns of weights and groups, and their values; adds to the problems. A source may lack them: only training
+    texts need them (`check_columns`)."""
+    used, found = [], {}
+    for name, given, read in (
+        ("weights", data.weight_column, gates.weights),
+        ("groups", data.group_column, read_groups),
+    ):
+        place = beside(table.names, given)
+        if place is None:
+            continue
+        used.append(place)
+        found[name], wrong = read(_listed(table.columns[place]))
+        for row, problem in wrong.items():
+            problems.setdefault(row, f"the {name[:-1]} (column {table.names[place]!r}) {problem}")
+    return used, found
 
 
 def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
@@ -210,7 +216,7 @@ def _without_bad_rows(
     encoded: Encoded | None,
     problems: dict[int, str],
     data: Data,
-    weights: np.ndarray | None = None,
+    per_text: Mapping[str, Any] | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -227,7 +233,7 @@ def _without_bad_rows(
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source, weights=weights)
+    examples = Examples(texts, labels, names, source, **(per_text or {}))
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -242,7 +248,7 @@ def _without_bad_rows(
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
-    if weights is not None:
+    if examples.weights is not None:
         if not examples.weights.any():
             raise ValueError(f"{source}: every text has weight 0, so that nothing would be learnt.")
         examples = replace(examples, weights=(examples.weights / examples.weights.mean()).astype("float32"))

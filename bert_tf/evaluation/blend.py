@@ -59,6 +59,7 @@ def train_blend(
     baseline: tfidf.TfidfBaseline,
     seed: int = 0,
     weights: Any = None,
+    groups: Any = None,
 ) -> Blend:
     """Finds the weights with the lowest log loss on texts that neither part has seen.
 
@@ -69,6 +70,7 @@ def train_blend(
         baseline: trained on these texts; others of its strength judge those that were held out.
         seed: int, of the folds.
         weights: float `(N,)`, how much each text counts; None = all the same.
+        groups: `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if no texts were held out.
     """
     from scipy.optimize import minimize
@@ -77,8 +79,8 @@ def train_blend(
     if not len(places):
         raise ValueError("To weigh the two parts, each class needs at least two texts.")
     known = np.asarray(labels)[places]
-    counts = None if weights is None else weights[places]
-    by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed, counts)
+    counts, folds = (None if array is None else array[places] for array in (weights, groups))
+    by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed, counts, folds)
     parts = _log(softmax(logits.astype("float64"))), _log(by_words)
 
     def loss(shares) -> float:

@@ -53,7 +53,7 @@ class TfidfBaseline:
 
 
 def train_baseline(
-    texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0, weights: Any = None
+    texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0, weights: Any = None, groups: Any = None
 ) -> TfidfBaseline:
     """Trains logistic regression on the TF-IDF of words, punctuation and pairs of them, in seconds on one core.
 
@@ -64,6 +64,7 @@ def train_baseline(
         num_labels: int, C, the number of columns to return.
         seed: int, of the folds.
         weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if the texts have fewer than two classes or no term in common.
     """
     from sklearn.linear_model import LogisticRegression
@@ -72,7 +73,7 @@ def train_baseline(
     rows, fitted = tfidf(texts)
 
     def loss(strength: float) -> float:
-        by_others = _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed, weights)
+        by_others = _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, groups, seed, weights)
         return log_loss(labels, by_others, weights)
 
     strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
@@ -104,16 +105,18 @@ def vectorizer(**options: Any) -> Any:
 
 
 def held_out(
-    baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0, weights: Any = None
+    baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0, weights: Any = None, groups: Any = None
 ) -> np.ndarray:
     """Returns the probabilities of each text by a baseline of the same strength that was not trained on it.
 
     Args:  (K texts, C classes)
-        texts, labels, weights: str K, int `(K,)`, float `(K,)` or None: training texts of `baseline`.
+        texts, labels, weights, groups: str K, int `(K,)`, the others `(K,)` or None: training texts of `baseline`.
     Returns: float64 `(K, C)`.
     """
     rows = baseline.vectorizer.transform(texts)
-    return _held_out(rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, None, seed, weights)
+    return _held_out(
+        rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, groups, seed, weights
+    )
 
 
 def out_of_fold(rows: Any, labels: Any, num_labels: int, *, groups: Any = None, seed: int = 0) -> np.ndarray:
@@ -143,6 +146,8 @@ def _held_out(
 
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = min(folds, int(np.bincount(labels).max()))  # the most that scikit-learn accepts
+    if groups is not None:
+        folds = min(folds, len(np.unique(groups)))
     if folds < 2:
         raise ValueError(f"The training texts are too few: no label has two. Received: {len(labels)} texts")
     splitter = kind(folds, shuffle=True, random_state=seed)

@@ -199,7 +199,7 @@ def read(
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
-    test = testing.read_test(test, job.train.label_names, settings.data)
+    test = testing.read_test(test, job.train, settings.data)
     for remark in remarks_of(test):
         say(remark)
     if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):
@@ -326,7 +326,7 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     job, asked = run.job, run.training.blend
     try:
         texts, seed = [*job.train.texts], run.training.seed
-        blend = train_blend(texts, job.train.labels, held_out, job.baseline, seed, job.weights)
+        blend = train_blend(texts, job.train.labels, held_out, job.baseline, seed, job.weights, job.groups)
     except ValueError as error:
         if asked:
             run.say(f"Not blended with TF-IDF. {error}")

@@ -24,7 +24,7 @@ from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.classes import key_of
-from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of
+from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
 from bert_tf.data.pipeline import batches
 from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
@@ -124,6 +124,11 @@ class Job:
         return weights.text_weights(self.validation, self._by_class)
 
     @property
+    def groups(self) -> np.ndarray | None:
+        """Which training texts stay together, int `(N,)`; None = each is its own group."""
+        return None if self.train.groups is None else np.unique(self.train.groups, return_inverse=True)[1]
+
+    @property
     def imbalance(self) -> dict[str, Any] | None:
         """What there is to say about rare classes, see `diagnostics.imbalance`."""
         return diagnostics.imbalance(self.train.counts(), self.validation.counts(), self.weights is not None)
@@ -133,8 +138,8 @@ class Job:
         """The baseline, trained once on the training texts, or on as many of them as a report takes; ValueError if it cannot be."""
         seed, train = self.settings.training.seed, self.train
         places, texts, labels = facts.drawn(train.texts, train.labels, seed)
-        counts = None if self.weights is None else self.weights[places]
-        return tfidf.train_baseline(texts, labels, len(train.label_names), seed, counts)
+        counts, groups = (None if array is None else array[places] for array in (self.weights, self.groups))
+        return tfidf.train_baseline(texts, labels, len(train.label_names), seed, counts, groups)
 
     def feature_dtype(self, model) -> str | None:
         """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""
@@ -304,6 +309,7 @@ class Job:
             **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
             "weights_fingerprint": None if self.weights is None else fingerprint(self.weights),
+            "groups_fingerprint": None if self.groups is None else fingerprint(self.groups),
             "checkpoint_fingerprint": _fingerprint(self.model.encoder),
         }
 
@@ -377,7 +383,7 @@ def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples,
         examples, validation = examples.split(data.validation_share, seed)
         say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
     else:
-        validation = read(validation, data)
+        validation = with_leaks(examples, read(validation, data))
     for remark in remarks_of(examples, validation):
         say(remark)
     for name, part in (("Training", examples), ("Validation", validation)):

@@ -83,6 +83,7 @@ def write(
             baseline=lambda: job.baseline,
             weights=job.validation_weights,
             weighted=job.weights is not None,
+            groups=job.groups,
             title=f"{job.teacher.title}, distilled on {texts}"
             if job.teacher
             else f"{Path(job.checkpoint).name}, fine-tuned on {texts}",

@@ -44,7 +44,7 @@ class SolvedHead:
 
 
 def solve(
-    rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0, weights: np.ndarray | None = None
+    rows: np.ndarray, labels: Any, num_labels: int, seed: int = 0, weights: np.ndarray | None = None, groups: Any = None
 ) -> SolvedHead:
     """Fits multinomial logistic regression with an L2 penalty; strength and temperature come from stratified cross-validation.
 
@@ -55,31 +55,39 @@ def solve(
         seed: int, of the folds.
         weights: float `(N,)` of mean 1, how much each text counts, in the fit as in what chooses strength and temperature; None =
             all the same.
+        groups: int `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError for fewer than two classes.
     """
     labels, rows = np.asarray(labels), np.ascontiguousarray(rows, "float32")
     if (present := len(np.unique(labels))) < 2:
         raise ValueError(f"The training texts must have at least two classes. Received: {present}")
-    strength, temperature, loss, held_out = _choose(rows, labels, num_labels, seed, weights)
+    strength, temperature, loss, held_out = _choose(rows, labels, num_labels, seed, weights, groups)
     kernel, bias = _fit(rows, labels, num_labels, [strength], weights)[0]
     return SolvedHead(kernel / temperature, bias / temperature, strength, temperature, loss, held_out)
 
 
 def _choose(
-    rows: np.ndarray, labels: np.ndarray, num_labels: int, seed: int, weights: np.ndarray | None
+    rows: np.ndarray, labels: np.ndarray, num_labels: int, seed: int, weights: np.ndarray | None, groups: Any
 ) -> tuple[float, float, float, Any]:
     """Returns the strength with the lowest held-out loss, the temperature for it, the loss at that temperature, and the
     held-out texts with their logits."""
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     chosen = np.random.default_rng(seed).permutation(len(labels))[:CHOSEN_UP_TO]
     rows, labels, weights = rows[chosen], labels[chosen], None if weights is None else weights[chosen]
     counts = np.bincount(labels)
     folds = min(FOLDS, int(counts[counts > 0].min()))
-    if folds < 2:
+    if groups is not None:
+        groups = groups[chosen]
+        folds = min(folds, len(np.unique(groups)))
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splits = [*kind(folds, shuffle=True, random_state=seed).split(rows, labels, groups)] if folds > 1 else []
+    if any(len(np.unique(labels[fit])) < 2 or not len(held) for fit, held in splits):  # groups of one class each
+        splits = []
+    if not splits:
         return USUAL_STRENGTH, 1.0, float("nan"), (chosen[:0], np.zeros((0, num_labels)))
     logits = np.zeros((len(STRENGTHS), len(labels), num_labels))
-    for fit, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, labels):
+    for fit, held in splits:
         known = None if weights is None else weights[fit]
         for i, (kernel, bias) in enumerate(_fit(rows[fit], labels[fit], num_labels, STRENGTHS, known)):
             logits[i, held] = rows[held] @ kernel + bias

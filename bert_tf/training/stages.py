@@ -81,7 +81,9 @@ def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, n
     """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
     model, size = job.model, len(job.train)
     rows = standardised_rows(job, progress, say)
-    head = solver.solve(rows[:size], job.train.labels, model.num_labels, job.settings.training.seed, job.weights)
+    head = solver.solve(
+        rows[:size], job.train.labels, model.num_labels, job.settings.training.seed, job.weights, job.groups
+    )
     model.classifier.kernel.assign(head.kernel)
     model.classifier.bias.assign(head.bias)
     return head, rows[size:] @ head.kernel + head.bias
