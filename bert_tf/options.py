@@ -55,6 +55,11 @@ def assignments(value: Any) -> Any:
     return ",".join(f"{name}={'|'.join(map(str, values))}" for name, values in several.items())
 
 
+def columns(value: Any) -> Any:
+    """Returns "premise,hypothesis" for ("premise", "hypothesis"); anything else as it is."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
 def joined(value: Any) -> str:
     """Returns "1,2" for [1, 2] and "3" for 3."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -29,15 +29,15 @@ def _check_cache(value: Any) -> None:
         raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")
 
 
-def _column(help: str, absent: str = "the one with a usual name") -> Any:
-    return _unrecorded(None, help, metavar="NAME", absent=absent)
+def _column(help: str, absent: str = "the one with a usual name", **more: Any) -> Any:
+    return _unrecorded(None, help, metavar="NAME", absent=absent, **more)
 
 
 @dataclass(frozen=True)
 class Data(Group):
     """data"""
 
-    text_column: str | int | None = _column("column with the text")
+    text_column: str | int | None = _column("column with the text; A,B for pairs of texts", form=options.columns)
     label_column: str | int | None = _column("column with the label")
     weight_column: str | int | None = _column("column with how much each text counts, 0 or more", "all count the same")
     group_column: str | int | None = _column(

@@ -2,9 +2,10 @@
 
 import json
 import sys
+from typing import Any
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
-from bert_tf.formatting import format_value, printable
+from bert_tf.formatting import format_value, printable, shown_text
 
 
 def add_predict(commands) -> None:
@@ -17,6 +18,12 @@ def add_predict(commands) -> None:
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
+    command.add_argument(
+        "--text-pair",
+        action="append",
+        metavar="TEXT",
+        help="for a model of pairs: the second text of each --text, in their order",
+    )
     source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx")
     add_reading(command)
     most = "the most texts at once; if left out, by their length"
@@ -29,7 +36,7 @@ def add_predict(commands) -> None:
 
 def _predict(options) -> None:
     output = output_file("--output", options.output, ".csv", ".json")
-    texts = options.text or _texts(options)
+    texts = _pairs(options) if options.text else _texts(options)
     load_tensorflow()
     from bert_tf import files
     from bert_tf.inference.predict import predict
@@ -39,7 +46,7 @@ def _predict(options) -> None:
     rows: list[dict] = []
     for text, label, score, each in zip(texts, found.labels, found.scores, found.probabilities, strict=True):
         scores = dict(zip(found.label_names, map(float, each), strict=True))
-        rows.append({"text": text, "label": label, "score": round(score, 6), "scores": scores})
+        rows.append({"text": shown_text(text), "label": label, "score": round(score, 6), "scores": scores})
     if output and output.suffix == ".csv":
         files.write_csv(output, ["text", "label", "score"], rows)
     elif output or options.json:
@@ -50,8 +57,21 @@ def _predict(options) -> None:
         print(tables.table(("label", "score", "text"), cells))
 
 
-def _texts(options) -> list[str]:
-    """Reads the texts of a file; what was guessed of it goes to stderr, as the table may be piped on."""
+def _pairs(options) -> list[Any]:
+    """Returns the texts given as --text, or pairs of them and those given as --text-pair."""
+    if options.text_pair is None:
+        return options.text
+    if len(options.text_pair) != len(options.text):
+        raise ValueError(
+            f"--text-pair: each --text needs one. Received: {len(options.text)} --text, {len(options.text_pair)} --text-pair"
+        )
+    return [*zip(options.text, options.text_pair, strict=True)]
+
+
+def _texts(options) -> list[Any]:
+    """Reads the texts or pairs of a file; what was guessed of it goes to stderr, as the table may be piped on."""
+    if options.text_pair is not None:
+        raise ValueError("--text-pair goes with --text. Of a file name both columns: --text-column A,B")
     examples = read_source(options, options.file, labelled=False)
     for remark in examples.remarks:
         print(remark, file=sys.stderr)

@@ -27,6 +27,7 @@ from bert_tf.evaluation.blend import load_blend
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.evaluation.tfidf import train_baseline
 from bert_tf.files import folder_size, read_json, write_json
+from bert_tf.formatting import Text
 from bert_tf.hardware import keep_memory, peak_process_memory
 from bert_tf.inference import speed
 
@@ -37,7 +38,7 @@ BESIDE = ("weights", "groups")  # arrays of `Examples` beside the labels
 DAMAGED = "Delete it, then resume the comparison."
 
 Candidate = Mapping[str, Any]
-Classify = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (M, C)
+Classify = Callable[[Sequence[Text]], np.ndarray]  # texts -> probabilities (M, C)
 Measured = tuple[Classify, dict[str, Any]]  # a classifier, and facts for the record
 
 
@@ -88,9 +89,10 @@ def run_task(scratch: str) -> None:
             return None
         labels = np.load(file)
 
-        def texts() -> Iterator[str]:
+        def texts() -> Iterator[Text]:
             with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
-                yield from map(json.loads, file)
+                for text in map(json.loads, file):
+                    yield tuple(text) if isinstance(text, list) else text  # JSON has no tuples
 
         files = {beside: Path(scratch) / f"{name}.{beside}.npy" for beside in BESIDE}
         more = {beside: np.load(file) for beside, file in files.items() if file.is_file()}
@@ -202,7 +204,7 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
     learning_rate, batch_size, unfreeze = options.pop("learning_rate"), options.pop("batch_size"), options["unfreeze"]
     model: Any = None
 
-    def classify(texts: Sequence[str]) -> np.ndarray:
+    def classify(texts: Sequence[Text]) -> np.ndarray:
         return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
 
     for seed, seed_folder in _unfinished(candidate, folder):
@@ -244,7 +246,7 @@ def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> 
     columns = label_columns(model.label_names, splits.validation.label_names, options["checkpoint"])
     max_length = options["max_length"]
 
-    def classify(texts: Sequence[str]) -> np.ndarray:
+    def classify(texts: Sequence[Text]) -> np.ndarray:
         found = predict(model, texts, tokenizer, max_length=max_length, engine="keras", blend=blend)
         return found.probabilities[:, columns]
 
@@ -308,7 +310,7 @@ def _finetuned_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> M
         run = finetune(_part(candidate, splits.train, seed), splits.validation, output_dir=output_dir, **how)
         max_length = run.metrics["settings"]["max_length"]
 
-        def classify(texts: Sequence[str], run=run, max_length=max_length) -> np.ndarray:
+        def classify(texts: Sequence[Text], run=run, max_length=max_length) -> np.ndarray:
             return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").probabilities
 
         _write(seed_folder, splits, classify, run.history, started)

@@ -17,6 +17,7 @@ from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
 from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
+from bert_tf.data.gates import parts
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
@@ -251,7 +252,7 @@ def _right(runs: Sequence[Mapping[str, Any]], split: str, part: Examples) -> np.
 def _contents(examples: Examples) -> Iterator[bytes]:
     """Yields the texts, separated, and the labels, so that the texts need not be in memory at once."""
     for i, text in enumerate(examples.texts):
-        yield (b"\0" if i else b"") + text.encode("utf-8", "surrogatepass")
+        yield (b"\0" if i else b"") + "\0\0".join(parts(text)).encode("utf-8", "surrogatepass")
     yield examples.labels.tobytes()
     for beside in (examples.weights, examples.groups):
         if beside is not None:

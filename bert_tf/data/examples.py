@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
+from bert_tf.data.gates import Text, is_pair
 from bert_tf.data.tables import find_column
 from bert_tf.settings import Data
 
@@ -19,7 +20,8 @@ class Examples:
     """Texts and their labels.
 
     Attributes:
-        texts: str, N of them, that can be iterated repeatedly: a list, or a stream that is never in memory as a whole.
+        texts: str, N of them, or N pairs, tuples of two str that are classified together; they can be iterated repeatedly: a list, or
+            a stream that is never in memory as a whole.
         labels: NumPy int32 `(N,)`, indices into `label_names`; None for unlabelled texts.
         label_names: str, the classes.
         source: str, their origin, for messages.
@@ -31,7 +33,7 @@ class Examples:
         read_with: the options `labels`, `drop` and `fold_case` that made these classes.
     """
 
-    texts: Iterable[str]
+    texts: Iterable[Text]
     labels: Any
     label_names: tuple[str, ...]
     source: str
@@ -45,6 +47,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels) if self.labels is not None else len(self.texts)  # type: ignore[arg-type]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the texts are pairs of texts."""
+        return is_pair(next(iter(self.texts), ""))
 
     def counts(self) -> dict[str, int]:
         """Returns the number of examples of each class."""
@@ -154,10 +161,10 @@ class Examples:
 class Stream:
     """Texts that are read anew in each iteration; their number is known."""
 
-    start: Callable[[], Iterator[str]]
+    start: Callable[[], Iterator[Text]]
     length: int
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Text]:
         return self.start()
 
     def __len__(self) -> int:

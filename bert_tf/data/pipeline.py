@@ -40,7 +40,7 @@ def batches(
         pad_token_id: int, the padding of `input_ids`.
         weights: float `(N,)`, how much each text counts, Keras' `sample_weight`; None = all the same.
     Returns: `tf.data.Dataset` of `(inputs, labels)`, or `(inputs, labels, weights)`, with known cardinality. The inputs are int32 `(B, T)` `input_ids` and
-        `attention_mask`; instead of the ids `features` `(B, T, D)`, or if pooled `(B, D)` without a mask.
+        `attention_mask`, of pairs of texts `token_type_ids` too; instead of the ids `features` `(B, T, D)`, or if pooled `(B, D)` without a mask.
     Raises: ValueError if the sizes do not fit.
 
     >>> from bert_tf.data.tokenizer import Tokens
@@ -129,6 +129,7 @@ def _gathered(order: Callable[[], list[np.ndarray]], targets, inputs_of: Callabl
 
 def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
     starts, sizes, ids = map(tf.constant, (tokens.ends - tokens.lengths, tokens.lengths, tokens.ids))
+    seconds = None if tokens.seconds is None else tf.constant(tokens.seconds)
     # No batch is wider than the longest text: the model may have no positions beyond it.
     widest = int(tokens.lengths.max(initial=0))
     allowed = tf.constant([length for length in LENGTHS if length < widest] + [widest], "int64")
@@ -140,7 +141,10 @@ def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
         real = positions < size[:, None]  # (B, T)
         where = tf.where(real, tf.gather(starts, chosen)[:, None] + positions, 0)
         ids_or_pad = tf.where(real, tf.gather(ids, where), pad_token_id)
-        return {"input_ids": ids_or_pad, "attention_mask": tf.cast(real, "int32")}
+        batch = {"input_ids": ids_or_pad, "attention_mask": tf.cast(real, "int32")}
+        if seconds is not None:
+            batch["token_type_ids"] = tf.cast(real & (positions >= tf.gather(seconds, chosen)[:, None]), "int32")
+        return batch
 
     return inputs
 

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bert_tf.data import gates
 from bert_tf.data.classes import Encoded, encode, read_groups, rules
 from bert_tf.data.examples import Examples, check_columns
 from bert_tf.data.formats import hub_table, in_memory, read_file
-from bert_tf.data.gates import is_missing, well_formed
+from bert_tf.data.gates import Text, is_missing, is_pair, parts, well_formed, wrong_kind
 from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, beside, find_column
 from bert_tf.formatting import counted
 from bert_tf.options import with_options
@@ -33,7 +34,7 @@ SHOWN = 3  # of them, in a message
 @with_options(READ)
 def read_examples(
     source: Any,
-    text_column: str | int | None = None,
+    text_column: Any = None,
     label_column: str | int | None = None,
     *,
     labelled: bool = True,
@@ -50,7 +51,9 @@ def read_examples(
             `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
             or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
             `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
-        text_column, label_column: names of the columns; None = found by their usual names.
+            A text may also be a tuple of two, a pair that is classified together.
+        text_column, label_column: names of the columns; None = found by their usual names. Two names, "a,b" or ("a", "b"), are
+            those of pairs of texts.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
         {options}
@@ -109,14 +112,20 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
 def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
-    text, label = _columns(table, data, labelled)
-    texts = _listed(table.columns[text])
+    chosen, label = _columns(table, data, labelled)
+    name = ",".join(table.names[place] for place in chosen)
+    columns_of_texts = [_listed(table.columns[place]) for place in chosen]
+    texts: list[Any] = columns_of_texts[0] if len(chosen) == 1 else [*zip(*columns_of_texts, strict=True)]
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
+    pairs = is_pair(texts[0]) if texts else False
     for row, value in enumerate(texts):
-        if problem := _wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
-            problems[row] = f"the text (column {table.names[text]!r}) {problem}"
+        for place, part in zip(cycle(chosen), parts(value) if pairs == is_pair(value) else (value,), strict=False):
+            if problem := _wrong_text(part, labelled, lambda: table.written and not table.quoted(row, place)):  # noqa: B023
+                problems.setdefault(row, f"the text (column {table.names[place]!r}) {problem}")
+        if problem := "" if row in problems else wrong_kind(value, pairs):
+            problems[row] = f"the text (column {name!r}) is {problem}"
     if label is None:
         return _without_bad_rows(table, texts, None, problems, data)
     labels = _named(table, label)
@@ -137,8 +146,8 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
     used, per_text = _beside(table, data, problems)
-    columns = (table.names[text], table.names[label])
-    others = [name for i, name in enumerate(table.names) if i not in (text, label, *used) and name]
+    columns = (name, table.names[label])
+    others = [name for i, name in enumerate(table.names) if i not in (*chosen, label, *used) and name]
     examples = _without_bad_rows(table, texts, encoded, problems, data, per_text)
     return replace(examples, columns=columns, other_columns=tuple(others))
 
@@ -161,8 +170,8 @@ def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[in
     return used, found
 
 
-def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
-    """Returns the indices of the text and of the label."""
+def _columns(table: Table, data: Data, labelled: bool) -> tuple[list[int], int | None]:
+    """Returns the indices of the text, or of both texts of pairs, and of the label."""
     source, names = table.source, table.names
     headless = table.written and [*names] == [str(i + 1) for i in range(len(names))]
     if headless and data.text_column is None and len(names) <= 2:
@@ -170,17 +179,26 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
         text = int(np.argmax(lengths))
         if labelled and len(names) == 2:
             table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {2 - text} as the label.")
-            return text, 1 - text
+            return [text], 1 - text
         if not labelled:
-            return text, None
+            return [text], None
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
-    text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
+    asked: list[Any] = [data.text_column]
+    if "," in str(data.text_column) and str(data.text_column) not in map(str, names):
+        asked = str(data.text_column).split(",")
+        if len(asked) != 2 or not all(part.strip() for part in asked):
+            raise ValueError(
+                f"`text_column` names one column, or the two of pairs of texts, A,B. Received: {data.text_column!r}"
+            )
+    texts = [find_column(names, name, TEXT_COLUMNS, source, "text", advice) for name in asked]
+    if len({*texts}) < len(texts):
+        raise ValueError(f"{source}: both texts of a pair are the column {names[texts[0]]!r}. Name two.")
     if not labelled:
-        return text, None
+        return texts, None
     label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label", advice)
-    if text == label:
-        raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
-    return text, label
+    if label in texts:
+        raise ValueError(f"{source}: text and label are the same column, {names[label]!r}. Name another one.")
+    return texts, label
 
 
 def _listed(column: Sequence[Any]) -> list[Any]:
@@ -267,9 +285,10 @@ def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
     return replace(examples, labels=place[examples.labels].astype("int32"), label_names=names)
 
 
-def _damaged_by_latin1(texts: list[str]) -> str:
+def _damaged_by_latin1(texts: Sequence[Text]) -> str:
     """Says whether texts have control characters where cp1252 has quotes and dashes."""
-    wrong = sum(1 for text in texts if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
+    every = (part for text in texts for part in parts(text))
+    wrong = sum(1 for text in every if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
     if not wrong:
         return ""
     return (

@@ -17,6 +17,7 @@ import numpy as np
 from bert_tf.evaluation import tfidf
 from bert_tf.evaluation.scores import log_loss, softmax
 from bert_tf.files import SECOND_PART, read_json, write_json
+from bert_tf.formatting import Text
 
 TERMS, ARRAYS = SECOND_PART
 LEAST_PROBABILITY = 1e-7  # a class that the baseline never saw has none
@@ -38,7 +39,7 @@ class Blend:
     loss_alone: float
     loss: float
 
-    def __call__(self, logits: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, logits: np.ndarray, texts: Sequence[Text]) -> np.ndarray:
         """Returns the logits of both parts together, float64 `(N, C)`.
 
         Args:  (N texts, C classes)
@@ -53,7 +54,7 @@ def mixed(weights: Sequence[float], *parts: np.ndarray) -> np.ndarray:
 
 
 def train_blend(
-    texts: Sequence[str],
+    texts: Sequence[Text],
     labels: Any,
     held_out: tuple[np.ndarray, np.ndarray],
     baseline: tfidf.TfidfBaseline,
@@ -101,6 +102,7 @@ def save_blend(blend: Blend, folder: Path) -> None:
         "weights": {"classifier": blend.weights[0], "tfidf": blend.weights[1]},
         "held_out_log_loss": {"classifier": blend.loss_alone, "both": blend.loss},
         "num_labels": blend.baseline.num_labels,
+        "pairs": callable(vectorizer.analyzer),
         "terms": [str(term) for term in vectorizer.get_feature_names_out()],
     }
     write_json(folder / TERMS, content)
@@ -115,7 +117,7 @@ def load_blend(folder: Any) -> Blend | None:
     from sklearn.linear_model import LogisticRegression
 
     content, arrays = read_json(folder / TERMS), load_file(folder / ARRAYS)
-    vectorizer = tfidf.vectorizer(vocabulary=content["terms"])
+    vectorizer = tfidf.vectorizer(content.get("pairs", False), vocabulary=content["terms"])
     vectorizer.idf_ = arrays["idf"]
     model = LogisticRegression()
     model.coef_, model.intercept_, model.classes_ = arrays["kernel"], arrays["bias"], arrays["classes"]

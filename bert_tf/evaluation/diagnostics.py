@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf.evaluation.history import History, best_epoch
 from bert_tf.evaluation.scores import checked
-from bert_tf.formatting import format_value
+from bert_tf.formatting import Text, format_value, shown_text
 
 NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unchanged
 SHOWN = 20  # texts in a list that people read
@@ -186,7 +186,7 @@ def lengths(tokens: Any, max_length: int) -> dict[str, Any]:
     }
 
 
-def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Sequence[str]) -> dict[str, Any]:
+def duplicates(splits: Mapping[str, tuple[Iterable[Text], Any]], label_names: Sequence[str]) -> dict[str, Any]:
     """Finds texts that occur more than once within and across splits; case and whitespace are ignored.
 
     Args:
@@ -215,7 +215,7 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
     shown = {same[0][:2]: same for same in conflicts[:SHOWN]}  # by the place of the first
     found: dict[tuple[str, int], str] = {}
     for name, (texts, _) in splits.items() if shown else ():
-        found |= {(name, index): text for index, text in enumerate(texts) if (name, index) in shown}
+        found |= {(name, index): shown_text(text) for index, text in enumerate(texts) if (name, index) in shown}
     return {
         "within": within,
         "across": across,
@@ -227,18 +227,20 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
     }
 
 
-def groups(texts: Iterable[str]) -> np.ndarray:
+def groups(texts: Iterable[Text]) -> np.ndarray:
     """Returns int64 `(N,)`, the same number for texts that differ only in case and whitespace."""
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(_digest(text), len(numbers)) for text in texts], "int64")
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _digest(text: Text) -> bytes:
+    parts = (text,) if isinstance(text, str) else text
+    plain = "\0".join(" ".join(part.casefold().split()) for part in parts)
+    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def mistakes(
-    texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
+    texts: Sequence[Text], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
 ) -> list[dict[str, Any]]:
     """Lists the texts that the model gets wrong, the most confident mistakes first.
 
@@ -258,7 +260,13 @@ def _listed(name: str, chosen, texts, labels, others, probabilities, label_names
     """Describes the chosen texts; `others`, labels, and `probabilities` are theirs."""
     names = ("index", "text", "given", name, "probability")
     return [
-        dict(zip(names, (int(i), texts[i], label_names[labels[i]], label_names[other], float(share)), strict=True))
+        dict(
+            zip(
+                names,
+                (int(i), shown_text(texts[i]), label_names[labels[i]], label_names[other], float(share)),
+                strict=True,
+            )
+        )
         for i, other, share in zip(chosen, others, probabilities, strict=True)
     ]
 
@@ -294,7 +302,7 @@ def mislabelled(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray
 
 
 def suspect_labels(
-    texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
+    texts: Sequence[Text], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
 ) -> dict[str, Any]:
     """Lists the texts that `mislabelled` finds.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from bert_tf.evaluation import diagnostics, scores, tfidf
 from bert_tf.evaluation.tfidf import BASELINE
+from bert_tf.formatting import Text
 
 MOST_TEXTS = 20_000  # training texts for the baseline and the check of the labels: half a minute on a slow core
 
@@ -15,8 +16,8 @@ MOST_TEXTS = 20_000  # training texts for the baseline and the check of the labe
 def run_facts(
     *,
     label_names: Sequence[str],
-    train: tuple[Iterable[str], Any],
-    validation: tuple[Iterable[str], Any],
+    train: tuple[Iterable[Text], Any],
+    validation: tuple[Iterable[Text], Any],
     probabilities: Any,
     history: Mapping[str, Sequence[float]],
     best_epoch: int | None = None,
@@ -90,7 +91,7 @@ def _by_epoch(
     return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 
 
-def drawn(texts: Iterable[str], labels: Any, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+def drawn(texts: Iterable[Text], labels: Any, seed: int) -> tuple[np.ndarray, list[Text], np.ndarray]:
     """Draws at most `MOST_TEXTS` texts for the baseline; returns their places, int64, the texts and their labels, in order."""
     labels = np.asarray(labels)
     chosen = np.zeros(len(labels), bool)

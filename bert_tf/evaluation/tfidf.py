@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation.scores import log_loss
+from bert_tf.formatting import Text
 
 BASELINE = "TF-IDF + logistic regression"
 STRENGTHS = (1.0, 10.0, 100.0)  # inverse regularisation that the baseline chooses from: TF-IDF rows have length 1
@@ -20,6 +21,7 @@ CHOSEN_UP_TO = 10_000
 CHOICE_FOLDS = 3
 LABEL_STRENGTH = 3.0  # of 1 to 10 it found the most wrong labels in 2,000 reviews
 LABEL_FOLDS = 5
+SECOND = "2:"  # before the terms of a pair's second text; no term of a text begins so
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class TfidfBaseline:
     num_labels: int
     rows: Any = None
 
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, texts: Sequence[Text]) -> np.ndarray:
         probabilities = self.model.predict_proba(self.vectorizer.transform(texts))
         return _in_columns(probabilities, self.model.classes_, self.num_labels)
 
@@ -53,7 +55,7 @@ class TfidfBaseline:
 
 
 def train_baseline(
-    texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0, weights: Any = None, groups: Any = None
+    texts: Sequence[Text], labels: Any, num_labels: int, seed: int = 0, weights: Any = None, groups: Any = None
 ) -> TfidfBaseline:
     """Trains logistic regression on the TF-IDF of words, punctuation and pairs of them, in seconds on one core.
 
@@ -82,30 +84,41 @@ def train_baseline(
     return TfidfBaseline(fitted, model, num_labels, rows)
 
 
-def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
+def tfidf(texts: Sequence[Text]) -> tuple[Any, Any]:
     """Returns the TF-IDF of words, punctuation and pairs of them, sparse float32 `(N, terms)`, and the fitted vectorizer.
 
     Terms that occur once are left out if there are 1,000 texts or more; counts enter by their logarithm.
     """
-    fitted = vectorizer(min_df=2 if len(texts) >= 1000 else 1)
+    pairs = len(texts) > 0 and not isinstance(texts[0], str)
+    fitted = vectorizer(pairs, min_df=2 if len(texts) >= 1000 else 1)
     return fitted.fit_transform(texts), fitted
 
 
-def vectorizer(**options: Any) -> Any:
-    """Returns scikit-learn's vectorizer of the baseline; `options` are more of its arguments."""
+def vectorizer(pairs: bool = False, **options: Any) -> Any:
+    """Returns scikit-learn's vectorizer of the baseline; `options` are more of its arguments.
+
+    Args:
+        pairs: bool, whether it takes pairs of texts: terms of the second one are other terms than those of the first.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        token_pattern=r"\w+|[^\w\s]",  # punctuation and emoji too: better than words alone on two sets of reviews
-        dtype=np.float32,
-        **options,
-    )
+    of_one: dict[str, Any] = {
+        "ngram_range": (1, 2),
+        "token_pattern": r"\w+|[^\w\s]",  # punctuation and emoji too: better than words alone on two sets of reviews
+    }
+    common = {"sublinear_tf": True, "dtype": np.float32, **options}
+    if not pairs:
+        return TfidfVectorizer(**of_one, **common)
+    terms = TfidfVectorizer(**of_one).build_analyzer()
+
+    def of_both(pair: tuple[str, str]) -> list[str]:
+        return [*terms(pair[0]), *(SECOND + term for term in terms(pair[1]))]
+
+    return TfidfVectorizer(analyzer=of_both, **common)
 
 
 def held_out(
-    baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0, weights: Any = None, groups: Any = None
+    baseline: TfidfBaseline, texts: Sequence[Text], labels: Any, seed: int = 0, weights: Any = None, groups: Any = None
 ) -> np.ndarray:
     """Returns the probabilities of each text by a baseline of the same strength that was not trained on it.
 

@@ -15,6 +15,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.data import gates
 from bert_tf.data.bucketing import padded_batch, token_batches
+from bert_tf.data.gates import Text
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
@@ -49,7 +50,7 @@ class Predictions:
 
 def predict(
     model: Any,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     tokenizer: Any = None,
     *,
     batch_size: int | None = None,
@@ -61,7 +62,7 @@ def predict(
 
     Args:
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
-        texts: str, N of them.
+        texts: str, N of them; for a model of pairs N tuples of two str.
         tokenizer: the model's; None = the one in the model's folder.
         batch_size: int, the most texts per batch; None = as suits the machine.
         max_length: int, the most tokens of a text, longer ones are truncated; None = the tokenizer's limit, which
@@ -75,6 +76,7 @@ def predict(
     texts = list(gates.each_text(texts))
     blend = blend or second_part(model)
     model, tokenizer = load_classifier(model, tokenizer)
+    check_kind(model.config, gates.is_pair(texts[0]) if texts else None)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
@@ -86,6 +88,26 @@ def predict(
     if blend is not None:
         logits = blend(logits, texts).astype("float32")
     return Predictions(ops.convert_to_numpy(squash(logits)), model.label_names)
+
+
+def check_kind(config: Any, pairs: bool | None) -> None:
+    """Raises ValueError if a model was trained on single texts and is given pairs, or the other way round.
+
+    Args:
+        config: the model's; with bert_tf's key `text_pairs`, which other libraries do not write.
+        pairs: whether it is given pairs; None = nothing.
+    """
+    wanted = getattr(config, "text_pairs", None)
+    if pairs is None or wanted is None or wanted == pairs:
+        return
+    if wanted:
+        raise ValueError(
+            "The model was trained on pairs of texts. Received: single texts. Pass pairs, [(a, b), ...] (--text A --text-pair B, or "
+            "--text-column A,B of a file)."
+        )
+    raise ValueError(
+        "The model was trained on single texts. Received: pairs of texts. Pass a list of strings (--text)."
+    )
 
 
 def second_part(model: Any) -> Blend | None:
@@ -114,11 +136,12 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
 
 def logits_of(model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto") -> np.ndarray:
     """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
+    tokens = tokens.fitting(model.encoder)
     batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
     probe = padded_batch(tokens, batches[0])
 
-    def method(ids, mask):
-        return model(ids, attention_mask=mask, return_dict=True, training=False).logits
+    def method(ids, mask, types=None):
+        return model(ids, attention_mask=mask, token_type_ids=types, return_dict=True, training=False).logits
 
     on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
     run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))

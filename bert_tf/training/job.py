@@ -8,7 +8,7 @@ Inputs are features if layers are frozen, else tokens.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,23 +24,24 @@ from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.classes import key_of
-from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
+from bert_tf.data.examples import Examples
 from bert_tf.data.pipeline import batches
-from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation import diagnostics, facts, tfidf
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
+from bert_tf.formatting import Text
+from bert_tf.inference.predict import check_kind
 from bert_tf.models.auto import model_class
 from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
-from bert_tf.settings import Data, Settings
+from bert_tf.settings import Settings
 from bert_tf.training import recipe, weights
+from bert_tf.training.sources import Say, absent_classes, read_both
 from bert_tf.training.teacher import Teacher
 
-Say = Callable[[str], None]
 NEW_HEAD = "For a new head pass new_head=True (--new-head)."
 
 
@@ -92,7 +93,7 @@ class Job:
         return self.settings.data.max_length or 0
 
     @property
-    def _parts(self) -> list[Iterable[str]]:
+    def _parts(self) -> list[Iterable[Text]]:
         """Training texts, validation texts, and with a teacher those without labels."""
         return [self.train.texts, self.validation.texts, *([self.teacher.unlabelled.texts] if self.teacher else [])]
 
@@ -101,7 +102,7 @@ class Job:
         """Tokens of the training texts, the validation texts, then of texts without labels; ValueError if the tokenizer is not
         the model's."""
         parts = [tokenize(part, self.tokenizer, self.max_length) for part in self._parts]
-        tokens, vocab_size = join(*parts), self.model.config.vocab_size
+        tokens, vocab_size = join(*parts).fitting(self.model.encoder), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
                 f"{self.checkpoint}: its tokenizer gives ids up to {tokens.ids.max()}, its model has {vocab_size} tokens. "
@@ -349,7 +350,7 @@ def prepare(
         teacher: whose student is trained; None = the checkpoint is.
     """
     precision = hardware.resolve_precision(settings.compute.precision)
-    examples, held = _read(train, validation, settings.data, settings.training.seed, say)
+    examples, held = read_both(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)
     if teacher:
         tokenizer, model = teacher.tokenizer, teacher.student()
@@ -359,7 +360,10 @@ def prepare(
         tokenizer, limit = load_tokenizer(settings.model.checkpoint), MAX_LENGTH
         model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
         held = held.relabel(examples.label_names)
-    if absent := _absent(examples, held):
+    if not new_head or teacher:
+        check_kind(model.config, examples.pairs)
+    model.config.text_pairs = examples.pairs
+    if absent := absent_classes(examples, held):
         say(absent)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)
     solves = recipe.solves(settings, model.head, new_head)
@@ -372,33 +376,6 @@ def prepare(
     if job.imbalance:
         say(job.imbalance["verdict"])
     return job
-
-
-def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
-    examples = read(train, data)
-    check_columns(examples, data)
-    check_classes(examples)
-    if validation is None:
-        total = len(examples)
-        examples, validation = examples.split(data.validation_share, seed)
-        say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
-    else:
-        validation = with_leaks(examples, read(validation, data))
-    for remark in remarks_of(examples, validation):
-        say(remark)
-    for name, part in (("Training", examples), ("Validation", validation)):
-        say(part.described(name))
-    return examples, validation
-
-
-def _absent(examples: Examples, held: Examples) -> str:
-    """Says which classes have no validation text."""
-    counts = examples.counts()
-    absent = [name for name, count in held.counts().items() if not count and counts[name]]
-    if not absent:
-        return ""
-    words = ", ".join(f"{name!r} ({counts[name]:,} for training)" for name in absent)
-    return f"No validation text has the label {words}: how well it is recognised is not measured."
 
 
 def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any, Examples, bool]:
