@@ -119,12 +119,12 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
-    pairs = is_pair(texts[0]) if texts else False
+    pairs = bool(texts) and is_pair(texts[0])
     for row, value in enumerate(texts):
-        for place, part in zip(cycle(chosen), parts(value) if pairs == is_pair(value) else (value,), strict=False):
+        for place, part in zip(cycle(chosen), value if is_pair(value) else (value,), strict=False):
             if problem := _wrong_text(part, labelled, lambda: table.written and not table.quoted(row, place)):  # noqa: B023
                 problems.setdefault(row, f"the text (column {table.names[place]!r}) {problem}")
-        if problem := "" if row in problems else wrong_kind(value, pairs):
+        if row not in problems and (problem := wrong_kind(value, pairs)):
             problems[row] = f"the text (column {name!r}) is {problem}"
     if label is None:
         return _without_bad_rows(table, texts, None, problems, data)
