@@ -27,6 +27,7 @@ _HOME = {
     "convert": "inference.convert",
     "distill": "training.distill",
     "curve": "comparison.curve",
+    "evaluate": "judging.evaluate",
     "explain": "explanation.explain",
     "faithfulness": "explanation.explain",
     "finetune": "training.finetune",
@@ -36,6 +37,7 @@ _HOME = {
     "race": "comparison.race",
     "search": "tuning.search",
     "predict": "inference.predict",
+    "predict_file": "inference.bulk",
     # what transformers 4 offered besides its models
     "AutoConfig": "transformers4.tokenizers",
     "AutoTokenizer": "transformers4.tokenizers",

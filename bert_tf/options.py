@@ -6,6 +6,7 @@
 import difflib
 import functools
 import inspect
+import itertools
 import operator
 import textwrap
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -13,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+HELP_WIDTH = 94  # `help()` indents by four more
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LIMITS = {
     "above": (operator.gt, "greater than"),
@@ -37,6 +39,9 @@ def option(default: Any, help: str, **more: Any) -> Any:
     return field(default=default, metadata={"help": help, **more})
 
 
+unrecorded = functools.partial(option, recorded=False)
+
+
 def depth(value: str) -> int | str:
     """Reads how many layers to train: "2", or "all"."""
     return value if value == "all" else int(value)
@@ -45,6 +50,14 @@ def depth(value: str) -> int | str:
 def listed(value: str) -> list[int | str]:
     """Reads values with commas between: "100,300,all"."""
     return [int(part) if part.isdigit() else part for part in value.split(",")]
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Reads names with commas between, or several: "lang,source" or ["lang", "source"]."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise ValueError(f"Expected one name, or several as lang,source. Received: {value!r}")
+    return tuple(dict.fromkeys(part.strip() for part in parts))
 
 
 def assignments(value: Any) -> Any:
@@ -259,7 +272,7 @@ class Command:
             if value is False:
                 parts.append(option.flag.replace("--", "--no-", 1))
             else:
-                parts += [option.flag, *([] if value is True else ["never" if value is None else str(value)])]
+                parts += [option.flag, *([] if value is True else [_written(value)])]
         return parts
 
 
@@ -269,7 +282,12 @@ def with_options(command: Command) -> Callable[[Any], Any]:
     They stand in its signature, and in its docstring in place of the line `{options}`. Of a class it is the constructor.
     """
     options = [*command.options()]
-    documented = "".join(map(_documented, options))
+    documented = ""
+    for group, some in itertools.groupby(options, lambda option: option.group):
+        title = (_kinds(command.kind)[group].__doc__ or "").partition(" (")[
+            0
+        ]  # in brackets: how the command line writes them
+        documented += f"    Options, {title}:\n" + "".join(map(_documented, some))
 
     def decorate(target: Any) -> Any:
         target.__doc__ = (target.__doc__ or "").replace("        {options}\n", documented)
@@ -294,8 +312,15 @@ def with_options(command: Command) -> Callable[[Any], Any]:
 
 def _documented(option: Option) -> str:
     absent = f" None = {option.about['absent']}." if "absent" in option.about else ""
-    text = f"{option.name}: {option.kind.__name__}, {option.about['help']}.{absent}"
-    return textwrap.fill(text, 118, initial_indent=" " * 8, subsequent_indent=" " * 12) + "\n"
+    default = f" Default: {option.default!r}." if option.default is not None else ""
+    text = f"{option.name}: {option.kind.__name__}, {option.about['help']}.{absent}{default}"
+    return textwrap.fill(text, HELP_WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 12) + "\n"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return joined(value)
+    return "never" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 A group of options is a dataclass, a command is a choice of groups. From these are made: the keyword arguments of the public
 functions and their documentation, the command line, what run.json records, and the command in a report that repeats its run.
-A new option is one new field; `bert_tf.options` says what it may declare.
+A new option is one new field, here or in `bert_tf.many_runs`; `bert_tf.options` says what it may declare.
 """
 
 import functools
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import options
-from bert_tf.options import Command, Group, depth, listed, number_or_never, option, seconds, values_to_search
+from bert_tf.many_runs import Curve, Ladder, Processes, Race, Repeats, Search, Space, Trials
+from bert_tf.options import Command, Group, depth, names, number_or_never, option, seconds
+from bert_tf.options import unrecorded as _unrecorded
 
-_unrecorded = functools.partial(option, recorded=False)
 _unrepeated = functools.partial(_unrecorded, repeat=False)
 _FRACTION = {"least": 0, "below": 1}
 
@@ -60,7 +61,9 @@ class Data(Group):
         choices=("error", "skip"),
         absent="a few, under 1 %, are skipped and named; more are an error",
     )
-    encoding: str | None = _unrecorded(None, "encoding of text files", absent="UTF-8 or UTF-16, else cp1252")
+    encoding: str | None = _unrecorded(
+        None, "encoding of text files", absent="UTF-8 or UTF-16, else cp1252 or a neighbour"
+    )
     separator: str | None = _unrecorded(
         None,
         "separator of a CSV file: one character, or tab",
@@ -81,6 +84,7 @@ class Data(Group):
         off="the first row is data; columns are called 1, 2, ...",
         absent="judged by the row",
     )
+    sheet: str | None = _unrecorded(None, "sheet of an Excel file", metavar="NAME", absent="the first")
     validation_share: float = _unrecorded(
         0.2, "fraction of the training texts held out when no validation texts are given", metavar="SHARE"
     )
@@ -235,8 +239,8 @@ class Output(Group):
     """output"""
 
     output_dir: str | Path | None = _unrepeated(None, "folder for the results", metavar="DIR")
-    overwrite: bool = _unrepeated(False, "replace the run in the output folder")
-    resume: bool = _unrepeated(False, "resume the run in the output folder where it stopped")
+    overwrite: bool = _unrepeated(False, "replace an earlier run in the same place")
+    resume: bool = _unrepeated(False, "resume an interrupted run where it stopped")
     report: bool = _unrepeated(
         True,
         "whether to write report.html and the model card, which takes some seconds",
@@ -246,66 +250,6 @@ class Output(Group):
         "auto",
         'as in Keras\' fit; "auto" = a progress bar on a terminal, else a line an epoch; 0 or False = silent',
         cli=False,
-    )
-
-
-def _space(absent: str, help: str) -> Any:
-    return option(None, help, metavar="VALUES", parse=values_to_search, absent=absent)
-
-
-@dataclass(frozen=True)
-class Space(Group):
-    """search space (one value, several as 0.1,0.3, or a range as 1e-4:1e-2)"""
-
-    learning_rate: Any = _space("1e-4:1e-2 for a frozen base, else 1e-5:3e-4", "step size, at its highest")
-    batch_size: Any = _space("16,32,64", "texts in a step")
-    dropout: Any = _space("0.1,0.2,0.3,0.5", "dropout rate of the head")
-    weight_decay: Any = _space("0,0.01,0.1", "decoupled weight decay")
-    warmup: Any = _space("0,0.1", "fraction of all steps in which the learning rate rises from 0")
-    unfreeze: Any = _space("0", "how many of the top layers to train, or all")
-
-
-@dataclass(frozen=True)
-class Trials(Group):
-    """trials"""
-
-    objective: str = option(
-        "val_loss", "what decides which epoch and trial is best", choices=("val_loss", "val_accuracy")
-    )
-
-
-@dataclass(frozen=True)
-class Search(Group):
-    """search"""
-
-    tuner: str = option("random", "how values are chosen", choices=("random", "bayesian", "grid", "hyperband"))
-    max_trials: int | None = _unrecorded(None, "trials, at most", least=1, absent="30, or as many as hyperband takes")
-
-
-@dataclass(frozen=True)
-class Processes(Group):
-    """several processes, each started with the same options"""
-
-    chief: bool = _unrecorded(False, "hand out trials to workers and run none")
-    worker: str | None = _unrecorded(None, "run trials of the chief; each worker has its own name", absent="no worker")
-    address: str = _unrecorded(
-        "127.0.0.1:7077",
-        "where the chief listens. The connection is neither encrypted nor authenticated: use another address only on a "
-        "network you trust",
-        metavar="HOST:PORT",
-    )
-    lease: float = _unrecorded(
-        60.0, "seconds without a sign of life after which a worker's trial goes to another", metavar="SECONDS"
-    )
-
-
-@dataclass(frozen=True)
-class Repeats(Group):
-    """repeats"""
-
-    seeds: int = option(3, "runs of each, with seeds 0, 1, ...; their spread enters the intervals", least=1)
-    alone: bool = _unrecorded(
-        True, "whether each candidate runs in its own process, which measures its memory", cli=False
     )
 
 
@@ -324,34 +268,18 @@ class Student(Group):
 
 
 @dataclass(frozen=True)
-class Ladder(Group):
-    """ladder"""
+class Slices(Group):
+    """slices"""
 
-    rungs: Any = option(
+    by: Any = option(
         None,
-        "some of baseline, first_token, layer_means (a frozen base under either head, trained by epochs), solved (the first stage "
-        "of finetune), 1, 2, ... (the top layers trained), all, auto (both stages of finetune)",
-        metavar="RUNGS",
-        parse=listed,
-        absent="all of these",
+        "slices of the texts that are scored by themselves: columns of the file, and length = quartiles of the number of tokens; "
+        "several as lang,source",
+        metavar="COLUMNS",
+        parse=names,
+        form=names,
+        absent="none",
     )
-    frozen_epochs: int = option(20, "epochs of the rungs with a frozen base, which stop early", above=0)
-
-
-@dataclass(frozen=True)
-class Race(Group):
-    """race"""
-
-    baselines: Any = option(
-        ("tfidf", "lstm"), "baselines to compare with: tfidf, lstm, or none", metavar="NAMES", parse=listed
-    )
-
-
-@dataclass(frozen=True)
-class Curve(Group):
-    """learning curve"""
-
-    sizes: Any = option((100, 300, 1000, "all"), "numbers of training texts", metavar="SIZES", parse=listed, cli=False)
 
 
 @dataclass(frozen=True)
@@ -372,6 +300,7 @@ class Settings:
     ladder: Ladder = Ladder()
     race: Race = Race()
     curve: Curve = Curve()
+    slices: Slices = Slices()
 
     def replace(self, **changes: Any) -> "Settings":
         """Returns the same with other values, by option name. A name that stands in two groups is changed in the first."""
@@ -402,17 +331,36 @@ DISTILL = command(
     },
 )  # fmt: skip
 READ = command("read_examples", ("data",), {"text_column", "label_column", "validation_share", "max_length"})
-TEXTS = command(
-    "texts",
-    ("data",),
-    {"label_column", "weight_column", "group_column", "validation_share", "max_length", "labels", "drop", "fold_case"},
-    absent={"on_bad_rows": "an error: each row needs an answer"},
+PREDICT = command(
+    "predict_file",
+    ("data", "output"),
+    {
+        "label_column",
+        "weight_column",
+        "group_column",
+        "validation_share",
+        "labels",
+        "drop",
+        "fold_case",
+        "output_dir",
+        "report",
+        "verbose",
+    },
+    absent={"on_bad_rows": "an error: each row needs an answer", "max_length": "the model's"},
+)
+EVALUATE = command(
+    "evaluate",
+    ("slices", "data", "output"),
+    {"weight_column", "group_column", "validation_share", "resume", "report"},
+    {"output_dir": "runs/evaluate"},
+    {"max_length": "the model's", "output_dir": "no files are written"},
 )
 PLAN = command("plan", _BASE, {"budget", "blend"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
-_SEARCHED |= {"cache", "recipe", "blend", "budget", "clip"}
+_SEARCHED |= {"cache", "blend", "budget"}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
-_TRIAL_DEFAULTS = {"epochs": 10, "early_stopping": 5, "verbose": True}
+_TRIAL_DEFAULTS = {"recipe": "auto", "epochs": 10, "early_stopping": 5, "verbose": True}
+_TRIAL_DEFAULTS |= dict.fromkeys(("optimizer", "schedule", "clip"))
 HYPERMODEL = command(
     "ClassifierHyperModel",
     (*_TRIAL, "output"),

@@ -21,6 +21,7 @@ GROUND = {
     "files",
     "formatting",
     "hardware",
+    "many_runs",
     "options",
     "registration",
     "settings",
@@ -29,17 +30,19 @@ FACE = {"checkpoints/families/table", "checkpoints/heads"}  # what __init__ impo
 MAY_IMPORT = {
     "checkpoints": set(),
     "evaluation": set(),
-    "data": {"checkpoints"},
+    "data": {"checkpoints", "reporting"},
     "reporting": {"evaluation"},
     "models": {"checkpoints", "data", "reporting"},
     "backends": {"data"},
-    "inference": {"checkpoints", "data", "models", "evaluation"},
-    "features": {"data", "models", "inference", "backends"},
+    "inference": {"checkpoints", "data", "models", "evaluation", "reporting"},
+    "features": {"data", "models", "inference", "backends", "reporting"},
     "explanation": {"data", "models", "inference", "reporting", "backends"},
     "training": {"checkpoints", "data", "models", "features", "inference", "evaluation", "reporting", "backends"},
 }
 MAY_IMPORT["tuning"] = MAY_IMPORT["training"] | {"training"}
 MAY_IMPORT["comparison"] = MAY_IMPORT["tuning"] | {"tuning"}
+# One finished model on labelled texts: it predicts, scores and reports as a run does, into a folder with a run's rules.
+MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "training"}
 MAY_IMPORT["transformers4"] = {"checkpoints", "data", "models", "training"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 

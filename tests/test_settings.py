@@ -13,9 +13,9 @@ from conftest import ROOT
 import bert_tf
 from bert_tf import options
 from bert_tf.cli.main import make_parser
-from bert_tf.settings import CURVE, DISTILL, FINETUNE, HYPERMODEL, LADDER, PLAN, RACE, SEARCH
+from bert_tf.settings import CURVE, DISTILL, EVALUATE, FINETUNE, HYPERMODEL, LADDER, PLAN, PREDICT, RACE, SEARCH
 
-COMMANDS = (FINETUNE, DISTILL, PLAN, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
+COMMANDS = (FINETUNE, DISTILL, EVALUATE, PLAN, PREDICT, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
 FUNCTIONS = {command.name: getattr(bert_tf, command.name) for command in COMMANDS}
 
 
@@ -29,7 +29,7 @@ def test_every_option_is_a_documented_argument(command):
     assert "{options}" not in (function.__doc__ or "")
 
 
-@pytest.mark.parametrize("command", [FINETUNE, DISTILL, PLAN, SEARCH], ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [FINETUNE, DISTILL, EVALUATE, PLAN, SEARCH], ids=lambda command: command.name)
 def test_every_option_is_on_the_command_line(command):
     subparsers = next(a for a in make_parser()._actions if isinstance(a.choices, dict))
     text = subparsers.choices[command.name].format_help()

@@ -1,6 +1,7 @@
 """Finds a checkpoint: a folder, the embedded default, or a name on the Hugging Face hub, from which it is downloaded."""
 
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def resolve(
             f"Unknown checkpoint {name!r}: there is no such folder, and it could not be downloaded from the Hugging Face "
             f"hub ({error_reason(error)}). Give a folder, a name such as {FAMILIES['distilbert'].example!r}, or {MINILM!r}."
         ) from error
+
+
+def short_names(models: Sequence[str | os.PathLike]) -> list[str]:
+    """Returns a name for each model that can be a folder's: the last part of its path (without "model", as `finetune` names all
+    of them), and as many parts before it as are needed to tell the models apart."""
+    parts = []
+    for model in models:
+        folder = Path(model).expanduser()
+        part = [*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
+        parts.append(part[:-1] if part[-1] == "model" and len(part) > 1 else part)
+    for count in range(1, max(map(len, parts), default=1) + 1):
+        names = ["-".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def minilm() -> Path:

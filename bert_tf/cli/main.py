@@ -10,6 +10,7 @@ from bert_tf.cli.cache import add_cache
 from bert_tf.cli.compare import add_compare
 from bert_tf.cli.convert import add_convert
 from bert_tf.cli.distill import add_distill
+from bert_tf.cli.evaluate import add_evaluate
 from bert_tf.cli.explain import add_explain
 from bert_tf.cli.finetune import add_finetune
 from bert_tf.cli.plan import add_plan
@@ -34,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = " Resume with --resume." if options.command in ("finetune", "distill", "search", "compare") else ""
+        resumes = options.command in ("finetune", "distill", "search", "compare")
+        resumes = resumes or (options.command == "predict" and bool(options.output))
+        hint = " Resume with --resume." if resumes else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
     return 0
@@ -54,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_search,
         add_compare,
         add_predict,
+        add_evaluate,
         add_explain,
         add_convert,
         add_plan,

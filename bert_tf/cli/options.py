@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.options import Command, Option
-from bert_tf.settings import TEXTS, Data, Settings
+from bert_tf.settings import Data, Settings
 
 NOT_OPTIONS = ("command", "run", "train", "validation", "test", "teacher", "unlabelled")
 METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
 
 
 def add_options(
-    parser: argparse.ArgumentParser, *commands: Command, test: bool = False, unlabelled: bool = False
+    parser: argparse.ArgumentParser,
+    *commands: Command,
+    sources: bool = True,
+    test: bool = False,
+    unlabelled: bool = False,
 ) -> None:
-    """Adds the data sources and every option of some commands, group by group.
+    """Adds the data sources and every option of some commands, group by group; `sources=False`: only the options.
 
     Options that are not given are missing from the parsed namespace: the functions have the defaults.
     """
@@ -29,7 +33,7 @@ def add_options(
                 found.setdefault(option.group, {}).setdefault(option.name, []).append((command, option))
     for group, options in found.items():
         section = parser.add_argument_group(getattr(Settings, group).__doc__)
-        if group == "data":
+        if group == "data" and sources:
             what = "labelled texts: .csv, .tsv, .json, .jsonl, .parquet, .xlsx (also as .gz, .zip, .zst, .bz2, .xz), tfds:NAME@SPLIT or hf:NAME@SPLIT; demo = the reviews that come with bert-tf"
             section.add_argument("--train", metavar="FILE", required=True, help=what)
             what = "texts to choose the best epoch by; if omitted, some training texts are held out"
@@ -44,10 +48,10 @@ def add_options(
             _add(section, variants)
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of how a file of texts is read."""
-    for option in TEXTS.options():
-        _add(parser, [(TEXTS, option)])
+def add_reading(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Adds the options of a command, as of how a file of texts is read, without a heading."""
+    for option in command.options():
+        _add(parser, [(command, option)])
 
 
 def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
@@ -119,12 +123,14 @@ def read_unlabelled(options: argparse.Namespace) -> Any:
     return read_source(options, options.unlabelled, labelled=False)
 
 
-def read_source(options: argparse.Namespace, source: str | None, labelled: bool = True) -> Any:
-    """Reads one source by the options that were given; None if there is none."""
+def read_source(
+    options: argparse.Namespace, source: str | None, labelled: bool = True, keep: Sequence[str] = ()
+) -> Any:
+    """Reads one source by the options that were given; None if there is none. `keep` as of `read_examples`."""
     from bert_tf.data.readers import read
 
     given = {item.name: getattr(options, item.name) for item in fields(Data) if hasattr(options, item.name)}
-    return None if source is None else read(source, Data(**given), labelled=labelled)
+    return None if source is None else read(source, Data(**given), labelled=labelled, keep=keep)
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

@@ -2,17 +2,20 @@
 
 import json
 import sys
+from dataclasses import fields, replace
 from typing import Any
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
-from bert_tf.formatting import format_value, printable, shown_text
+from bert_tf.formatting import counted, format_value, shown_text
+from bert_tf.settings import PREDICT, Data
 
 
 def add_predict(commands) -> None:
     command = commands.add_parser(
         "predict",
         help="sort new texts into classes",
-        description="Sorts texts into the classes a model was fine-tuned for; prints a table, or JSON.",
+        description="Sorts texts into the classes a model was fine-tuned for; prints a table, or JSON. With --output the file is read "
+        "and written block by block, whatever its size, and keeps all its columns.",
         epilog='Example: bert-tf predict runs/reviews/model --text "Broke after a day." --text "Lovely."',
     )
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
@@ -25,35 +28,53 @@ def add_predict(commands) -> None:
         help="for a model of pairs: the second text of each --text, in their order",
     )
     source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx")
-    add_reading(command)
+    add_reading(command, PREDICT)
     most = "the most texts at once; if left out, by their length"
     command.add_argument("--batch-size", type=int, metavar="N", help=most)
     as_json = "print JSON: text, label, score, and the score of each class"
     command.add_argument("--json", action="store_true", help=as_json)
-    command.add_argument("--output", metavar="FILE", help="write to this .csv or .json file and not to the terminal")
+    written = (
+        "write the columns of the file, the label, its score and the probability of each class to this .csv, .jsonl or .parquet "
+        "file; to a .json file what --json prints"
+    )
+    command.add_argument("--output", metavar="FILE", help=written)
     command.set_defaults(run=_predict)
 
 
 def _predict(options) -> None:
-    output = output_file("--output", options.output, ".csv", ".json")
+    from bert_tf.data.writers import WRITERS
+
+    output = output_file("--output", options.output, *WRITERS, ".json")
+    given = {
+        option.name: getattr(options, option.name) for option in PREDICT.options() if hasattr(options, option.name)
+    }
+    PREDICT.settings(**given)
+    if output and output.suffix in WRITERS:
+        _to_file(options, output, given)
+        return
+    if wrong := [name for name in ("resume", "overwrite") if name in given]:
+        raise ValueError(f"--{wrong[0]} needs --output FILE that ends in {', '.join(WRITERS)}.")
     texts = _pairs(options) if options.text else _texts(options)
     load_tensorflow()
     from bert_tf import files
     from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
+    from bert_tf.reporting.display import shortened
 
-    found = predict(options.model, texts, batch_size=options.batch_size)
+    max_length = given.get("max_length")
+    found = predict(options.model, texts, batch_size=options.batch_size, max_length=max_length)
+    columns = found.to_columns()
     rows: list[dict] = []
-    for text, label, score, each in zip(texts, found.labels, found.scores, found.probabilities, strict=True):
-        scores = dict(zip(found.label_names, map(float, each), strict=True))
+    for text, label, score, each in zip(
+        texts, columns.pop("label"), columns.pop("score"), zip(*columns.values(), strict=True), strict=True
+    ):
+        scores = dict(zip(found.label_names, each, strict=True))
         rows.append({"text": shown_text(text), "label": label, "score": round(score, 6), "scores": scores})
-    if output and output.suffix == ".csv":
-        files.write_csv(output, ["text", "label", "score"], rows)
-    elif output or options.json:
+    if output or options.json:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(output, content + "\n") if output else print(content)
     else:
-        cells = [(row["label"], format_value(row["score"], "score"), _shortened(row["text"])) for row in rows]
+        cells = [(row["label"], format_value(row["score"], "score"), shortened(row["text"], 70)) for row in rows]
         print(tables.table(("label", "score", "text"), cells))
 
 
@@ -68,6 +89,27 @@ def _pairs(options) -> list[Any]:
     return [*zip(options.text, options.text_pair, strict=True)]
 
 
+def _to_file(options, output, given: dict) -> None:
+    """Classifies a file block by block; all its rows are looked at before TensorFlow loads."""
+    from bert_tf.data.blocks import read_blocks
+
+    names = {item.name for item in fields(Data)}
+    data = Data(**{name: value for name, value in given.items() if name in names})
+    if options.text_pair is not None:
+        given_texts = dict(zip(("text", "text_pair"), zip(*_pairs(options), strict=True), strict=True))
+        blocks = read_blocks(given_texts, replace(data, text_column="text,text_pair"))
+    else:
+        blocks = read_blocks({"text": options.text} if options.text else options.file, data)
+    for remark in blocks.remarks:
+        print(remark, file=sys.stderr)
+    load_tensorflow()
+    from bert_tf.inference.bulk import predict_file
+
+    done = predict_file(options.model, blocks, output, batch_size=options.batch_size, **given)
+    resumed = f", {done.resumed:,} of them from the run that was interrupted" if done.resumed else ""
+    print(f"Written: {done.file}, {counted(done.rows, 'row')}{resumed}; predictions: {', '.join(done.columns)}")
+
+
 def _texts(options) -> list[Any]:
     """Reads the texts or pairs of a file; what was guessed of it goes to stderr, as the table may be piped on."""
     if options.text_pair is not None:
@@ -76,9 +118,3 @@ def _texts(options) -> list[Any]:
     for remark in examples.remarks:
         print(remark, file=sys.stderr)
     return [*examples.texts]
-
-
-def _shortened(text: str, width: int = 70) -> str:
-    """Returns a text as one line that a terminal can show."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= width else line[: width - 3] + "..."

@@ -210,7 +210,9 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
     for seed, seed_folder in _unfinished(candidate, folder):
         if model is None or "texts" in candidate:  # else the same texts, and the same compiled steps
             part = _part(candidate, splits.train, seed)
-            hypermodel = ClassifierHyperModel(part, splits.validation, seed=seed, verbose=False, **options)
+            hypermodel = ClassifierHyperModel(
+                part, splits.validation, seed=seed, recipe="plain", verbose=False, **options
+            )
             job = hypermodel.job
             values = {
                 "learning_rate": learning_rate or usual_learning_rate(unfreeze, job.model.head),

@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
 from bert_tf.formatting import format_value
-from bert_tf.reporting import figures, page, tables
+from bert_tf.reporting import display, figures, page, tables
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.testing import read_test
@@ -43,19 +43,35 @@ def training_options(settings: Settings, unfreeze: int | str = 0, **others: Any)
     return {**shared, "unfreeze": unfreeze, "early_stopping": early_stopping, **others}
 
 
-@dataclass(frozen=True)
-class Compared:
+@dataclass(frozen=True, repr=False)
+class Compared(display.Displayed):
     """The results of a comparison.
 
     Attributes:
         rows: dicts, the rows of its .csv; a number with an interval is a dict of `value`, `low` and `high`.
         verdict: str, what they mean.
         output_dir: Path of the comparison.
+        columns: name of each column that is shown -> its kind (of `bert_tf.formatting.format_value`, or "text").
     """
 
     rows: list[dict[str, Any]]
     verdict: str
     output_dir: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def to_pandas(self) -> Any:
+        """Returns the rows as a DataFrame; a number with an interval takes three columns, as in the .csv."""
+        import pandas
+
+        return pandas.DataFrame([_flat(row) for row in self.rows])
+
+    def _title(self) -> str:
+        return f"Comparison in {self.output_dir}"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        kinds = {name.replace("_", " "): kind for name, kind in self.columns.items()}
+        rows = [[row[name] for name in self.columns] for row in self.rows]
+        return [display.table(kinds, rows), {"verdict": self.verdict}]
 
 
 @dataclass(frozen=True)
@@ -237,7 +253,7 @@ class Comparison:
         self.say("\n" + tables.table([column["name"] for column in header], tables.cells(table)))
         self.say("\n" + "\n".join(filter(None, (verdict, which))))
         self.say(f"{format_value(seconds, 'seconds')}. {out.contents()}")
-        return Compared(rows, verdict, out.path)
+        return Compared(rows, verdict, out.path, columns)
 
 
 def accuracy_on_test(result: Result, name: str = "test_accuracy") -> dict[str, Any]:

@@ -21,12 +21,14 @@ COLUMNS = {"texts": "count", "accuracy": "score", "loss": "score", "baseline": "
 def curve(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Compared:
     """Trains on more and more of the texts, and says whether still more would help.
 
-    Leaves curve.csv, curve.png, report.html, compare.json, entrants/. Beside the model, the baseline (TF-IDF with logistic
-    regression) is trained on the same texts. Each seed draws its own texts, the same share of each class.
+    Leaves curve.csv, curve.png, report.html, compare.json, entrants/. Beside the model, the
+    baseline (TF-IDF with logistic regression) is trained on the same texts. Each seed draws its
+    own texts, the same share of each class.
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
-        test: a source of texts that nothing is chosen by: each model classifies them once. The verdict is of the validation texts.
+        test: a source of texts that nothing is chosen by: each model classifies them once. The
+            verdict is of the validation texts.
         {options}
     Returns: `Compared`.
     Raises: as `bert_tf.finetune`.

@@ -38,14 +38,17 @@ STAGED = {"solved": "frozen, solved head", "auto": "all layers from the solved h
 def ladder(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Compared:
     """Trains the same checkpoint with more and more of it unfrozen, and says what that gains and costs.
 
-    Leaves ladder.csv (a row per rung), epochs.csv (a row per epoch), ladder.png, report.html, compare.json, entrants/.
+    Leaves ladder.csv (a row per rung), epochs.csv (a row per epoch), ladder.png, report.html,
+    compare.json, entrants/.
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
-        test: a source of texts that nothing is chosen by: each model classifies them once. The verdict is of the validation texts.
+        test: a source of texts that nothing is chosen by: each model classifies them once. The
+            verdict is of the validation texts.
         {options}
-    Returns: `Compared`. Memory is the peak of a rung's process, TensorFlow and the texts included. Seconds are of one run
-        (median of the seeds), not counting the features of frozen layers, which are computed once and cached.
+    Returns: `Compared`. Memory is the peak of a rung's process, TensorFlow and the texts
+        included. Seconds are of one run (median of the seeds), not counting the features of
+        frozen layers, which are computed once and cached.
     Raises: as `bert_tf.finetune`.
 
     >>> from bert_tf.data.readers import demo_reviews

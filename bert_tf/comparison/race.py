@@ -34,16 +34,19 @@ def race(
 ) -> Compared:
     """Compares models and baselines on the same texts, and says which is best and which are worth their cost.
 
-    Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were fine-tuned).
+    Leaves race.csv, race.png, report.html, compare.json, entrants/ (with the models that were
+    fine-tuned).
 
     Args:
-        models: folders or hub names. A classifier takes part as it is; a checkpoint without a head is fine-tuned first, its base
-            frozen, by `bert_tf.finetune` with `head`, `epochs` (with early stopping), `learning_rate` and `seed`.
-        train, validation: sources, as for `bert_tf.finetune`. All are judged on the validation texts.
+        models: folders or hub names. A classifier takes part as it is; a checkpoint without a
+            head is fine-tuned first, its base frozen, by `bert_tf.finetune` with `head`,
+            `epochs` (with early stopping), `learning_rate` and `seed`.
+        train, validation: sources, as for `bert_tf.finetune`. All are judged on the validation
+            texts.
         test: a source of texts that nothing is chosen by: each model classifies them once.
         {options}
-    Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is the peak of the process, training
-        included if it trained.
+    Returns: `Compared`. Latency is the median for a single text, from text to label. Memory is
+        the peak of the process, training included if it trained.
     Raises: as `bert_tf.finetune`; ValueError for a classifier of other labels.
     """
     baselines = [name for name in settings.race.baselines if name != "none"]
@@ -53,7 +56,7 @@ def race(
     common = {"seeds": [settings.training.seed], "latency": True}
     options = training_options(settings, head=settings.model.head, epochs=settings.training.epochs)
     every: list[dict[str, Any]] = []
-    for model, name in zip(models, _short_names(models), strict=True):
+    for model, name in zip(models, locate.short_names(models), strict=True):
         folder, kind = locate.resolve(model), {"kind": "finetuned_and_kept", "work": 3.0}
         if has_head(folder):
             label_columns(
@@ -101,21 +104,6 @@ def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, 
         against = scores.compare(labels, probabilities[best], probabilities[row["name"]])
         row |= {key: against[key] for key in ("difference", "p_value")}
     return rows
-
-
-def _short_names(models: Sequence[str | Path]) -> list[str]:
-    """Returns a name for each model that can be a folder's: the last part of its path (without "model", as `finetune` names all
-    of them), and as many parts before it as are needed to tell the models apart."""
-    parts = []
-    for model in models:
-        folder = Path(model).expanduser()
-        part = [*folder.resolve().parts[1:]] if folder.is_dir() else str(model).split("/")
-        parts.append(part[:-1] if part[-1] == "model" and len(part) > 1 else part)
-    for count in range(1, max(map(len, parts), default=1) + 1):
-        names = ["-".join(part[-count:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:

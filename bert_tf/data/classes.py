@@ -311,6 +311,16 @@ def _remarks(forms: Mapping[Any, Counter], given: Rules, source: str, column: st
                 f"drop={word!r} (--drop {word})."
             )
     words = {key[1] for key in forms if isinstance(key, tuple) and key[0]}
+    written: dict[float, list[str]] = {}  # each number, as its words and itself are written
+    for key in forms if not given.named else ():
+        if isinstance(key, tuple) and (number := _number(key)) is not None:
+            written.setdefault(number, []).append(str(key[1]))
+    if twins := next((sorted(several) for several in written.values() if len(several) > 1), None):
+        shown = " and ".join(map(repr, twins[:2]))
+        said.append(
+            f"{source}: {shown} (column {column!r}) are classes of their own, as codes or versions. If such are one number: make "
+            "the column numeric, or join them with --labels."
+        )
     joined = [word for word in words if "|" in word]
     parts = {part.strip() for word in joined for part in word.split("|")}
     if joined and not given.named and parts & words:

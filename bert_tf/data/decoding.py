@@ -1,11 +1,14 @@
 """The bytes of a file as text: what is no table, compression, encoding."""
 
 import codecs
+import contextlib
 import gzip
 import io
 import re
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -45,6 +48,16 @@ MOST_FOREIGN = 0.1  # share of such words among those with a byte above 127
 BEGUN = re.compile(rb"\xe2\x80|\xf0\x9f")  # how quotes, dashes and emoji begin in UTF-8, and nothing in cp1252
 HIGH = re.compile(rb"[\x80-\xff]")
 LETTER = re.compile(rb"[A-Za-z]")
+# Code pages that differ from cp1252 in a few letters: what these are in cp1252, each group of which must occur, and the letters
+# that give away a Western language which has the former too.
+SISTERS = (
+    ("cp1254", ("\u00fd", "\u00f0\u00fe"), "\u00e1\u00ed\u00fa\u00e6"),  # Turkish; not Icelandic
+    ("cp1250", ("\u00f8", "\u00ec\u00e8"), "\u00e5\u00e6\u00f6"),  # Czech; not Danish
+    ("cp1250", ("\u00f5", "\u00fb", "\u00f6"), "\u00e3\u00e7\u00ea"),  # Hungarian; not Estonian, Portuguese, French
+    ("cp1250", ("\u00fe", "\u00e3"), "\u00f0\u00e6"),  # Romanian
+    ("cp1257", ("\u00f0", "\u00fe", "\u00eb"), "\u00ed\u00fa\u00fd"),  # Lithuanian; not Icelandic
+)
+LEAST_LETTERS, MOST_WESTERN = 3, 0.05
 CLEARLY = 10  # times as many characters in one encoding as in the other
 # Bytes above 127 as a share of the plain letters: French in a short file reaches 0.4.
 MOST_HIGH = 0.6
@@ -71,6 +84,49 @@ def content(file: Path) -> tuple[bytes, str]:
         if data.startswith(magic):
             raise ValueError(f"{file}: {what}.")
     return data, name
+
+
+@contextlib.contextmanager
+def opened(file: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """As `content`, but yields a stream of the bytes in place of all of them; for any file but a .zip.
+
+    Raises: as `content`, and while the stream is read, ValueError if it cannot be unpacked.
+    """
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(file.open("rb"))
+        start, name = raw.read(16), file.name
+        raw.seek(0)
+        unpack = next((how for magic, how in _STREAMS.items() if start.startswith(magic)), None)
+        if unpack is None:
+            for magic, what in NO_TEXT:
+                if start.startswith(magic):
+                    raise ValueError(f"{file}: {what}.")
+            yield raw, name
+            return
+        try:
+            unpacked = stack.enter_context(unpack(raw))
+        except ImportError as error:
+            raise ValueError(f'{file}: reading .zst needs zstandard: pip install "bert-tf[zstd]".') from error
+        inside = Path(name).stem if Path(name).suffix.lower() in COMPRESSED else name
+        yield io.BufferedReader(_Unpacked(unpacked, file), 1 << 20), inside
+
+
+class _Unpacked(io.RawIOBase):
+    """An unpacked stream whose errors name the file."""
+
+    def __init__(self, stream: Any, file: Path):
+        self.stream, self.file = stream, file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self.stream.read(len(buffer))
+        except Exception as error:  # each module has errors of its own
+            raise ValueError(f"{self.file}: cannot be unpacked ({error}): the file is damaged.") from error
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _from_zip(file: Path, data: bytes) -> tuple[bytes, str]:
@@ -106,6 +162,27 @@ def _xz(data: bytes) -> bytes:
     return lzma.decompress(data)
 
 
+def _zstd_stream(raw: Any) -> Any:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+
+
+def _bzip2_stream(raw: Any) -> Any:
+    import bz2
+
+    return bz2.open(raw)
+
+
+def _xz_stream(raw: Any) -> Any:
+    import lzma
+
+    return lzma.open(raw)
+
+
+_STREAMS: dict[bytes, Callable[[Any], Any]] = {
+    GZIP: gzip.open, ZSTD: _zstd_stream, BZIP2: _bzip2_stream, XZ: _xz_stream,
+}  # fmt: skip
 _UNPACKERS = {GZIP: gzip.decompress, ZSTD: _zstd, BZIP2: _bzip2, XZ: _xz}
 
 
@@ -117,41 +194,75 @@ def decode(data: bytes, source: str, encoding: str | None = None) -> tuple[str, 
     Args:
         data: the bytes.
         source: the file's name, for messages.
-        encoding: str, its encoding; None = by its byte order mark, else UTF-8, else cp1252.
+        encoding: str, its encoding; None = by its byte order mark, else UTF-8, else cp1252, or cp1250, cp1254 or cp1257 if the
+            letters show that.
     Raises: ValueError if the bytes are not in the encoding, are in none that is known, or are no table.
     """
     text, remarks = _decoded(data, source, encoding)
     text = text.lstrip("\ufeff").removesuffix("\x1a")  # some programs write the mark twice; MS-DOS ends a file so
-    if HTML.match(text[:2000]):
-        raise ValueError(f"{source}: is an HTML page and no table: was a login or error page downloaded?")
-    if text.startswith(LFS):
-        raise ValueError(f"{source}: is a pointer of Git LFS, not the file itself. Fetch it: git lfs pull.")
+    check_table(text[:2000], source)
     return text, remarks
 
 
+def check_table(opening: str, source: str) -> None:
+    """Raises ValueError if the opening of a text is that of a web page or of a pointer to a file."""
+    if HTML.match(opening):
+        raise ValueError(f"{source}: is an HTML page and no table: was a login or error page downloaded?")
+    if opening.startswith(LFS):
+        raise ValueError(f"{source}: is a pointer of Git LFS, not the file itself. Fetch it: git lfs pull.")
+
+
+class Encoding(NamedTuple):
+    """How bytes become text: `name` and `errors` as of `bytes.decode`, `skip` bytes at the start; `remarks`: what was guessed."""
+
+    name: str
+    errors: str = "strict"
+    skip: int = 0
+    remarks: tuple[str, ...] = ()
+
+
 def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[str]]:
+    judged = judge_encoding(data, source, encoding)
+    if judged.errors != "strict":
+        return data[judged.skip :].decode(judged.name, judged.errors), [*judged.remarks]
+    return _as_given(data[judged.skip :], source, judged.name), [*judged.remarks]
+
+
+def judge_encoding(data: bytes, source: str, encoding: str | None = None, lines_before: int = 0) -> Encoding:
+    """Judges how the bytes of a file become text.
+
+    Args:
+        data: all of them, or some whole lines.
+        encoding: what was given.
+        lines_before: int, how many lines of the file stand before `data`, for messages.
+    Raises: ValueError if they seem to be in several encodings, or none that is known.
+    """
     if encoding is not None:
-        return _as_given(data, source, encoding), []
-    for mark, name in BOMS:
+        return Encoding(encoding)
+    for mark, name in BOMS if not lines_before else ():
         if data.startswith(mark):
-            if name == "utf-8":
-                return data.decode(name, errors="surrogateescape"), []
-            return _as_given(data[len(mark) :], source, name), []
+            return Encoding(name, "surrogateescape") if name == "utf-8" else Encoding(name, skip=len(mark))
     if guessed := _utf16_without_mark(data):
-        return _as_given(data, source, guessed), [f"{source}: read as {guessed.upper()}; if that is wrong: --encoding."]
+        return Encoding(guessed, remarks=(f"{source}: read as {guessed.upper()}; if that is wrong: --encoding.",))
     try:
-        return data.decode("utf-8"), []
+        data.decode("utf-8")
+        return Encoding("utf-8")
     except UnicodeDecodeError as error:
         first = error.start
-    line = data.count(b"\n", 0, first) + 1
+    line = lines_before + data.count(b"\n", 0, first) + 1
     advice = "Name its encoding: --encoding, for example cp1252, cp1251, gb18030 or shift_jis."
     valid = len(MULTIBYTE.findall(data))
     invalid = len(HIGH.findall(MULTIBYTE.sub(b"", data)))
     if valid >= CLEARLY * invalid:  # UTF-8 with some damaged rows: read as cp1252 all others would be wrong
-        return data.decode("utf-8", errors="surrogateescape"), []
+        return Encoding("utf-8", "surrogateescape")
     if invalid < CLEARLY * valid or BEGUN.search(data):
         both = f"{valid} characters are UTF-8, {invalid} bytes are not, the first in line {line}"
         raise ValueError(f"{source}: seems to mix two encodings: {both}. {advice}")
+    if sister := _sister(data):
+        text = data.decode(sister)
+        shown = _word_at(text, first)
+        remark = f"{source}: not UTF-8; read as {sister}, as {shown!r} in line {line}. If that is wrong: --encoding."
+        return Encoding(sister, remarks=(remark,))
     words = ACCENTED.findall(data)
     foreign = sum(bool(FOREIGN.search(word)) for word in words)
     if foreign > MOST_FOREIGN * len(words) or len(HIGH.findall(data)) > MOST_HIGH * len(LETTER.findall(data)):
@@ -159,10 +270,11 @@ def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError as error:
-        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        line, byte = lines_before + data.count(b"\n", 0, error.start) + 1, data[error.start]
         raise ValueError(f"{source}: line {line} is neither UTF-8 nor cp1252 (byte 0x{byte:02x}). {advice}") from error
     shown = _word_at(text, first)
-    return text, [f"{source}: not UTF-8; read as cp1252 (Windows), as {shown!r} in line {line}. Else: --encoding."]
+    remark = f"{source}: not UTF-8; read as cp1252 (Windows), as {shown!r} in line {line}. Else: --encoding."
+    return Encoding("cp1252", remarks=(remark,))
 
 
 def _as_given(data: bytes, source: str, encoding: str) -> str:
@@ -173,6 +285,20 @@ def _as_given(data: bytes, source: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].decode(encoding, errors="ignore").count("\n") + 1
         raise ValueError(f"{source}: line {line} is not valid {encoding} ({error.reason}).") from error
+
+
+def _sister(data: bytes) -> str | None:
+    """Returns the code page beside cp1252 whose letters these are."""
+    text = data.decode("cp1252", errors="replace")
+    for encoding, needed, western in SISTERS:
+        counts = [sum(map(text.count, letters)) for letters in needed]
+        if min(counts) >= LEAST_LETTERS and sum(map(text.count, western)) <= MOST_WESTERN * sum(counts):
+            try:
+                data.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            return encoding
+    return None
 
 
 def _utf16_without_mark(data: bytes) -> str | None:

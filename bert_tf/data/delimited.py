@@ -41,11 +41,11 @@ def read_delimited(text: str, source: str, suffix: str, data: Data, labelled: bo
     )
     if reading.header.problem:
         raise ValueError(f"{source}: line {reading.header.start + 1}, the first, {reading.header.problem}.")
-    names, reading, more = _named(lines, reading, source, data, labelled)
-    return _table(lines, reading, names, source, [*remarks, *judged, *more])
+    names, reading, more = with_names(lines, reading, source, data, labelled)
+    return table_of(lines, reading, names, source, [*remarks, *judged, *more])
 
 
-def _named(
+def with_names(
     lines: list[str], reading: Reading, source: str, data: Data, labelled: bool
 ) -> tuple[list[str], Reading, list[str]]:
     """Returns the names of the columns, the reading of the data rows, and what was guessed."""
@@ -91,14 +91,29 @@ def has_header(first: Sequence[str], rows: Sequence[Sequence[str]], data: Data, 
     return all(len(value.split()) < SENTENCE for value in first)
 
 
-def _table(lines: list[str], reading: Reading, names: list[str], source: str, remarks: list[str]) -> Table:
+def table_of(
+    lines: list[str],
+    reading: Reading,
+    names: list[str],
+    source: str,
+    remarks: list[str],
+    before: tuple[int, int] = (0, 0),
+) -> Table:
+    """Turns rows into a table; `before`: how many rows and lines of the file stand before these, for messages."""
+    rows_before, lines_before = before
+
+    def named_row(number: int, record: Record) -> str:
+        row, line = rows_before + number + 1, lines_before + record.start + 1
+        return f"row {row} (line {line})" + (f" {record.problem}" if record.problem else "")
+
     records = [_with_characters(lines, record) for record in reading.records]
     numbered = [(i, record) for i, record in enumerate(records) if not record.problem]
-    broken = [_named_row(i, r) + _advice(r, reading.dialect) for i, r in enumerate(records) if r.problem]
+    broken = [named_row(i, r) + _advice(r, reading.dialect) for i, r in enumerate(records) if r.problem]
     width = max((r.fields for _, r in numbered), default=len(names))
     names = names + [""] * (width - len(names))
     columns = _parsed(lines, [record for _, record in numbered], len(names), reading.dialect, source)
-    keep = _regular(columns, names, numbered, broken)
+    keep, irregular = _regular(columns, names)
+    broken += [f"{named_row(*numbered[i])} {problem}" for i, problem in irregular]
     if not all(keep):
         numbered = [row for row, good in zip(numbered, keep, strict=True) if good]
         columns = [[value for value, good in zip(column, keep, strict=True) if good] for column in columns]
@@ -112,7 +127,7 @@ def _table(lines: list[str], reading: Reading, names: list[str], source: str, re
         return reading.dialect.quoting != "raw" and len(values) > column and values[column].startswith(('"', "'"))
 
     def where(row: int) -> str:
-        return _named_row(*numbered[row])
+        return named_row(*numbered[row])
 
     return Table(source, names[:last], columns[:last], True, quoted, where, broken, remarks)
 
@@ -151,21 +166,16 @@ def _with_characters(lines: list[str], record: Record) -> Record:
     return record
 
 
-def _named_row(number: int, record: Record) -> str:
-    return f"row {number + 1} (line {record.start + 1})" + (f" {record.problem}" if record.problem else "")
-
-
 def _advice(record: Record, dialect: Dialect) -> str:
     if "fields" not in record.problem:
         return ""
     return ' (are there quotes "..." around texts with separators or line breaks?)' if dialect.quoting != "raw" else ""
 
 
-def _regular(
-    columns: list[list[str]], names: list[str], numbered: list[tuple[int, Record]], broken: list[str]
-) -> list[bool]:
-    """Returns which rows are data: no header again, nothing in a nameless last column where few rows have anything."""
-    keep = [True] * len(numbered)
+def _regular(columns: list[list[str]], names: list[str]) -> tuple[list[bool], list[tuple[int, str]]]:
+    """Returns which rows are data: no header again, nothing in a nameless last column where few rows have anything; and what is
+    wrong with the others."""
+    keep, problems = [True] * len(columns[0]), []
     last = len(names)
     while last > 1 and not names[last - 1]:
         last -= 1
@@ -174,11 +184,11 @@ def _regular(
         if len(filled) <= max(1, STRAY * len(column)):
             for i in filled:
                 if keep[i]:
-                    broken.append(f"{_named_row(*numbered[i])} has more values than the header has names")
+                    problems.append((i, "has more values than the header has names"))
                 keep[i] = False
     if names[0]:
         for i, value in enumerate(columns[0]):
             if value == names[0] and [column[i] for column in columns] == names:
-                broken.append(f"{_named_row(*numbered[i])} repeats the header")
+                problems.append((i, "repeats the header"))
                 keep[i] = False
-    return keep
+    return keep, problems

@@ -153,12 +153,21 @@ def _read(lines: list[str], dialect: Dialect) -> Reading:
     header, records = found[0], found[1:]
     if records and _row_names(lines, dialect, header, records):
         header = header._replace(fields=header.fields + 1)
-    width = header.fields
+    return Reading(dialect, header, _checked(lines, dialect, header, _needed(lines, dialect, header), records))
+
+
+def _needed(lines: list[str], dialect: Dialect, header: Record) -> int:
+    """Returns how many fields a row must have: nameless columns at the end may be left out, or there may be more of them."""
     names: list[str] = next(dialect.rows(iter(lines[header.start : header.end])), []) if not header.problem else []
     needed = len(names)
     while needed and not names[needed - 1].strip():
-        needed -= 1  # nameless columns at the end may be left out, or there may be more of them
-    checked = []
+        needed -= 1
+    return needed
+
+
+def _checked(lines: list[str], dialect: Dialect, header: Record, needed: int, records: list[Record]) -> list[Record]:
+    """Marks rows as broken whose number of fields is not the header's, or whose quotes are torn."""
+    width, checked = header.fields, []
     for record in records:
         fits = needed <= record.fields <= width or (needed == width and _empty_end(lines, dialect, record, width))
         if not record.problem and not fits:
@@ -171,7 +180,27 @@ def _read(lines: list[str], dialect: Dialect) -> Reading:
         ):
             record = record._replace(problem="is not valid CSV: quotes inside a value without quotes")
         checked.append(record)
-    return Reading(dialect, header, checked)
+    return checked
+
+
+class Rows:
+    """Checks rows of a long file as `judge` does, by what it found in the head of the file.
+
+    Args:
+        head: the lines that were judged; `reading`, of them.
+        quoting: what was given; None = judged, so that a stray quote may be looked for.
+    """
+
+    def __init__(self, head: list[str], reading: Reading, quoting: str | None):
+        self.dialect, self.header = reading.dialect, reading.header
+        self.needed = _needed(head, self.dialect, self.header)
+        self.stray = quoting is None and self.dialect.quoting in ("standard", "backslash")
+        self.looks = _columns(head, reading) if self.stray else []
+
+    def __call__(self, lines: list[str], records: list[Record]) -> list[Record]:
+        checked = _checked(lines, self.dialect, self.header, self.needed, records)
+        reading = Reading(self.dialect, self.header, checked)
+        return _without(reading, _disputed(lines, reading, self.looks)).records if self.stray else checked
 
 
 def _empty_end(lines: list[str], dialect: Dialect, record: Record, width: int) -> bool:
@@ -234,7 +263,7 @@ def _quoted_file(lines: list[str], raw: Dialect) -> bool:
     return closed > opened / 10
 
 
-def _disputed(lines: list[str], standard: Reading) -> list[Record]:
+def _disputed(lines: list[str], standard: Reading, looks: list[set[str] | None] | None = None) -> list[Record]:
     """Returns the rows that span several lines each of which could be a row of its own: a stray quote may have swallowed them.
 
     A line counts as a row if it has as many fields as the header and, where the values of a column are numbers or a few
@@ -244,7 +273,7 @@ def _disputed(lines: list[str], standard: Reading) -> list[Record]:
     if not spanning:
         return []
     dialect, width = Dialect(standard.dialect.separator, "raw"), standard.header.fields
-    looks = _columns(lines, standard)
+    looks = _columns(lines, standard) if looks is None else looks
     found = []
     for record in spanning:
         parts = [row for row in dialect.rows(iter(lines[record.start : record.end])) if any(map(str.strip, row))]

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
-from bert_tf.data.gates import Text, is_pair
+from bert_tf.data.gates import Text, is_pair, parts
 from bert_tf.data.tables import find_column
+from bert_tf.formatting import counted, shown_text
+from bert_tf.reporting.display import Displayed, beginning, names, shortened
 from bert_tf.settings import Data
 
 PER_TEXT = ("labels", "weights", "groups")  # arrays of `Examples` with a value a text
 
 
-@dataclass(frozen=True)
-class Examples:
+@dataclass(frozen=True, repr=False)
+class Examples(Displayed):
     """Texts and their labels.
 
     Attributes:
@@ -30,7 +32,8 @@ class Examples:
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
-        read_with: the options `labels`, `drop` and `fold_case` that made these classes.
+        kept: name -> N values, of the other columns that were asked for.
+        read_with: the options that they were read with, where they are not the defaults.
     """
 
     texts: Iterable[Text]
@@ -41,6 +44,7 @@ class Examples:
     other_columns: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     read_with: Mapping[str, Any] = field(default_factory=dict)
     weights: Any = None
     groups: Any = None
@@ -52,6 +56,28 @@ class Examples:
     def pairs(self) -> bool:
         """Whether the texts are pairs of texts."""
         return is_pair(next(iter(self.texts), ""))
+
+    def __repr__(self) -> str:
+        return self._title()  # a line: examples often come in pairs
+
+    def _title(self) -> str:
+        classes = names(f"{count:,} {label}" for label, count in self.counts().items())
+        return f"Examples({counted(len(self), 'text')}{f': {classes}' if classes else ''}; {shortened(self.source)})"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        labels: Iterable[Any] = [] if self.labels is None else (self.label_names[i] for i in self.labels)
+        columns = {"text": "text"} if self.labels is None else {"label": "text", "text": "text"}
+        texts = (shortened(shown_text(text)) for text in self.texts)
+        rows = ((text,) for text in texts) if self.labels is None else zip(map(shortened, labels), texts, strict=True)
+        return beginning(columns, rows, len(self))
+
+    def to_pandas(self) -> Any:
+        """Returns a DataFrame of `text`, of pairs `text_pair` too, and `label`, the names of the classes, if there are labels."""
+        import pandas
+
+        labels = {} if self.labels is None else {"label": [self.label_names[i] for i in self.labels]}
+        columns = dict(zip(("text", "text_pair"), map(list, zip(*map(parts, self.texts), strict=True)), strict=False))
+        return pandas.DataFrame({**(columns or {"text": []}), **labels})
 
     def counts(self) -> dict[str, int]:
         """Returns the number of examples of each class."""
@@ -73,15 +99,16 @@ class Examples:
         chosen[indices] = True
         stream = Stream(lambda: compress(self.texts, chosen), int(chosen.sum()))
         texts = [*stream] if isinstance(self.texts, list) else stream
+        kept = {name: [*compress(values, chosen)] for name, values in self.kept.items()}
         changed: dict[str, Any] = {
             name: array[chosen] for name in PER_TEXT if (array := getattr(self, name)) is not None
         }
-        return replace(self, texts=texts, **changed)
+        return replace(self, texts=texts, kept=kept, **changed)
 
-    def relabel(self, label_names: Sequence[str]) -> "Examples":
+    def relabel(self, label_names: Sequence[str], of: str = "The training data") -> "Examples":
         """Returns the same examples with the classes in the order of `label_names`; ValueError if they have another.
 
-        Labels agree by value: "1.0" and "True" are "1"; "01" is not.
+        `of` names what these classes belong to, for the message. Labels agree by value: "1.0" and "True" are "1"; "01" is not.
         """
         place = places(label_names)
         if unknown := [name for name in self.label_names if key_of(name) not in place]:
@@ -90,7 +117,7 @@ class Examples:
             hint = f" Is it {near!r}? Then read both with fold_case=True (--fold-case)." if near else ""
             raise ValueError(
                 f"{self.source}: unknown labels {', '.join(map(repr, unknown))}. "
-                f"The training data has: {', '.join(map(repr, label_names))}.{hint}"
+                f"{of} has: {', '.join(map(repr, label_names))}.{hint}"
             )
         order = np.array([place[key_of(name)] for name in self.label_names], "int32")
         return replace(self, labels=None if self.labels is None else order[self.labels], label_names=tuple(label_names))

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,21 @@ from bert_tf.data.tables import Table
 from bert_tf.files import error_reason
 from bert_tf.settings import Data
 
+SHOWN = 5  # sheets, in a message
+
+
+class _NoSheetError(Exception):
+    """An Excel file lacks the sheet; it has these."""
+
 
 def read_file(file: Path, data: Data, labelled: bool) -> Table:
     """Reads a file or a folder of `datasets`.
 
     Raises: FileNotFoundError, or ValueError that names the file, what is wrong with it and what to do.
     """
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file.")
+    check_file(file)
     if file.is_dir():
         return _saved_dataset(file, data)
-    if file.stat().st_size == 0:
-        raise ValueError(f"{file}: the file is empty.")
-    if _suffix(file.name) not in (*FORMATS, *COMPRESSED):
-        raise ValueError(
-            f"{file}: expected a file that ends in {', '.join(FORMATS)}, or one of these with {', '.join(COMPRESSED[:-1])} or "
-            f"{COMPRESSED[-1]}, or tfds:NAME, hf:NAME, or demo."
-        )
     if _suffix(file.name) in BINARY:
         return FORMATS[_suffix(file.name)](file.read_bytes(), str(file), data, labelled)
     inside, name = content(file)
@@ -38,6 +36,19 @@ def read_file(file: Path, data: Data, labelled: bool) -> Table:
     if suffix not in FORMATS:
         raise ValueError(f"{file}: the packed file is called {name}; expected one that ends in {', '.join(FORMATS)}.")
     return FORMATS[suffix](inside, str(file), data, labelled)
+
+
+def check_file(file: Path) -> None:
+    """Raises FileNotFoundError or ValueError for a file that is missing, empty, or of no kind that is read."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file.")
+    if file.is_file() and file.stat().st_size == 0:
+        raise ValueError(f"{file}: the file is empty.")
+    if file.is_file() and _suffix(file.name) not in (*FORMATS, *COMPRESSED):
+        raise ValueError(
+            f"{file}: expected a file that ends in {', '.join(FORMATS)}, or one of these with {', '.join(COMPRESSED[:-1])} or "
+            f"{COMPRESSED[-1]}, or tfds:NAME, hf:NAME, or demo."
+        )
 
 
 def _suffix(name: str) -> str:
@@ -98,10 +109,15 @@ def _json_lines(text: str, source: str, remarks: list[str]) -> Table:
             json.loads(text)
         except ValueError as error:
             raise ValueError(f"{source}: is not a valid JSON array ({error}).") from error
+    return json_table(text.split("\n") if "\n" in text else text.split("\r"), source, remarks)
+
+
+def json_table(lines: Iterable[str], source: str, remarks: Sequence[str], lines_before: int = 0) -> Table:
+    """Reads an object a line; `lines_before`: how many lines of the file stand before these, for messages."""
     rows: list[Any] = []
     numbers: list[int] = []
     broken = []
-    for number, line in enumerate(text.split("\n") if "\n" in text else text.split("\r"), 1):
+    for number, line in enumerate(lines, lines_before + 1):
         if not line.strip():
             continue
         try:
@@ -156,18 +172,27 @@ def _excel(content: bytes, source: str, data: Data, labelled: bool) -> Table:
 
     try:
         with pandas.ExcelFile(io.BytesIO(content), engine="openpyxl") as book:
-            sheets = book.sheet_names
+            sheets = [str(name) for name in book.sheet_names]
+            sheet = sheets[0] if data.sheet is None else data.sheet
+            if sheet not in sheets:
+                raise _NoSheetError(sheets)
             header = None if data.header is False else 0
             kept: dict = {"header": header, "dtype": object, "keep_default_na": False, "na_values": [""]}
-            frame = pandas.read_excel(book, sheet_name=sheets[0], **kept)
+            frame = pandas.read_excel(book, sheet_name=sheet, **kept)
     except ImportError as error:
         raise ValueError(f'{source}: reading Excel needs openpyxl: pip install "bert-tf[excel]".') from error
+    except _NoSheetError as error:
+        shown = ", ".join(map(repr, error.args[0]))
+        raise ValueError(f"{source}: no sheet {data.sheet!r}. It has: {shown}.") from None
     except Exception as error:  # openpyxl's and zipfile's
         raise ValueError(f"{source}: not a readable Excel file ({error_reason(error)}).") from error
     frame = frame.dropna(how="all").dropna(how="all", axis="columns")
     names = [str(i + 1) if header is None else str(name) for i, name in enumerate(frame.columns)]
     numbers = [int(i) + 1 + (header is not None) for i in frame.index]
-    remarks = [f"{source}: sheet {sheets[0]!r} of {len(sheets)} is read."] if len(sheets) > 1 else []
+    remarks = []
+    if len(sheets) > 1 and data.sheet is None:
+        others = ", ".join(map(repr, sheets[1 : 1 + SHOWN])) + (", ..." if len(sheets) > 1 + SHOWN else "")
+        remarks.append(f"{source}: only the first sheet, {sheet!r}, is read, not {others}. For another: --sheet.")
     columns = [frame.iloc[:, i].tolist() for i in range(len(names))]
     return Table(source, names, columns, where=lambda row: f"row {numbers[row]} of the sheet", remarks=remarks)
 

@@ -27,6 +27,10 @@ from bert_tf.settings import READ, Data, Settings
 log = logging.getLogger("bert_tf")
 
 DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that ship with the package, as sources
+# What `Examples` were read with, and cannot be read with later.
+READING = ("text_column", "encoding", "separator", "quoting", "header", "sheet", "on_bad_rows")
+OF_LABELS = ("label_column", "labels", "drop", "fold_case")
+LEAST_ROWS, REPEATED = 8, 2  # of a table whose columns have no names, to tell them apart; rows per value of a label
 FEW = 0.01  # share of rows that may be skipped without being asked
 SHOWN = 3  # of them, in a message
 
@@ -39,32 +43,38 @@ def read_examples(
     *,
     labelled: bool = True,
     data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
     settings: Settings,
 ) -> Examples:
     """Reads labelled texts from whatever `source` is.
 
-    What has to be guessed of a file, its encoding, separator, quotes and header, is said in `remarks` and logged; each guess
-    has an option. Where two readings of a file are plausible and give different rows, that is an error.
+    What has to be guessed of a file, its encoding, separator, quotes and header, is said in
+    `remarks` and logged; each guess has an option. Where two readings of a file are plausible
+    and give different rows, that is an error.
 
     Args:
-        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these packed as .gz, .zip, .zst, .bz2 or .xz;
-            `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"`
-            or `"demo:validation"`, the product reviews that ship with the package; a DataFrame of pandas or polars; a
-            `datasets.Dataset`, or the folder of one; a dict of lists; a list of dicts; a pair (texts, labels); `Examples`.
+        source: path of a .csv, .tsv, .json, .jsonl, .parquet or .xlsx file, or of one of these
+            packed as .gz, .zip, .zst, .bz2 or .xz; `"tfds:NAME"` or `"tfds:NAME@SPLIT"` of
+            tensorflow-datasets; `"hf:NAME@SPLIT"` of the Hugging Face hub; `"demo"` or
+            `"demo:validation"`, the product reviews that ship with the package; a DataFrame of
+            pandas or polars; a `datasets.Dataset`, or the folder of one; a dict of lists; a
+            list of dicts; a pair (texts, labels); `Examples`.
             A text may also be a tuple of two, a pair that is classified together.
-        text_column, label_column: names of the columns; None = found by their usual names. Two names, "a,b" or ("a", "b"), are
-            those of pairs of texts.
+        text_column, label_column: names of the columns; None = found by their usual names. Two
+            names, "a,b" or ("a", "b"), are those of pairs of texts.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
+        keep: names of more columns, whose values will be in `Examples.kept`.
         {options}
     Returns: `Examples`; class names are the labels as text, in numeric or alphabetical order.
-    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what to do.
+    Raises: FileNotFoundError, ValueError or TypeError that names the file and row and says what
+        to do.
 
     >>> read_examples({"text": ["good", "bad"], "label": [1, 0]}).label_names
     ('0', '1')
     """
     data = replace(settings.data, text_column=text_column, label_column=label_column)
-    examples = read(source, data, labelled=labelled, data_dir=data_dir)
+    examples = read(source, data, labelled=labelled, data_dir=data_dir, keep=keep)
     if labelled:
         check_columns(examples, data)
     for remark in examples.remarks:
@@ -72,29 +82,44 @@ def read_examples(
     return examples
 
 
-def read(source: Any, data: Data, *, labelled: bool = True, data_dir: str | os.PathLike | None = None) -> Examples:
+def read(
+    source: Any,
+    data: Data,
+    *,
+    labelled: bool = True,
+    data_dir: str | os.PathLike | None = None,
+    keep: Sequence[str] = (),
+) -> Examples:
     """As `read_examples`, with its options in `data`; the remarks are left to the caller."""
-    chosen = {name: value for name in ("labels", "drop", "fold_case") if (value := getattr(data, name))}
+    options = (*READING, *OF_LABELS) if labelled else READING
+    chosen = {name: value for name in options if (value := getattr(data, name)) != getattr(Data, name)}
     if isinstance(source, Examples):
-        late = [name for name, value in chosen.items() if source.read_with.get(name) != value]
-        if late and labelled:
+        if late := [name for name, value in chosen.items() if source.read_with.get(name) != value]:
             shown = ", ".join(f"{name}={chosen[name]!r}" for name in late)
+            which = "the labels of `Examples` are classes" if {*late} & {*OF_LABELS} else "these `Examples` are read"
             raise ValueError(
-                f"{source.source}: the labels of `Examples` are classes already. Received: {shown}. Pass it where they are read: "
-                f"read_examples(..., {shown})"
+                f"{source.source}: {which} already. Received: {shown}. Pass it where they are read: read_examples(..., {shown})"
+            )
+        if lacking := [name for name in keep if name not in source.kept]:
+            shown = ", ".join(map(repr, keep))
+            raise ValueError(
+                f"{source.source}: these `Examples` lack the column {lacking[0]!r}. Read them with it: read_examples(..., keep=[{shown}])"
             )
         return source
-    return replace(_read(source, data, labelled, data_dir), read_with=chosen)
+    return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
 
 
-def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None) -> Examples:
+def _read(
+    source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike | None, keep: Sequence[str] = ()
+) -> Examples:
     given = rules(data.labels, data.drop, data.fold_case)  # before the file: a wrong option is quickly said
     if isinstance(source, str) and source in (DEMO, DEMO_VALIDATION):
-        file = Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
-        return replace(_read(file, data, labelled, data_dir), source=source)
+        return replace(_read(demo_file(source), data, labelled, data_dir, keep), source=source)
     if isinstance(source, str) and source.startswith("tfds:"):
         from bert_tf.data.hosted import tfds_table
 
+        if keep:
+            raise ValueError(f"{source}: only text and label are read of tensorflow-datasets. Received: {keep[0]!r}")
         table, stream = tfds_table(source, data, labelled, data_dir)
         if not labelled:
             return Examples(stream, None, (), source)
@@ -106,14 +131,15 @@ def _read(source: Any, data: Data, labelled: bool, data_dir: str | os.PathLike |
         table = read_file(Path(source).expanduser(), data, labelled)
     else:
         table = in_memory(source)
-    return _examples(table, data, given, labelled)
+    return _examples(table, data, given, labelled, keep)
 
 
-def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
+def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequence[str] = ()) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
     chosen, label = _columns(table, data, labelled)
     name = ",".join(table.names[place] for place in chosen)
+    kept = {k: _listed(table.columns[find_column(table.names, k, (), source, "column", None)]) for k in keep}
     columns_of_texts = [_listed(table.columns[place]) for place in chosen]
     texts: list[Any] = columns_of_texts[0] if len(chosen) == 1 else [*zip(*columns_of_texts, strict=True)]
     if not texts and not table.broken:
@@ -122,12 +148,12 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     pairs = bool(texts) and is_pair(texts[0])
     for row, value in enumerate(texts):
         for place, part in zip(cycle(chosen), value if is_pair(value) else (value,), strict=False):
-            if problem := _wrong_text(part, labelled, lambda: table.written and not table.quoted(row, place)):  # noqa: B023
+            if problem := wrong_text(part, labelled, lambda: table.written and not table.quoted(row, place)):  # noqa: B023
                 problems.setdefault(row, f"the text (column {table.names[place]!r}) {problem}")
         if row not in problems and (problem := wrong_kind(value, pairs)):
             problems[row] = f"the text (column {name!r}) is {problem}"
     if label is None:
-        return _without_bad_rows(table, texts, None, problems, data)
+        return _without_bad_rows(table, texts, None, problems, data, {"kept": kept})
     labels = _named(table, label)
     if len(labels) != len(texts):
         raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
@@ -148,14 +174,15 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool) -> Examples:
     used, per_text = _beside(table, data, problems)
     columns = (name, table.names[label])
     others = [name for i, name in enumerate(table.names) if i not in (*chosen, label, *used) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data, per_text)
+    examples = _without_bad_rows(table, texts, encoded, problems, data, per_text | {"kept": kept})
     return replace(examples, columns=columns, other_columns=tuple(others))
 
 
-def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[int], dict[str, np.ndarray]]:
+def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[int], dict[str, Any]]:
     """Returns the columns of weights and groups, and their values; adds to the problems. A source may lack them: only training
     texts need them (`check_columns`)."""
-    used, found = [], {}
+    used: list[int] = []
+    found: dict[str, Any] = {}
     for name, given, read in (
         ("weights", data.weight_column, gates.weights),
         ("groups", data.group_column, read_groups),
@@ -170,6 +197,11 @@ def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[in
     return used, found
 
 
+def text_columns(table: Table, data: Data) -> list[int]:
+    """Returns the indices of the text, or of both texts of pairs, in a table without labels."""
+    return _columns(table, data, labelled=False)[0]
+
+
 def _columns(table: Table, data: Data, labelled: bool) -> tuple[list[int], int | None]:
     """Returns the indices of the text, or of both texts of pairs, and of the label."""
     source, names = table.source, table.names
@@ -182,7 +214,13 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[list[int], int |
             return [text], 1 - text
         if not labelled:
             return [text], None
+    if headless and labelled and data.text_column is data.label_column is None and (found := _told_apart(table)):
+        text, label = found
+        table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {label + 1} as the label.")
+        return [text], label
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
+    if not table.written:  # such as the sheet that was taken
+        advice = "".join(remark.replace(f"{source}:", "") for remark in table.remarks)
     asked: list[Any] = [data.text_column]
     if "," in str(data.text_column) and str(data.text_column) not in map(str, names):
         asked = str(data.text_column).split(",")
@@ -201,6 +239,21 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[list[int], int |
     return texts, label
 
 
+def _told_apart(table: Table) -> tuple[int, int] | None:
+    """Returns which of several nameless columns are the text and the label, if their values leave no doubt: the text is the only
+    column of sentences, the label the only one whose values repeat; those of all others, such as ids, differ from row to row."""
+    columns = [[str(value).strip() for value in column] for column in table.columns]
+    rows = len(columns[0])
+    if rows < LEAST_ROWS:
+        return None
+    texts = [i for i, column in enumerate(columns) if sum(" " in value for value in column) > rows / 2]
+    labels = [i for i, column in enumerate(columns) if i not in texts and 1 < len({*column}) <= rows / REPEATED]
+    others = [i for i in range(len(columns)) if i not in (*texts, *labels)]
+    if len(texts) == len(labels) == 1 and all(len({*columns[i]}) == rows for i in others):
+        return texts[0], labels[0]
+    return None
+
+
 def _listed(column: Sequence[Any]) -> list[Any]:
     return column.tolist() if hasattr(column, "tolist") else [*column]
 
@@ -213,7 +266,7 @@ def _named(table: Table, label: int) -> list[Any]:
     return [None if is_missing(value) or int(value) < 0 else names[int(value)] for value in values]
 
 
-def _wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
+def wrong_text(text: Any, labelled: bool, unquoted: Any) -> str:
     """Returns what is wrong with a text; "" = nothing. Without labels an empty text may stay: each row gets an answer."""
     if not isinstance(text, str):
         return "is empty" if is_missing(text) else f"is of type {type(text).__name__}"
@@ -242,12 +295,7 @@ def _without_bad_rows(
     total = len(texts) + len(table.broken)
     few = labelled and len(bad) < FEW * total  # without labels each row needs an answer of its own
     if bad and (data.on_bad_rows == "error" or (data.on_bad_rows is None and not few)):
-        more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-        one = len(bad) == 1
-        raise ValueError(
-            f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{len(bad):,}'} of {counted(total, 'row')} cannot be used: "
-            f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
-        )
+        raise ValueError(refused(source, bad, len(bad), total))
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
@@ -260,8 +308,7 @@ def _without_bad_rows(
     if gone.all():
         raise ValueError(f"{source}: no rows are left of {total:,}.")
     if bad:
-        more = ", ..." if len(bad) > SHOWN else ""
-        remarks.append(f"{source}: {len(bad):,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}.")
+        remarks.append(skipped(source, bad, len(bad), total))
     if gone.any():
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
@@ -271,6 +318,22 @@ def _without_bad_rows(
             raise ValueError(f"{source}: every text has weight 0, so that nothing would be learnt.")
         examples = replace(examples, weights=(examples.weights / examples.weights.mean()).astype("float32"))
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
+
+
+def refused(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows cannot be used, `count` of `total`; `bad` describes them, the first ones at least."""
+    more = f"; and {count - SHOWN:,} more" if count > SHOWN else ""
+    one = count == 1
+    return (
+        f"{source}: {'; '.join(bad[:SHOWN])}{more}. {'One' if one else f'{count:,}'} of {counted(total, 'row')} cannot be used: "
+        f"correct {'it' if one else 'them'}, or leave {'it' if one else 'them'} out with on_bad_rows='skip' (--on-bad-rows skip)."
+    )
+
+
+def skipped(source: str, bad: Sequence[str], count: int, total: int) -> str:
+    """Says which rows are left out; arguments as of `refused`."""
+    more = ", ..." if count > SHOWN else ""
+    return f"{source}: {count:,} of {counted(total, 'row')} skipped: {'; '.join(bad[:SHOWN])}{more}."
 
 
 def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
@@ -295,6 +358,11 @@ def _damaged_by_latin1(texts: Sequence[Text]) -> str:
         f"{wrong:,} texts have control characters (U+0080 to U+009F), as after reading cp1252 as Latin-1: their quotes, dashes "
         "and euro signs are lost. Read the original file; cp1252 needs no conversion."
     )
+
+
+def demo_file(source: str) -> Path:
+    """Returns the file of `DEMO` or `DEMO_VALIDATION`."""
+    return Path(__file__).parents[1] / "reviews" / ("train.csv" if source == DEMO else "validation.csv")
 
 
 def demo_reviews() -> tuple[Examples, Examples]:

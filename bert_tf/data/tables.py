@@ -73,14 +73,14 @@ def beside(names: Sequence[Any], given: Any) -> int | None:
 
 
 def find_column(
-    names: Sequence[Any], given: Any, usual: Sequence[str], source: str, what: str, advice: str = ""
+    names: Sequence[Any], given: Any, usual: Sequence[str], source: str, what: str, advice: str | None = ""
 ) -> int:
     """Returns the index of a column.
 
     Args:
         given: its name, or None = the first with a usual name.
-        what: "text", "label" or "weight".
-        advice: more to say if there is none.
+        what: "text", "label", "weight" or "group".
+        advice: more to say if there is none; None = there is no option that names this column.
     Raises: ValueError if there is none, or two columns have the name.
     """
     written = [str(name) for name in names]
@@ -102,7 +102,5 @@ def find_column(
     near = difflib.get_close_matches(str(given), written, 1) if given is not None else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
     shown = ", ".join(map(repr, names[:30])) + (", ..." if len(names) > 30 else "")
-    raise ValueError(
-        f"{source}: {problem}. Columns: {shown or 'none'}.{hint} "
-        f"Name the right one with {what}_column=... (--{what}-column).{advice}"
-    )
+    name_it = "" if advice is None else f" Name the right one with {what}_column=... (--{what}-column).{advice}"
+    raise ValueError(f"{source}: {problem}. Columns: {shown or 'none'}.{hint}{name_it}")

@@ -13,14 +13,16 @@ import numpy as np
 
 from bert_tf.checkpoints import locate
 from bert_tf.data import gates
+from bert_tf.formatting import counted
+from bert_tf.reporting.display import Displayed
 
 CHUNK = 1000  # texts tokenized at once: enough for its threads, little memory
 SHOW_PROGRESS_FROM = 10_000  # texts; fewer take a second or two
 MAX_LENGTH = 256  # tokens, by default
 
 
-@dataclass(frozen=True)
-class Tokens:
+@dataclass(frozen=True, repr=False)
+class Tokens(Displayed):
     """The token ids of N texts, without padding.
 
     Attributes:
@@ -38,6 +40,11 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def _title(self) -> str:
+        longest = f", the longest {self.lengths.max():,}" if len(self) else ""
+        cut = f", {int((self.uncut > self.lengths).sum()):,} cut" if self.uncut is not None else ""
+        return f"Tokens({counted(len(self), 'text')}: {counted(len(self.ids), 'token')}{longest}{cut})"
 
     def __getitem__(self, i: int) -> np.ndarray:
         """Returns the ids of text `i`, int32 `(length,)`."""
@@ -106,7 +113,8 @@ def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int) -> Tokens:
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens of a text, including the two special ones.
     Returns: `Tokens` of N texts.
-    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame; ValueError for half a character.
+    Raises: TypeError if `texts` are not strings, for example one string or a DataFrame;
+        ValueError for half a character.
     """
     from tqdm import tqdm
 

@@ -25,15 +25,19 @@ from bert_tf.data import gates
 from bert_tf.data.tokenizer import Tokens, resolve_max_length
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
+from bert_tf.formatting import format_value
 from bert_tf.inference.predict import cached_on_model, load_classifier, logits_of, second_part
+from bert_tf.reporting.display import Displayed, shortened, table
 
 log = logging.getLogger("bert_tf")
 SHARES = 10  # points of a deletion curve after its start
 RESAMPLES = 10_000  # of the bootstrap
+TOP = 8  # words in a table
+MOST_CHARACTERS = 2_000  # of a text in a notebook
 
 
-@dataclass(frozen=True)
-class Deletion:
+@dataclass(frozen=True, repr=False)
+class Deletion(Displayed):
     """How a class's log-odds change as words are removed, those with the highest attributions first.
 
     Attributes:
@@ -46,6 +50,9 @@ class Deletion:
     log_odds: np.ndarray
     random: np.ndarray
 
+    def _title(self) -> str:
+        return f"Deletion(score {self.score:+.2f}, {len(self.random)} random orders)"
+
     @property
     def score(self) -> float:
         """The area between the mean random curve and the attribution curve, in log-odds (nats).
@@ -56,8 +63,8 @@ class Deletion:
         return float(((gap[1:] + gap[:-1]) / 2 * np.diff(self.shares)).sum())
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Displayed):
     """Why a classifier gave a text the probability of a class.  (W = words, U = W + special tokens)
 
     Attributes:
@@ -93,6 +100,35 @@ class Explanation:
         """The name of the explained class."""
         return self.label_names[self.target]
 
+    def top(self, count: int = TOP) -> list[tuple[str, float]]:
+        """Returns the words that matter most, for or against the class, with their attributions."""
+        chosen = np.argsort(-np.abs(self.attributions), kind="stable")[:count]
+        return [(self.words.real_names[i], float(self.attributions[i])) for i in chosen]
+
+    def to_pandas(self) -> Any:
+        """Returns a DataFrame with a row for each word: `word`, `start` and `end` in the text, `attribution`."""
+        import pandas
+
+        return pandas.DataFrame(self.as_dict()["words"], columns=["word", "start", "end", "attribution"])
+
+    def _title(self) -> str:
+        chance = format_value(float(self.probabilities[self.target]), "share")
+        return f"Explanation of {shortened(self.label, 30)} ({chance}) for {shortened(self.words.text)!r}"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        text, real, most = self.words.text, self.words.real, np.abs(self.attributions).max(initial=0) or 1.0
+        marked, at = [], 0
+        for (start, end), value in zip(
+            self.words.spans[real].tolist(), (self.attributions / most).tolist(), strict=True
+        ):
+            if end > MOST_CHARACTERS:
+                break
+            marked += [(text[at:start], 0.0), (text[start:end], value)]
+            at = end
+        marked.append((text[at : self.words.end] if at == self.words.end else " ...", 0.0))
+        rows = [(shortened(word, 30), f"{value:+.2f}") for word, value in self.top()]
+        return [{"marked": marked}, table({"word": "text", "log-odds": "plain"}, rows)]
+
     @property
     def cls_attention(self) -> np.ndarray | None:
         """Attention from the first token, the only one the head reads, in each layer and head: `(layers, H, U)`."""
@@ -123,8 +159,8 @@ class Explanation:
         }
 
 
-@dataclass(frozen=True)
-class Faithfulness:
+@dataclass(frozen=True, repr=False)
+class Faithfulness(Displayed):
     """How much better than chance the attributions find the words that matter, over N texts.
 
     Attributes:
@@ -136,6 +172,10 @@ class Faithfulness:
     scores: np.ndarray
     mean: float
     interval: tuple[float, float]
+
+    def _title(self) -> str:
+        low, high = self.interval
+        return f"Faithfulness({len(self.scores):,} texts: {self.mean:+.2f} [{low:.2f}, {high:.2f}])"
 
 
 def explain(
@@ -154,25 +194,28 @@ def explain(
 ) -> Explanation:
     """Finds which words of a text count for and against a class, tests that, and returns the attention.
 
-    What is explained is the class's log-odds, log(p / (1 - p)): with two classes the difference of the logits, with more the
-    logit minus the log-sum-exp of the others; for a multi-label model the label's own logit.
+    What is explained is the class's log-odds, log(p / (1 - p)): with two classes the difference
+    of the logits, with more the logit minus the log-sum-exp of the others; for a multi-label
+    model the label's own logit.
 
     Args:
-        model: a classifier of `bert_tf`, or the folder or hub name of one. Prefer float32: the rounding of bfloat16 adds to
-            the completeness error.
+        model: a classifier of `bert_tf`, or the folder or hub name of one. Prefer float32: the
+            rounding of bfloat16 adds to the completeness error.
         text: str.
         tokenizer: the model's; None = the one in the model's folder.
         target: name or index of the class to explain; None = the predicted one.
-        baseline: str, the token that stands for "no word"; None = the tokenizer's padding token.
+        baseline: str, the token that stands for "no word"; None = the tokenizer's padding
+            token.
         tolerance: float, the largest acceptable completeness error.
-        max_steps: int, the most gradients to compute; a warning says if the error is still larger then.
+        max_steps: int, the most gradients to compute; a warning says if the error is still
+            larger then.
         random_orders: int, how many the deletion curve is compared with.
         attentions: bool, whether to return them.
         max_length: int, tokens; longer texts are cut; None = the tokenizer's limit.
         seed: int, for the random orders.
     Returns: `Explanation`.
-    Raises: TypeError if `text` is not a string; ValueError for a text without words, an unknown class or token, or an option
-        out of range.
+    Raises: TypeError if `text` is not a string; ValueError for a text without words, an unknown
+        class or token, or an option out of range.
 
     >>> explanation = explain("runs/reviews/model", "Broke after a day.")
     >>> list(zip(explanation.words.real_names, explanation.attributions))

@@ -6,7 +6,6 @@ from bert_tf.explanation.explain import Explanation
 from bert_tf.formatting import printable
 from bert_tf.reporting.tables import table
 
-TOP = 8  # words in the table
 LEVELS = (1 / 6, 1 / 3, 2 / 3)  # shares of the largest score from which a word is marked once, twice, three times
 # Backgrounds from xterm's 256 colours, pale to strong, under black text; colour-blind people can tell blue and orange apart.
 FOR, AGAINST = (153, 111, 75), (223, 216, 208)
@@ -23,8 +22,6 @@ def render(explanation: Explanation, colour: bool) -> str:
     chances = zip(explanation.label_names, explanation.probabilities, strict=True)
     difference = explanation.log_odds - explanation.baseline_log_odds
     score = explanation.deletion.score
-    names = explanation.words.real_names
-    top = np.argsort(-np.abs(explanation.attributions), kind="stable")[:TOP]
     return "\n".join([
         ", ".join(f"{printable(name)} {p:.1%}" for name, p in chances),
         "",
@@ -32,7 +29,7 @@ def render(explanation: Explanation, colour: bool) -> str:
         "",
         f"{_mark('for', 2, colour)} {label}   {_mark('against', -2, colour)} it",
         "",
-        table(("word", "log-odds"), [(printable(names[i]), f"{explanation.attributions[i]:+.2f}") for i in top]),
+        table(("word", "log-odds"), [(printable(word), f"{value:+.2f}") for word, value in explanation.top()]),
         "",
         f"Log-odds of {label}: {explanation.log_odds:+.2f}; for a text without words: {explanation.baseline_log_odds:+.2f}. The word "
         f"scores add up to the difference, {difference:+.2f}, with an error of {explanation.completeness_error:.2%}.",

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.reporting.display import Displayed, shortened
+
 JOINTS = "'\u2019-"  # join letters into one word: don't, well-made
 
 
-@dataclass(frozen=True)
-class Words:
+@dataclass(frozen=True, repr=False)
+class Words(Displayed):
     """The words of a text, and which token belongs to which.
 
     Attributes:
@@ -26,6 +28,9 @@ class Words:
     spans: np.ndarray
     of_token: np.ndarray
     real: np.ndarray
+
+    def _title(self) -> str:
+        return f"Words({int(self.real.sum()):,} of {shortened(self.text)!r})"
 
     @property
     def real_names(self) -> tuple[str, ...]:

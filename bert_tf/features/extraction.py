@@ -24,16 +24,18 @@ from bert_tf import hardware
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.features.cache import KEY, LIMIT, Chunk, Space, default_dir, key
+from bert_tf.formatting import counted
 from bert_tf.inference import engines
 from bert_tf.inference.engines import HalvesOnOutOfMemory
 from bert_tf.models.encoder import Encoder
+from bert_tf.reporting.display import Displayed
 
 BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}, {remaining} left]"
 CHUNK_BATCHES = 8  # batches written together: the most that is lost when a process is killed
 
 
-@dataclass(frozen=True)
-class Features:
+@dataclass(frozen=True, repr=False)
+class Features(Displayed):
     """The output of an encoder's frozen layers for N texts; rows stay on disk until they are read.
 
     Attributes:
@@ -53,6 +55,10 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def _title(self) -> str:
+        rows = "one row per text" if self.pooled else f"{int(self.lengths.sum()):,} rows, one per token"
+        return f"Features({counted(len(self), 'text')}: {rows}, width {self.width:,}, {self.dtype}; {self.computed:,} computed)"
 
     @property
     def width(self) -> int:

@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Mapping
+from types import GeneratorType
 from typing import Any
 
 import keras
 import numpy as np
 
 from bert_tf.data.gates import class_numbers
+from bert_tf.data.labels import labels_of
 
 
 def check_inputs(x: Any) -> None:
@@ -69,15 +71,43 @@ def takes_class_numbers(loss: Any) -> bool:
 
 
 def with_checked_labels(x: Any, classes: int) -> Any:
-    """Returns a `tf.data.Dataset` that fails at the first label outside 0 to `classes` - 1; anything else as it is.
+    """Returns a `tf.data.Dataset`, PyDataset or generator that fails at the first label outside 0 to `classes` - 1; anything
+    else as it is.
 
     Compiled by XLA a wrong label gives a NaN loss and ruins the weights, without an error.
     """
+    if isinstance(x, keras.utils.PyDataset):
+        return _CheckedBatches(x, classes)
+    if isinstance(x, GeneratorType):
+        return (_checked_batch(batch, classes) for batch in x)
     if not (hasattr(x, "element_spec") and hasattr(x, "map")):
         return x
     from bert_tf.data.pipeline import checked_labels
 
     return checked_labels(x, classes)
+
+
+class _CheckedBatches(keras.utils.PyDataset):
+    """A PyDataset with its labels checked."""
+
+    def __init__(self, batches: keras.utils.PyDataset, classes: int):
+        names = ("workers", "use_multiprocessing", "max_queue_size")
+        super().__init__(**{name: getattr(batches, name) for name in names})
+        self.batches, self.classes = batches, classes
+        self.on_epoch_begin, self.on_epoch_end = batches.on_epoch_begin, batches.on_epoch_end
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.batches.num_batches
+
+    def __getitem__(self, i: int) -> Any:
+        return _checked_batch(self.batches[i], self.classes)
+
+
+def _checked_batch(batch: Any, classes: int) -> Any:
+    given = batch if isinstance(batch, (tuple, list)) else (batch,)
+    check_labels(labels_of(*given[:2]), classes)
+    return batch
 
 
 def warn_of_probabilities(loss: Any) -> None:

@@ -37,7 +37,7 @@ def sections(facts: Facts) -> list[Section]:
 
     Args:
         facts: plain dict, all keys optional:
-            `title`, `subtitle`: str.
+            `title`, `subtitle`: str; `split`: what the texts are that are judged, "validation" if it is missing.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`: of `bert_tf.evaluation.scores.evaluate`.
             `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
             `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `scores.compare`, the model first)
@@ -64,6 +64,10 @@ def sections(facts: Facts) -> list[Section]:
     return [section for section in every if section["blocks"]]
 
 
+def split(facts: Facts) -> str:
+    return facts.get("split", "validation")
+
+
 def results(facts: Facts) -> list[Block]:
     scores = facts.get("scores")
     if not scores:
@@ -79,7 +83,7 @@ def results(facts: Facts) -> list[Block]:
     if facts.get("baseline"):
         difference = facts["baseline"]["comparison"]["difference"]
         figures.append({"name": "accuracy above baseline (points)", "value": difference, "kind": "points"})
-    words = f"Measured on {format_value(scores['texts'], 'count')} validation texts. Brackets hold 95 % confidence intervals."
+    words = f"Measured on {format_value(scores['texts'], 'count')} {split(facts)} texts. Brackets hold 95 % confidence intervals."
     if epoch := facts.get("best_epoch"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
     if facts.get("weighted"):
@@ -96,7 +100,7 @@ def baseline(facts: Facts) -> list[Block]:
     blocks: list[Block] = [{"verdict": simple["comparison"]["verdict"]}]
     if simple["comparison"]["difference"]["low"] <= 0:
         words = "If counting words does as well, prefer it: it is far cheaper to run."
-        if (facts.get("settings") or {}).get("unfreeze", 0) == 0:
+        if (facts.get("settings") or {}).get("unfreeze") == 0:
             words += " Training the layers as well (without --unfreeze 0) usually does better."
         blocks.append({"text": words})
     rows = [["this model", facts.get("scores")], [BASELINE, simple["scores"]]]
@@ -262,7 +266,8 @@ def mistakes(facts: Facts) -> list[Block]:
         return []
     rows = [[m["text"], m["given"], m["predicted"], m["probability"]] for m in facts["mistakes"]]
     columns = _columns("text", given="text", predicted="text", probability="score")
-    return [_table("Validation texts that the model gets wrong, most confident first", columns, rows)]
+    caption = f"{split(facts).capitalize()} texts that the model gets wrong, most confident first"
+    return [_table(caption, columns, rows)]
 
 
 def mislabelled(facts: Facts) -> list[Block]:
@@ -328,10 +333,14 @@ def _duplicates(repeats: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"text": "No text occurs twice (ignoring case and spacing)."}]
     first = next(iter(repeats["within"]))
     rows = [[name, repeated, repeats["across"].get(name)] for name, repeated in repeats["within"].items()]
-    columns = [*_columns("split", repeated="count"), {"name": f"also in {first}", "kind": "count"}]
+    columns = _columns("split", repeated="count")
+    if repeats["across"]:
+        columns.append({"name": f"also in {first}", "kind": "count"})
+    rows = [row[: len(columns)] for row in rows]
     blocks = [_table("Texts that occur more than once (ignoring case and spacing)", columns, rows)]
     if leaked := sum(repeats["across"].values()):
-        seen = f"{leaked:,} validation texts also occur in the training data"
+        judged = ", ".join(name for name, count in repeats["across"].items() if count)
+        seen = f"{leaked:,} {judged} texts also occur in the training data"
         blocks.append({"verdict": f"{seen}, so the scores are too optimistic."})
     if repeats["conflicting"]:
         words = (

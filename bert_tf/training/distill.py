@@ -20,7 +20,8 @@ from bert_tf.options import with_options
 from bert_tf.reporting import sections
 from bert_tf.reporting.tables import terminal
 from bert_tf.settings import DISTILL, Settings
-from bert_tf.training.finetune import Finetuned, Run, carry_out, read
+from bert_tf.training.finetune import Run, carry_out, read
+from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.teacher import load_teacher
 
 
@@ -38,18 +39,22 @@ def distill(
 ) -> Finetuned:
     """Trains a student with some of a teacher's layers to answer as the teacher does, and keeps the best epoch.
 
-    Sanh et al. 2019 (https://arxiv.org/abs/1910.01108) for a classifier: the student begins with layers, embeddings, tokenizer
-    and labels of the teacher, and learns the teacher's probabilities, mixed with the label where a text has one. Texts
-    without labels help: on those that it was trained on the teacher hardly errs, and tells little more than the labels do.
+    Sanh et al. 2019 (https://arxiv.org/abs/1910.01108) for a classifier: the student begins
+    with layers, embeddings, tokenizer and labels of the teacher, and learns the teacher's
+    probabilities, mixed with the label where a text has one. Texts without labels help: on
+    those that it was trained on the teacher hardly errs, and tells little more than the labels
+    do.
 
-    Otherwise it is `finetune`: a head over the means of every layer is solved anew before the layers are trained, the better
-    of both is kept after calibration, and the same files are left in `output_dir`. The report, metrics.json ("distilled") and
-    the model card compare student and teacher in accuracy, size and speed. What the teacher says is computed once, from
-    features in the cache, so that a resumed run does not compute it again.
+    Otherwise it is `finetune`: a head over the means of every layer is solved anew before the
+    layers are trained, the better of both is kept after calibration, and the same files are
+    left in `output_dir`. The report, metrics.json ("distilled") and the model card compare
+    student and teacher in accuracy, size and speed. What the teacher says is computed once,
+    from features in the cache, so that a resumed run does not compute it again.
 
     Args:
         teacher: folder or hub name of a classifier whose texts have one label each.
-        train, validation, test, callbacks, started: as for `bert_tf.finetune`; labels are those of the teacher.
+        train, validation, test, callbacks, started: as for `bert_tf.finetune`; labels are those
+            of the teacher.
         unlabelled: a source of texts as `train`, whose labels, if there are any, are not read.
         {options}
     Returns: `Finetuned`, of the student.

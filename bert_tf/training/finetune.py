@@ -25,6 +25,7 @@ from bert_tf.reporting import figures, sections
 from bert_tf.settings import FINETUNE, Settings, Training
 from bert_tf.training import learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
+from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.loop import train as train_model
 from bert_tf.training.optimizer import compile_model
@@ -39,27 +40,6 @@ COMPARING = 4.0  # with a teacher
 # Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
 LEAST_TRAINING = 2.5
 LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
-
-
-@dataclass(frozen=True)
-class Finetuned:
-    """The result of `finetune`.
-
-    Attributes:
-        model, tokenizer: the classifier, with the weights of its best epoch, and the checkpoint's tokenizer.
-        history: dict, metric -> value of each epoch.
-        blend: `Blend`, the second part of the classifier, with `blend=True`; pass it to `bert_tf.predict` with the model.
-        metrics: dict, the content of metrics.json; `stages` are those of the recipe, `temperature` what the logits of the
-            trained model were divided by.
-        output_dir: Path of the run.
-    """
-
-    model: Any
-    tokenizer: Any
-    history: dict[str, list[float]]
-    metrics: dict[str, Any]
-    output_dir: Path
-    blend: Blend | None = None
 
 
 @dataclass(frozen=True)
@@ -119,27 +99,34 @@ def finetune(
 ) -> Finetuned:
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
 
-    By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in seconds, and the model saved.
-    Then all layers are trained from there for three epochs, or as long as a `budget` allows. The better of both is kept, judged by
-    the validation texts after calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
+    By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in
+    seconds, and the model saved. Then all layers are trained from there for three epochs, or as
+    long as a `budget` allows. The better of both is kept, judged by the validation texts after
+    calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
     with `epochs` it trains the head by epochs instead.
 
-    Frozen layers run once per text, without dropout; their output is kept for all epochs and later runs. With `cache=False`
-    they run in every epoch with dropout, as in plain `model.fit` and in transformers 4.
+    Frozen layers run once per text, without dropout; their output is kept for all epochs and
+    later runs. With `cache=False` they run in every epoch with dropout, as in plain `model.fit`
+    and in transformers 4.
 
-    Leaves in `output_dir`: report.html, model/ (a Hugging Face folder with tokenizer and model card), history.csv,
-    metrics.json, curves.png, tensorboard/. Nothing is written before data and checkpoint have been read and checked.
+    Leaves in `output_dir`: report.html, model/ (a Hugging Face folder with tokenizer and model
+    card), history.csv, metrics.json, curves.png, tensorboard/. Nothing is written before data
+    and checkpoint have been read and checked.
 
     Args:
-        train, validation: a source that `bert_tf.read_examples` reads (path, `"tfds:NAME@SPLIT"`, DataFrame, dict of
-            lists, pair). Without `validation`, `validation_share` of the training texts is held out, stratified.
-        test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
+        train, validation: a source that `bert_tf.read_examples` reads (path,
+            `"tfds:NAME@SPLIT"`, DataFrame, dict of lists, pair). Without `validation`,
+            `validation_share` of the training texts is held out, stratified.
+        test: a source of texts that nothing is chosen by: they are classified once, by the
+            model that is kept.
         started: float, the `time.monotonic()` that `budget` counts from; None = now.
-        callbacks: Keras callbacks, one or several, beside those that keep the best weights, the history and the TensorBoard logs. What
-            they add to the logs goes into the history; `resume` does not restore a state of their own.
+        callbacks: Keras callbacks, one or several, beside those that keep the best weights, the
+            history and the TensorBoard logs. What they add to the logs goes into the history;
+            `resume` does not restore a state of their own.
         {options}
     Returns: `Finetuned`.
-    Raises: ValueError, TypeError, FileNotFoundError or FileExistsError that says what is wrong and what to do.
+    Raises: ValueError, TypeError, FileNotFoundError or FileExistsError that says what is wrong
+        and what to do.
 
     >>> from bert_tf.data.readers import demo_reviews
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP

@@ -13,16 +13,18 @@ from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.pipeline import batches
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.features.extraction import Features, extract, numpy_dtype
+from bert_tf.formatting import duration, megabytes
 from bert_tf.inference.engines import keras_engine
 from bert_tf.options import with_options
+from bert_tf.reporting.display import Displayed, table
 from bert_tf.settings import PLAN, Settings
 from bert_tf.training.job import prepare
 
 PROBE = 2.0  # seconds that each speed is measured for
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Displayed):
     """What `finetune` with the same settings will need.
 
     Attributes:
@@ -52,13 +54,30 @@ class Plan:
     epoch_seconds: float
     seconds: float
 
+    def _title(self) -> str:
+        return "What a run will need"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        rows = [
+            ("texts, tokens", f"{self.texts:,}, {self.tokens:,} (longest text: {self.longest})"),
+            ("parameters, trained", f"{self.parameters:,}, {self.trainable_parameters:,}"),
+            ("precision, device", f"{self.precision}, {hardware.description()}"),
+            ("weights, gradients, optimizer", megabytes(self.weights_bytes)),
+            ("activations of a step, about", megabytes(self.activations_bytes)),
+            ("features on disk", megabytes(self.cache_bytes) if self.cache_bytes else "none"),
+            ("time for the features, once", duration(self.features_seconds)),
+            ("time per epoch", duration(self.epoch_seconds)),
+            ("time in all", duration(self.seconds)),
+        ]
+        return [table({"what": "text", "how much": "plain"}, rows)]
+
 
 @with_options(PLAN)
 def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
     """Says what `finetune` with the same arguments will need; no result of training is kept.
 
-    The time is measured on this machine, on texts of typical length, for `PROBE` seconds each for the frozen and the
-    trained part.
+    The time is measured on this machine, on texts of typical length, for `PROBE` seconds each
+    for the frozen and the trained part.
 
     Args:
         train, validation: as for `bert_tf.finetune`.

@@ -84,9 +84,14 @@ def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, n
     head = solver.solve(
         rows[:size], job.train.labels, model.num_labels, job.settings.training.seed, job.weights, job.groups
     )
+    give_head(model, head)
+    return head, rows[size:] @ head.kernel + head.bias
+
+
+def give_head(model, head: solver.SolvedHead) -> None:
+    """Puts a solved head into a classifier over the same features."""
     model.classifier.kernel.assign(head.kernel)
     model.classifier.bias.assign(head.bias)
-    return head, rows[size:] @ head.kernel + head.bias
 
 
 def calibrate(model, labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:

@@ -5,13 +5,15 @@
     best = tuner.get_best_models()[0]
 
 Trials share the loaded base, the features of its frozen layers and the compiled steps. Each starts from the same weights,
-and keeps its whole curve and the trained weights of its best epoch.
+and keeps its whole curve and the trained weights of its best epoch. With the recipe "auto" a new head is solved first, as
+`finetune` does: trials that train layers start from it, and all have to beat it.
 """
 
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,18 @@ from bert_tf import files, hardware
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, Settings
+from bert_tf.training import recipe
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.learning_rate import usual_learning_rate, warning
 from bert_tf.training.optimizer import compile_with
+from bert_tf.training.solver import SolvedHead
+from bert_tf.training.stages import Stage, give_head, solve_head
 from bert_tf.tuning import oracles
 from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights, training_of
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
 
+SOLVED = "solved head"  # the stage that is no trial
 RECORD = "record.json"  # settings and results of a trial, in its folder; written last: the trial is finished
 
 
@@ -66,7 +72,6 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self.space = {name: checked_space(name, SPACE[name] if v is None else v) for name, v in chosen.items()}
         rate = space.learning_rate
         self.learning_rate = None if rate is None else checked_space("learning_rate", rate)
-        self.training = settings.training
         self.epochs: int = settings.training.epochs or 0
         self.objective = settings.trials.objective
         self.verbose = bool(settings.output.verbose)
@@ -80,7 +85,9 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         """Data and model, read at the first use."""
         if self._job is None:
             least = min(self.depths, key=lambda depth: np.inf if depth == "all" else depth)
-            self._job = prepare(*self._sources, settings=self._settings.replace(unfreeze=least), say=self.say)
+            # Without epochs: whether a head is solved is asked of the search, not of its trials.
+            settings = self._settings.replace(unfreeze=least, epochs=None)
+            self._job = prepare(*self._sources, settings=settings, say=self.say)
             for depth in [*self.depths, least]:
                 self._job.model.freeze(depth)  # raises for more layers than there are
         return self._job
@@ -89,6 +96,39 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def depths(self) -> list[int | str]:
         """Every number of unfrozen layers in the space."""
         return trial_values(self.space["unfreeze"])
+
+    def of_depth(self, unfreeze: int | str) -> Settings:
+        """Returns the settings that all trials of one freeze depth share, those that `bert_tf.finetune` would take."""
+        solves = self.job.solves
+        settings = self._settings.replace(unfreeze=unfreeze, max_length=self.job.max_length)
+        return recipe.filled_in(settings, self.job.model, new_head=solves, solved=solves and unfreeze != 0)
+
+    @cached_property
+    def solved(self) -> tuple[SolvedHead, Stage] | None:
+        """The head solved on the frozen base and what it reaches on the validation texts; None if the recipe solves none."""
+        if not self.job.solves:
+            return None
+        started, head = time.monotonic(), self.job.model.classifier
+        new = [np.array(variable) for variable in head.weights]
+        solved, logits = solve_head(self.job, self.verbose, self.say)
+        for variable, initial in zip(head.weights, new, strict=True):
+            variable.assign(initial)
+        labels, weights = self.job.validation.labels, self.job.validation_weights
+        return solved, Stage(SOLVED, logits, labels, time.monotonic() - started, weights=weights)
+
+    def solved_model(self) -> Any:
+        """Returns the classifier with the solved head on the frozen base."""
+        assert self.solved is not None
+        model = self.job.model.fork(0)
+        give_head(model, self.solved[0])
+        return model
+
+    def start(self, model: Any, unfreeze: int | str, dropout: float | None = None) -> Any:
+        """Returns a fork of a classifier as trials of a freeze depth start: trained layers from the solved head, if there is one."""
+        model = model.fork(unfreeze, dropout)
+        if unfreeze != 0 and self.solved:
+            give_head(model, self.solved[0])
+        return model
 
     def recorded(self) -> dict[str, Any]:
         """Returns what decides the trials, as JSON values."""
@@ -104,13 +144,31 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def settings_of(self, values: Mapping[str, Any]) -> Settings:
         """Returns the settings of `bert_tf.finetune` that train what a trial with these values trains."""
-        model = replace(self._settings.model, unfreeze=values["unfreeze"], dropout=values["dropout"])
-        return replace(self.job.settings, training=training_of(self.training, values), model=model)
+        settings = self.of_depth(values["unfreeze"])
+        model = replace(settings.model, dropout=values["dropout"])
+        return replace(settings, training=training_of(settings.training, values), model=model)
+
+    def solved_settings(self) -> Settings:
+        """Returns the settings of `bert_tf.finetune` that give the solved head."""
+        of_trials = (
+            "epochs",
+            "early_stopping",
+            "learning_rate",
+            "weight_decay",
+            "warmup",
+            "optimizer",
+            "schedule",
+            "clip",
+        )
+        model = replace(self._settings.model, unfreeze=0, dropout=None)
+        return replace(
+            self._settings, model=model, training=replace(self._settings.training, **dict.fromkeys(of_trials))
+        )
 
     def warnings(self) -> list[str]:
         """Returns why learning rates at the ends of the space may not work."""
         found = [
-            warning(rate, self.training.optimizer, depth)
+            warning(rate, self.of_depth(depth).training.optimizer or "", depth)
             for _, values, depths in learning_rate_ranges(self.learning_rate, self.depths)
             for rate in trial_values(values)
             for depth in depths
@@ -119,11 +177,13 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         """Asks a tuner for the values of a trial, fixed ones included; this declares the space to the tuner."""
-        defaults = {"unfreeze": self.depths[0], "warmup": 0.0, "weight_decay": 0.0, "batch_size": 32}
-        defaults["dropout"] = float(self.job.model.dropout.rate)
+        first = self.of_depth(self.depths[0])
+        defaults: dict[str, Any] = {"unfreeze": self.depths[0], "batch_size": 32}
+        defaults |= {"warmup": first.training.warmup or 0.0, "weight_decay": first.training.weight_decay or 0.0}
+        defaults["dropout"] = float(self.job.model.dropout.rate) if first.model.dropout is None else first.model.dropout
         found = {name: ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
         for name, values, depths in learning_rate_ranges(self.learning_rate, self.depths):
-            default = usual_learning_rate(depths[0], self.job.model.head)
+            default = self._learning_rate(depths[0])
             if depths == self.depths:
                 found["learning_rate"] = ask(hp, name, values, default)
                 continue
@@ -139,8 +199,15 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self.job.adapt(
             self.verbose, self.say
         )  # first: all models are copies of one, with what its head standardises by
-        model = self.job.model.fork(values["unfreeze"], values["dropout"])
-        compile_with(model, self.training.optimizer, values["learning_rate"], values["weight_decay"] or None)
+        training = self.of_depth(values["unfreeze"]).training
+        model = self.start(self.job.model, values["unfreeze"], values["dropout"])
+        compile_with(
+            model,
+            training.optimizer or "adam",
+            values["learning_rate"],
+            values["weight_decay"] or None,
+            clip=training.clip or None,
+        )
         oracles.read_weights_with(model, lambda folder: load_trial_weights(model, folder))
         return model
 
@@ -177,7 +244,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if before and not (folder / "last.safetensors").is_file():
             for name in ("best.safetensors", "last.safetensors"):  # last.safetensors last: it says that both are there
                 files.copy_file(before / name, folder / name)
-        backup = Backup(folder, self.objective, self.training.early_stopping)
+        backup = Backup(folder, self.objective, self._settings.training.early_stopping)
         started = time.monotonic()
         try:
             at_once = runner.run(values, backup, until, callbacks, verbose)
@@ -218,8 +285,8 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         if seed != runner.seed:
             settings = self._settings.replace(seed=seed, unfreeze=values["unfreeze"])
             other = prepare(self.job.train, self.job.validation, settings=settings, say=lambda _: None)
-            runner.restart(other.model, seed)
-        backup = Backup(folder, self.objective, self.training.early_stopping)
+            runner.restart(self.start(other.model, values["unfreeze"]), seed)
+        backup = Backup(folder, self.objective, self._settings.training.early_stopping)
         runner.run(values, backup, self.epochs, [], 0)
         backup.restore_best(runner.model)
         return runner.model, backup.history
@@ -228,6 +295,12 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         """Returns the current logits of the classifier of a depth for the validation texts, float32 `(M, C)`."""
         runner = self._runner(unfreeze)
         return self.job.logits(runner.model, runner.inputs, 64)
+
+    def _learning_rate(self, unfreeze: int | str) -> float:
+        """Returns the learning rate that `bert_tf.finetune` would take."""
+        if self.job.solves and unfreeze != 0:
+            return recipe.STAGED_LEARNING_RATE
+        return usual_learning_rate(unfreeze, self.job.model.head)
 
     def load_features(self) -> None:
         """Computes the features of each freeze depth, or reads them from the cache. Without it the first trial does."""
@@ -241,7 +314,6 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def _runner(self, unfreeze: int | str) -> TrialRunner:
         if unfreeze not in self._runners:
             self.job.adapt(self.verbose, self.say)
-            self._runners[unfreeze] = TrialRunner(
-                self.job, self.training, unfreeze, progress=self.verbose, say=self.say
-            )
+            model, training = self.start(self.job.model, unfreeze), self.of_depth(unfreeze).training
+            self._runners[unfreeze] = TrialRunner(self.job, model, training, progress=self.verbose, say=self.say)
         return self._runners[unfreeze]

@@ -6,7 +6,6 @@ from typing import Any
 
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.formatting import format_value
-from bert_tf.reporting.tables import table
 
 
 def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
@@ -33,8 +32,8 @@ def ranked(rows: Sequence[Mapping], objective: str) -> list[Mapping]:
     return sorted((row for row in rows if row["status"] == "finished"), key=lambda row: sign * row[objective])
 
 
-def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
-    """Formats trials as a table for the terminal: the values of `names` that differ between them, and the results."""
+def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Returns trials as the header and the cells of a table: the values of `names` that differ between them, and the results."""
     varied = [name for name in names if len({str(row[name]) for row in rows}) > 1]
     header = ["trial", *varied, "best epoch", "val_loss", "val_accuracy", "seconds"]
     cells = []
@@ -44,7 +43,7 @@ def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
         cells.append(
             [row["trial"], *values, f"{row['best_epoch']} of {row['epochs']}", *scores, f"{row['seconds']:.1f}"]
         )
-    return table(header, cells)
+    return header, cells
 
 
 def short(value: Any) -> str:

@@ -27,13 +27,12 @@ class TrialRunner:
 
     Args:
         job, training: what all trials share; a trial replaces values of `training`.
-        unfreeze: the freeze depth.
+        model: a fork of the job's, frozen to the depth, as trials start.
         **inputs: those of `Job.inputs`: progress, say.
     """
 
-    def __init__(self, job: Job, training: Training, unfreeze: int | str, **inputs: Any):
-        self.job, self.training, self.seed, self.unfreeze = job, training, training.seed, unfreeze
-        self.model = self.job.model.fork(unfreeze)
+    def __init__(self, job: Job, model: Any, training: Training, **inputs: Any):
+        self.job, self.training, self.seed, self.model = job, training, training.seed, model
         self.inputs = job.inputs(self.model, **inputs)
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
         self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
@@ -44,8 +43,9 @@ class TrialRunner:
         self.epochs: Epochs | None = None
 
     def restart(self, model, seed: int) -> None:
-        """Lets trials start as a model of another seed does: with its new head and the state of its random generators."""
-        other = state(model.fork(self.unfreeze))
+        """Lets trials start as `model` does, of the same depth and another seed: with its head and the state of its random
+        generators."""
+        other = state(model)
         self.start[: len(other)] = [(v, np.array(new)) for (v, _), new in zip(self.start, other, strict=False)]
         self.seed = seed
 
@@ -83,7 +83,8 @@ class TrialRunner:
     def _compile(self, training: Training, micro_batches: int) -> None:
         dials, falling = self.dials, training.schedule == "linear"
         schedule = Schedule(dials["learning_rate"], dials["steps"], dials["warmup_steps"], falling, micro_batches)
-        compile_with(self.model, training.optimizer or "adam", schedule, dials["weight_decay"], micro_batches)
+        optimizer, clip = training.optimizer or "adam", training.clip or None
+        compile_with(self.model, optimizer, schedule, dials["weight_decay"], micro_batches, clip)
         known = {id(variable) for variable, _ in self.start}
         self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in known]
         self.micro_batches = micro_batches

@@ -4,11 +4,11 @@ import functools
 import math
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import keras_tuner
 import numpy as np
 from tqdm import tqdm
@@ -22,13 +22,16 @@ from bert_tf.features.extraction import extract
 from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
+from bert_tf.reporting import display
+from bert_tf.reporting.tables import table
 from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
 from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
 from bert_tf.training.run_folder import RUN, START_ANEW, RunFolder, versions
+from bert_tf.training.stages import Stage, calibrate
 from bert_tf.tuning import distributed, oracles, results, sections
-from bert_tf.tuning.hypermodel import RECORD, ClassifierHyperModel
+from bert_tf.tuning.hypermodel import RECORD, SOLVED, ClassifierHyperModel
 from bert_tf.tuning.space import SPACE
 
 KEPT = 5  # the best trials, whose weights are kept
@@ -42,12 +45,13 @@ class SearchFailedError(ValueError):
     """No trial of a search finished."""
 
 
-@dataclass(frozen=True)
-class Searched:
+@dataclass(frozen=True, repr=False)
+class Searched(display.Displayed):
     """The outcome of a search.
 
     Attributes:
-        model, tokenizer: the classifier of the best trial, with the weights of its best epoch, and its tokenizer.
+        model, tokenizer: the classifier of the best trial, with the weights of its best epoch, or with the solved head, if that
+            is better; and its tokenizer.
         trials: dicts, the rows of trials.csv, in the order of the trials.
         best: dict, the content of best.json.
         output_dir: Path, the folder of the search.
@@ -59,30 +63,63 @@ class Searched:
     best: dict[str, Any]
     output_dir: Path
 
+    def to_pandas(self) -> Any:
+        """Returns the trials as a DataFrame, a row each, in their order."""
+        import pandas
+
+        return pandas.DataFrame(self.trials)
+
+    def _title(self) -> str:
+        best, failed = self.best, f", {self.best['failed']} failed" * bool(self.best["failed"])
+        kept = f"trial {best['trial']}, epoch {best['best_epoch']}" if best["kept"] != SOLVED else "the solved head"
+        return f"Search in {self.output_dir}: {best['trials']} trials{failed}. Best: {kept}"
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        finished = results.ranked(self.trials, self.best["settings"]["objective"])
+        header, cells = results.trial_table(finished[: display.MOST_ROWS], VALUES)
+        scores = [f"validation accuracy {format_value(self.best['val_accuracy'], 'score')}"]
+        if "test" in self.best:
+            scores.append(f"test accuracy {format_value(self.best['test']['scores']['accuracy'], 'score')}")
+        return [
+            display.table(dict.fromkeys(header, "plain"), cells),
+            {"text": f"The saved model: {', '.join(scores)}. All trials: .to_pandas()"},
+        ]
+
 
 @with_options(SEARCH)
 def search(train: Any, validation: Any = None, *, test: Any = None, settings: Settings) -> Searched | None:
     """Searches for the settings that train best, and keeps the model of the best trial.
 
-    The first trial uses the defaults of `bert_tf.finetune` with `recipe="plain"`. Each runs to the last epoch or stops after 5
-    epochs without improvement (`early_stopping`); the best epoch is read off its curve. The model that is kept is that of the best trial at
-    its best epoch; it is not trained again. The options of the space are each one value, a list or a range `(lowest,
-    highest)`, see `bert_tf.ClassifierHyperModel`.
+    By default (`recipe="auto"`) a new head is solved on the frozen base first, in seconds, as
+    `bert_tf.finetune` does. Trials that train layers start from it, those of a frozen base from
+    a random head; if none is better after calibration, the solved head is kept.
+    `recipe="plain"` leaves it out.
 
-    Several processes can share a search: one `chief`, which trains nothing, and any number of workers, all called with the
-    same arguments and the same `output_dir`. A worker that dies loses only its trial, which another worker continues.
+    The first trial uses the defaults of `bert_tf.finetune`. Each runs to the last epoch or stops
+    after 5 epochs without improvement (`early_stopping`); the best epoch is read off its curve.
+    The model that is kept is that of the best trial at its best epoch; it is not trained again.
+    The options of the space are each one value, a list or a range `(lowest, highest)`, see
+    `bert_tf.ClassifierHyperModel`.
 
-    A killed search that is resumed does not repeat finished trials, and continues the interrupted one after its last finished
-    epoch. A finished search is extended by `resume=True` with a larger `max_trials`.
+    Several processes can share a search: one `chief`, which trains nothing, and any number of
+    workers, all called with the same arguments and the same `output_dir`. A worker that dies
+    loses only its trial, which another worker continues.
 
-    Leaves in `output_dir`: report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.
+    A killed search that is resumed does not repeat finished trials, and continues the
+    interrupted one after its last finished epoch. A finished search is extended by
+    `resume=True` with a larger `max_trials`.
+
+    Leaves in `output_dir`: report.html, model/, trials.csv, best.json, search.png,
+    tensorboard/, trials/.
 
     Args:
         train, validation: sources, as for `bert_tf.finetune`.
-        test: a source of texts that nothing is chosen by: they are classified once, by the model that is kept.
+        test: a source of texts that nothing is chosen by: they are classified once, by the
+            model that is kept.
         {options}
     Returns: `Searched`; None for a worker.
-    Raises: SearchFailedError, a ValueError, with the reasons if every trial failed; else as `bert_tf.finetune`.
+    Raises: SearchFailedError, a ValueError, with the reasons if every trial failed; else as
+        `bert_tf.finetune`.
 
     >>> from bert_tf.data.readers import demo_reviews
     >>> search(*demo_reviews(), max_trials=5, epochs=5, output_dir="runs/search").best["values"]  # doctest: +SKIP
@@ -112,6 +149,8 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
         _join(folder, recorded)
     if not chief:
         hypermodel.load_features()
+        if hypermodel.solved and worker is None:
+            say(f"The head solved on the frozen base, which the trials have to beat: {_reached(hypermodel.solved[1])}.")
     with distributed.tuner_role(address, "chief" if chief else worker):
         loop = distributed.SearchTuner(oracle, hypermodel, directory=folder.path, project_name=TRIALS)
         if output.resume and worker is None and (folder / TRIALS / "oracle.json").is_file():
@@ -240,39 +279,46 @@ def _finish(
     ranked = results.ranked(rows, objective)
     best, failed = ranked[0], len(rows) - len(ranked)
     values = {name: best[name] for name in VALUES}
-    model = _save_best(hypermodel, oracle, best["trial"], folder)
     sections.plot_search(output_dir / "search.png", rows, histories, objective)
-    saved = TFAutoModelForSequenceClassification.from_pretrained(output_dir / "model")
-    measured, probabilities = _measure_saved(saved, job, values["unfreeze"])
+    model, reached = _keep_best(hypermodel, oracle, best, folder)
+    kept = min(reached, key=lambda stage: stage.loss)  # the first is the solved head: of equals the simpler one
+    is_solved = kept.name == SOLVED
+    repeated = hypermodel.solved_settings() if is_solved else hypermodel.settings_of(values)
     result = {
         "trial": best["trial"],
         "values": values,
         "best_epoch": best["best_epoch"],
         "in_search": {name: best[name] for name in METRICS},
-        **measured,
+        "kept": kept.name,
+        "val_loss": kept.loss,
+        "val_accuracy": kept.accuracy,
+        **({"stages": [stage.row() for stage in reached]} if hypermodel.solved else {}),
         "trials": len(rows),
         "failed": failed,
-        "finetune": run_report.command(job, hypermodel.settings_of(values)),
+        "finetune": run_report.command(job, repeated),
         "seconds": round(time.monotonic() - started, 2),
         "settings": settings,
         "versions": versions("bert-tf", "keras", "keras-tuner", "transformers"),
     }
-    say("\n" + results.trial_table(ranked[:10], VALUES))
+    say("\n" + table(*results.trial_table(ranked[:10], VALUES)))
     if failed:
         say(f"{failed} trials failed; trials.csv gives the reasons.")
+    said = f"trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} {format_value(best[objective], 'score')}"
+    if is_solved:
+        said = f"the solved head; no trial is better, not even {said}"
     say(
-        f"\nBest: trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} "
-        f"{format_value(best[objective], 'score')}. The saved model, computed in float32: validation loss "
-        f"{format_value(result['val_loss'], 'score')}, validation accuracy {format_value(result['val_accuracy'], 'score')}. "
-        f"{format_value(result['seconds'], 'seconds')}."
+        f"\nBest: {said}. The saved model, computed in float32: {_reached(kept)}. {format_value(result['seconds'], 'seconds')}."
     )
     if test is not None:
+        saved = TFAutoModelForSequenceClassification.from_pretrained(output_dir / "model")
         result["test"] = testing.measure(test, job, saved)
         say(testing.sentence(result["test"]))
     files.write_json(output_dir / "best.json", result)
     if with_report:
         result |= run_report.write(
-            output_dir, job, lambda: probabilities, results=result, history=histories[best["trial"]],
+            output_dir, job, lambda: softmax(kept.logits.astype("float64")),
+            results=result | ({"best_epoch": None} if is_solved else {}),
+            history={} if is_solved else histories[best["trial"]],
             settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=result["finetune"],
             seconds={"the whole search, without this report": result["seconds"], "the best trial": best["seconds"]},
             sections=lambda: sections.search_sections(rows, histories, objective, VALUES),
@@ -299,32 +345,47 @@ def _collect(oracle, output_dir: Path, objective: str) -> tuple[list[dict], dict
     return rows, {name: record["history"] for name, record in records.items()}
 
 
-def _save_best(hypermodel: ClassifierHyperModel, oracle, trial_id: str, folder: RunFolder) -> Any:
-    """Builds the model of the best trial with the weights of its best epoch, and saves it with its tokenizer."""
-    model = hypermodel.build(oracle.trials[trial_id].hyperparameters)
-    load(_trial_dir(folder.path, trial_id) / "best.safetensors", model.trainable_variables)
-    tokenizer = hypermodel.job.tokenizer
-    tokenizer.model_max_length = hypermodel.job.max_length
-    folder.save_model(model, tokenizer)
-    return model
+def _keep_best(hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: RunFolder) -> tuple[Any, list[Stage]]:
+    """Saves the model of the best trial at its best epoch or, if that is better after calibration, the one with the solved head.
 
-
-def _measure_saved(model: Any, job: Job, unfreeze: int | str) -> tuple[dict[str, float], np.ndarray]:
-    """Measures the saved model on the validation texts, loaded again and in float32: as it will be used elsewhere.
-
-    Returns: `val_loss` and `val_accuracy`; float64 probabilities `(M, C)`.
+    Returns: the saved model; what it and, if there is a solved head, that before it reach on the validation texts: loaded again
+        and in float32, as they will be used elsewhere.
     """
+    job, solved, unfreeze = hypermodel.job, hypermodel.solved, best["unfreeze"]
+    job.tokenizer.model_max_length = job.max_length
+    model = hypermodel.build(oracle.trials[best["trial"]].hyperparameters)
+    load(_trial_dir(folder.path, best["trial"]) / "best.safetensors", model.trainable_variables)
+    folder.save_model(model, job.tokenizer)
+    logits, labels = _saved_logits(job, folder, unfreeze), job.validation.labels
+    weights = job.validation_weights
+    trial = Stage(f"trial {best['trial']}", logits, labels, best["seconds"], weights=weights)
+    if not solved:
+        return model, [trial]
+    trial = replace(trial, logits=logits / calibrate(model, labels, logits, weights))
+    head = solved[1]
+    if head.loss <= trial.loss:
+        model = hypermodel.solved_model()
+    folder.save_model(model, job.tokenizer)
+    if head.loss <= trial.loss:
+        head = replace(head, logits=_saved_logits(job, folder, 0))
+    return model, [head, trial]
+
+
+def _saved_logits(job: Job, folder: RunFolder, unfreeze: int | str) -> np.ndarray:
+    """Returns the logits that the saved model gives the validation texts, float32 `(M, C)`, in float32."""
+    model = TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
     model.freeze(0)
     # Not `job.inputs`: that computes the training texts too, which a base that was trained has no use for.
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))
     cache = "disk" if unfreeze == 0 else "memory"  # features of a trained base are never needed again
     kept: dict[str, Any] = {"cache": cache, "cache_dir": job.settings.compute.cache_dir, "checkpoint": job.checkpoint}
     features = extract(model.encoder, validation, **kept, progress=False)
-    logits = model.predict(batches(features, batch_size=4096), verbose=0).logits
-    labels = job.validation.labels
-    loss = float(keras.ops.convert_to_numpy(model.hf_compute_loss(labels, logits)).mean())
-    accuracy = float((logits.argmax(axis=1) == labels).mean())
-    return {"val_loss": loss, "val_accuracy": accuracy}, softmax(logits.astype("float64"))
+    return model.predict(batches(features, batch_size=4096), verbose=0).logits
+
+
+def _reached(stage: Stage) -> str:
+    loss, accuracy = format_value(stage.loss, "score"), format_value(stage.accuracy, "score")
+    return f"validation loss {loss}, validation accuracy {accuracy}"
 
 
 def _shown_settings(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

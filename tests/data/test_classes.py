@@ -140,6 +140,7 @@ def test_other_ways_to_write_a_number_are_words(labels, names):
 
 def test_words_like_numbers_are_not_joined_across_data_sets():
     train = bert_tf.read_examples({"text": ["a", "b", "c"], "label": ["1.1", "1.10", "01"]})
+    assert "'1.1' and '1.10' (column 'label') are classes of their own" in train.remarks[0]
     other = bert_tf.read_examples({"text": ["a", "b"], "label": ["1.10", 1.1]}).relabel(train.label_names)
     assert [other.label_names[i] for i in other.labels] == ["1.10", "1.1"]
     with pytest.raises(ValueError, match="unknown labels '1'. The training data has: '01'"):

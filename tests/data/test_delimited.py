@@ -262,3 +262,53 @@ def test_labels_of_files_agree_by_value(tmp_path):
 def test_signs_of_latin1_are_said(tmp_path):
     examples = read(tmp_path, "text,label\nI don\x92t,1\nGood,0\n")
     assert "control characters" in examples.remarks[0]
+
+
+SISTERS = {
+    "cp1254": "Çok güzel bir ürün, teşekkürler, zamanında geldi ve çalışıyor. Bir hafta sonra bozuldu.",  # noqa: RUF001
+    "cp1257": "Labai geras gaminys, ačiū. Po savaitės sugedo. Žmonės šitą giria, žinoma, šeštadienį gavau. Ūžia žiemą.",
+}
+CENTRAL = (
+    "Příliš žluťoučký kůň. Dobrý výrobek, děkuji, přišel včas a funguje skvěle. Řemínek se přetrhl, řešení je snadné.",
+    "Nagyon jó termék, köszönöm, időben megérkezett. Gyűrött doboz, tűrhető. Örülök, hogy megvettem. Erős szűrő.",
+    "Un produs bun, mulţumesc, a ajuns la timp şi funcţionează. Calitate slabă, după o săptămână. Preţ bun faţă de alţii.",
+)
+WESTERN = (
+    "Þetta er mjög góð vara, hún kom á réttum tíma. Léleg gæði. Það er ódýrt en ónýtt, því miður. Ný sending, nýtist vel.",
+    "Hetta er ein sera góð vøra, hon kom til tíðina og virkar væl. Ring góðska, fór í sundur. Nýggj vøra, ýmiskt, við.",
+    "Dårlig kvalitet, gik i stykker. Jeg køber ikke igen. Æblerne var søde på øen. À la carte, crème, première, før.",
+    "Väga hea toode, jõudis õigel ajal ja töötab hästi. Läks katki. Õnneks sõber jõudis, võõras öö, kõik käib.",
+    "Não recomendo. As opções são boas, emoções, corações, põe, lições. Três, português.",
+    "Où est-il? Bûche, goût, sûr, dû à l'août, crème brûlée. Naïve, maïs, Noël, aiguë, ça.",
+    "Perché no? Così è, più di così non si può, giù, lunedì, città, però, già.",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        *((text, page) for page, text in SISTERS.items()),
+        *((text, "cp1250") for text in CENTRAL),
+        *((text, "cp1252") for text in WESTERN),
+    ],
+)
+def test_letters_tell_code_pages_apart(tmp_path, text, encoding):
+    found = read(tmp_path, f'text,label\n"{text}",1\n"{text}",0\n'.encode(encoding))
+    assert list(found.texts) == [text] * 2
+    assert f"read as {encoding}" in found.remarks[0]
+
+
+def test_columns_without_names_are_told_apart_where_their_values_leave_no_doubt(tmp_path):
+    rows = [f"r{i},{'pos' if i % 2 else 'neg'},it works {i} days" for i in range(8)]
+    found = read(tmp_path, "\n".join(rows))
+    assert found.label_names == ("neg", "pos")
+    assert found.texts[3] == "it works 3 days"
+    assert any("column 3 is taken as the text, column 2 as the label" in remark for remark in found.remarks)
+    for doubtful in (
+        rows[:7],  # few rows
+        [f"{row},{i % 3}" for i, row in enumerate(rows)],  # two columns that repeat
+        [f"{row},another text {i}" for i, row in enumerate(rows)],
+        [f"{row},{'x' if i == 4 else i}" for i, row in enumerate(rows[:7] + rows[:1])],  # an id that comes twice
+    ):
+        with pytest.raises(ValueError, match="no column with a usual name for the text"):
+            read(tmp_path, "\n".join(doubtful))

@@ -91,6 +91,18 @@ def test_excel(tmp_path):
     pytest.importorskip("openpyxl")
     FRAME.to_excel(tmp_path / "data.xlsx", index=False)
     assert same(tmp_path / "data.xlsx")
+    with pandas.ExcelWriter(tmp_path / "two.xlsx") as book:
+        FRAME.iloc[:1].to_excel(book, sheet_name="notes", index=False)
+        FRAME.to_excel(book, sheet_name="2024", index=False)
+    first = bert_tf.read_examples(tmp_path / "two.xlsx")
+    assert len(first) == 1
+    assert "only the first sheet, 'notes', is read, not '2024'. For another: --sheet." in first.remarks[0]
+    second = bert_tf.read_examples(tmp_path / "two.xlsx", sheet="2024")
+    assert (len(second), second.remarks) == (len(FRAME), ())
+    with pytest.raises(ValueError, match="no column 'mark'.* only the first sheet, 'notes', is read"):
+        bert_tf.read_examples(tmp_path / "two.xlsx", label_column="mark")
+    with pytest.raises(ValueError, match="no sheet 'reviews'. It has: 'notes', '2024'"):
+        bert_tf.read_examples(tmp_path / "two.xlsx", sheet="reviews")
 
 
 def test_polars():

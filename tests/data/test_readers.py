@@ -71,6 +71,24 @@ def test_examples_are_refused_with_options_they_were_not_read_with():
         bert_tf.finetune(bert_tf.read_examples(stars), **options)
 
 
+def test_examples_are_refused_with_options_of_reading_that_come_too_late(tmp_path):
+    file = write(tmp_path, "text;label\ngut;1\nschlecht;0\n")
+    examples = bert_tf.read_examples(file, separator=";", header=True)
+    assert bert_tf.read_examples(examples, separator=";", header=True) is examples
+    for late in (
+        {"encoding": "cp1250"},
+        {"separator": ","},
+        {"header": False},
+        {"text_column": "label"},
+        {"sheet": "a"},
+    ):
+        with pytest.raises(
+            ValueError, match=rf"are read already. Received: {next(iter(late))}=.*read_examples\(\.\.\., "
+        ):
+            bert_tf.read_examples(examples, **late)
+    assert bert_tf.read_examples(examples, fold_case=True, labelled=False) is examples
+
+
 def test_parquet(tmp_path, reviews):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")

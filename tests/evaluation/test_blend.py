@@ -49,5 +49,6 @@ def test_the_saved_part_says_the_same(tmp_path):
 
 
 def test_without_held_out_texts_the_parts_cannot_be_weighed():
+    texts, labels, _ = texts_and_logits(telling=True)
     with pytest.raises(ValueError, match="at least two texts"):
-        train_blend(["a", "b"], [0, 1], (np.zeros(0, "int64"), np.zeros((0, 2))), train_baseline(["a", "b"], [0, 1], 2))
+        train_blend(texts, labels, (np.zeros(0, "int64"), np.zeros((0, 4))), train_baseline(texts, labels, 4))

@@ -97,6 +97,43 @@ def test_labels_out_of_range_in_a_dataset_stop_the_training(model):
     assert np.isfinite(model.classifier.kernel.numpy()).all()
 
 
+class Batches(keras.utils.PyDataset):
+    def __init__(self, labels, inside=False):
+        super().__init__()
+        self.labels, self.inside, self.ended = labels, inside, 0
+
+    @property
+    def num_batches(self):
+        return 3
+
+    def __getitem__(self, i):
+        rows = slice(4 * i, 4 * i + 4)
+        inputs = {name: array[rows] for name, array in X.items()}
+        return {**inputs, "labels": self.labels[rows]} if self.inside else (inputs, self.labels[rows], np.ones(4))
+
+    def on_epoch_end(self):
+        self.ended += 1
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_labels_out_of_range_in_python_batches_stop_the_training(model, inside):
+    stops = (ValueError, tf.errors.InvalidArgumentError)  # the latter wraps what a batch after the first raises
+    wrong, right = Batches(np.arange(12) // 4, inside), Batches(Y, inside)
+    generators = [] if inside else [(wrong[i] for i in range(3))]  # Keras takes no dicts of these
+    for given in (wrong, *generators):
+        with pytest.raises(stops, match="the model has 2 classes .num_labels.. Received: label 2 at position 0"):
+            model.fit(given, verbose=0)
+    with pytest.raises(stops, match="the model has 2 classes"):
+        model.fit(X, Y, validation_data=wrong, verbose=0)
+    assert np.isfinite(model.classifier.kernel.numpy()).all()
+    assert model.fit(right, epochs=2, verbose=0).history["loss"] == pytest.approx([np.log(2)] * 2, rel=1e-5)
+    assert right.ended >= 2
+    if not inside:
+        assert model.fit((right[i] for i in range(3)), steps_per_epoch=3, verbose=0).history["loss"] == pytest.approx(
+            [np.log(2)], rel=1e-5
+        )
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

@@ -32,7 +32,7 @@ def options(tiny, tmp_path_factory) -> dict:
     """What all searches here have in common; they share the features."""
     return {
         "checkpoint": tiny, "max_length": 24, "cache_dir": tmp_path_factory.mktemp("features"), "precision": "float32",
-        "verbose": False, "report": False,
+        "verbose": False, "report": False, "recipe": "plain",
     }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def write_csv(file, reviews) -> None:
 def test_a_trial_is_a_run_of_finetune(reviews, options, tmp_path, unfreeze):
     more = {**options, **FIXED, "unfreeze": unfreeze, "epochs": 3, "schedule": "linear", "seed": 3}
     found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, early_stopping=None, **more)
-    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "recipe": "plain", "verbose": 0})
+    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "verbose": 0})
     history = record(tmp_path / "s/trials/trial_0")["history"]
     assert run.history.keys() == history.keys()
     for metric, curve in run.history.items():
@@ -62,9 +62,37 @@ def test_a_head_over_every_layer_is_searched_by_the_same_argument(reviews, optio
     more = {**options, **FIXED, "head": "layer_means", "epochs": 2}
     found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, **more)
     assert found.model.standardization.adapted
-    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "recipe": "plain", "verbose": 0})
+    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "verbose": 0})
     assert found.best["val_loss"] == pytest.approx(run.metrics["val_loss"], abs=1e-5)
     assert "--head layer_means" in found.best["finetune"]
+
+
+def test_layers_are_trained_from_the_solved_head_as_finetune_does(reviews, options, tmp_path):
+    more = {**options, **FIXED, "learning_rate": 0.003, "unfreeze": 1, "epochs": 2, "recipe": "auto"}
+    found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, early_stopping=None, **more)
+    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**more, "verbose": 0})
+    history = record(tmp_path / "s/trials/trial_0")["history"]
+    for metric in ("loss", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(history[metric], run.history[metric], atol=2e-5, err_msg=metric)
+    assert [stage["stage"] for stage in found.best["stages"]] == ["solved head", "trial 0"]
+    assert found.best["stages"][0]["val_loss"] == pytest.approx(run.metrics["stages"][0]["val_loss"], abs=1e-5)
+
+
+def test_the_solved_head_is_kept_if_no_trial_is_better(reviews, options, tmp_path, capsys):
+    more = {**options, "recipe": "auto", "learning_rate": 1e-7, "epochs": 1, "verbose": True, "report": True}
+    found = bert_tf.search(reviews, output_dir=tmp_path / "s", max_trials=1, test=reviews, **more)
+    said = capsys.readouterr().out
+    assert "which the trials have to beat" in said
+    assert "Best: the solved head; no trial is better" in said
+    assert found.best["kept"] == "solved head"
+    run = bert_tf.finetune(reviews, output_dir=tmp_path / "f", **{**options, "recipe": "auto", "unfreeze": 0})
+    assert found.best["val_loss"] == pytest.approx(run.metrics["val_loss"], abs=1e-5)
+    texts = reviews["text"]
+    mine, theirs = (bert_tf.predict(tmp_path / name / "model", texts).probabilities for name in "sf")
+    np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    assert "--unfreeze 0" in found.best["finetune"]
+    assert "--epochs" not in found.best["finetune"]
+    assert "Epoch" not in (tmp_path / "s/report.html").read_text().split("Trials")[0]  # no epoch was kept
 
 
 # What a search leaves
@@ -165,7 +193,7 @@ def test_pytorch_finds_the_accuracy_that_was_reported(reviews, options, tmp_path
 def test_no_finished_trial_is_an_error_with_the_reasons(tiny, reviews, tmp_path, capsys):
     write_csv(file := tmp_path / "train.csv", reviews)
     code = main(["search", "--train", str(file), "--checkpoint", str(tiny), "--max-trials", "2", "--epochs", "3",
-                 "--learning-rate", "1e30,1e31", "--output-dir", str(tmp_path / "s"), "--cache-dir", str(tmp_path / "c")])  # fmt: skip
+                 "--learning-rate", "1e37,1e38", "--output-dir", str(tmp_path / "s"), "--cache-dir", str(tmp_path / "c")])  # fmt: skip
     said = capsys.readouterr()
     assert code == 2
     assert "very large here" in said.out

@@ -1,0 +1,1 @@
+"""A finished model, or two, judged on labelled texts."""
