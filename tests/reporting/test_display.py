@@ -66,7 +66,15 @@ def searched():
         "seconds": 1.0,
     }
     trials = [{**row, "trial": str(i), "val_loss": 1 - i / 100, "dropout": i / 100} for i in range(30)]
-    best = {"trial": "29", "trials": 31, "failed": 1, "best_epoch": 2, "val_accuracy": 0.7, "test": {"scores": SCORES}}
+    best = {
+        "trial": "29",
+        "kept": "trial 29",
+        "trials": 31,
+        "failed": 1,
+        "best_epoch": 2,
+        "val_accuracy": 0.7,
+        "test": {"scores": SCORES},
+    }
     trials.append({**row, "trial": "30", "status": "failed", "failed": ATTACK, "val_loss": None})
     return Searched(None, None, trials, {**best, "settings": {"objective": "val_loss"}}, Path(f"runs/{ATTACK}"))
 
