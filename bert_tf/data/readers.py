@@ -8,16 +8,18 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bert_tf.data.classes import Encoded, encode, rules
-from bert_tf.data.examples import Examples
+from bert_tf.data import gates
+from bert_tf.data.classes import Encoded, encode, read_groups, rules
+from bert_tf.data.examples import Examples, check_columns
 from bert_tf.data.formats import hub_table, in_memory, read_file
-from bert_tf.data.gates import is_missing, well_formed
-from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, find_column
+from bert_tf.data.gates import Text, is_missing, is_pair, parts, well_formed, wrong_kind
+from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, beside, find_column
 from bert_tf.formatting import counted
 from bert_tf.options import with_options
 from bert_tf.settings import READ, Data, Settings
@@ -36,7 +38,7 @@ SHOWN = 3  # of them, in a message
 @with_options(READ)
 def read_examples(
     source: Any,
-    text_column: str | int | None = None,
+    text_column: Any = None,
     label_column: str | int | None = None,
     *,
     labelled: bool = True,
@@ -57,7 +59,9 @@ def read_examples(
             `"demo:validation"`, the product reviews that ship with the package; a DataFrame of
             pandas or polars; a `datasets.Dataset`, or the folder of one; a dict of lists; a
             list of dicts; a pair (texts, labels); `Examples`.
-        text_column, label_column: names of the columns; None = found by their usual names.
+            A text may also be a tuple of two, a pair that is classified together.
+        text_column, label_column: names of the columns; None = found by their usual names. Two
+            names, "a,b" or ("a", "b"), are those of pairs of texts.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
         keep: names of more columns, whose values will be in `Examples.kept`.
@@ -71,6 +75,8 @@ def read_examples(
     """
     data = replace(settings.data, text_column=text_column, label_column=label_column)
     examples = read(source, data, labelled=labelled, data_dir=data_dir, keep=keep)
+    if labelled:
+        check_columns(examples, data)
     for remark in examples.remarks:
         log.warning(remark)
     return examples
@@ -131,17 +137,23 @@ def _read(
 def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequence[str] = ()) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
-    text, label = _columns(table, data, labelled)
-    kept = {name: _listed(table.columns[find_column(table.names, name, (), source, "column", None)]) for name in keep}
-    texts = _listed(table.columns[text])
+    chosen, label = _columns(table, data, labelled)
+    name = ",".join(table.names[place] for place in chosen)
+    kept = {k: _listed(table.columns[find_column(table.names, k, (), source, "column", None)]) for k in keep}
+    columns_of_texts = [_listed(table.columns[place]) for place in chosen]
+    texts: list[Any] = columns_of_texts[0] if len(chosen) == 1 else [*zip(*columns_of_texts, strict=True)]
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
+    pairs = bool(texts) and is_pair(texts[0])
     for row, value in enumerate(texts):
-        if problem := wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
-            problems[row] = f"the text (column {table.names[text]!r}) {problem}"
+        for place, part in zip(cycle(chosen), value if is_pair(value) else (value,), strict=False):
+            if problem := wrong_text(part, labelled, lambda: table.written and not table.quoted(row, place)):  # noqa: B023
+                problems.setdefault(row, f"the text (column {table.names[place]!r}) {problem}")
+        if row not in problems and (problem := wrong_kind(value, pairs)):
+            problems[row] = f"the text (column {name!r}) is {problem}"
     if label is None:
-        return _without_bad_rows(table, texts, None, problems, data, kept)
+        return _without_bad_rows(table, texts, None, problems, data, {"kept": kept})
     labels = _named(table, label)
     if len(labels) != len(texts):
         raise ValueError(f"{source}: {len(texts)} texts and {len(labels)} labels. Each text needs one label.")
@@ -159,19 +171,39 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequen
             problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
-    columns = (table.names[text], table.names[label])
-    others = [name for i, name in enumerate(table.names) if i not in (text, label) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data, kept)
+    used, per_text = _beside(table, data, problems)
+    columns = (name, table.names[label])
+    others = [name for i, name in enumerate(table.names) if i not in (*chosen, label, *used) and name]
+    examples = _without_bad_rows(table, texts, encoded, problems, data, per_text | {"kept": kept})
     return replace(examples, columns=columns, other_columns=tuple(others))
 
 
-def text_column(table: Table, data: Data) -> int:
-    """Returns the index of the text in a table without labels."""
+def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[int], dict[str, Any]]:
+    """Returns the columns of weights and groups, and their values; adds to the problems. A source may lack them: only training
+    texts need them (`check_columns`)."""
+    used: list[int] = []
+    found: dict[str, Any] = {}
+    for name, given, read in (
+        ("weights", data.weight_column, gates.weights),
+        ("groups", data.group_column, read_groups),
+    ):
+        place = beside(table.names, given)
+        if place is None:
+            continue
+        used.append(place)
+        found[name], wrong = read(_listed(table.columns[place]))
+        for row, problem in wrong.items():
+            problems.setdefault(row, f"the {name[:-1]} (column {table.names[place]!r}) {problem}")
+    return used, found
+
+
+def text_columns(table: Table, data: Data) -> list[int]:
+    """Returns the indices of the text, or of both texts of pairs, in a table without labels."""
     return _columns(table, data, labelled=False)[0]
 
 
-def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]:
-    """Returns the indices of the text and of the label."""
+def _columns(table: Table, data: Data, labelled: bool) -> tuple[list[int], int | None]:
+    """Returns the indices of the text, or of both texts of pairs, and of the label."""
     source, names = table.source, table.names
     headless = table.written and [*names] == [str(i + 1) for i in range(len(names))]
     if headless and data.text_column is None and len(names) <= 2:
@@ -179,23 +211,32 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None]
         text = int(np.argmax(lengths))
         if labelled and len(names) == 2:
             table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {2 - text} as the label.")
-            return text, 1 - text
+            return [text], 1 - text
         if not labelled:
-            return text, None
-    if headless and labelled and data.text_column is data.label_column is None and (pair := _told_apart(table)):
-        text, label = pair
+            return [text], None
+    if headless and labelled and data.text_column is data.label_column is None and (found := _told_apart(table)):
+        text, label = found
         table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {label + 1} as the label.")
-        return pair
+        return [text], label
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
     if not table.written:  # such as the sheet that was taken
         advice = "".join(remark.replace(f"{source}:", "") for remark in table.remarks)
-    text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
+    asked: list[Any] = [data.text_column]
+    if "," in str(data.text_column) and str(data.text_column) not in map(str, names):
+        asked = str(data.text_column).split(",")
+        if len(asked) != 2 or not all(part.strip() for part in asked):
+            raise ValueError(
+                f"`text_column` names one column, or the two of pairs of texts, A,B. Received: {data.text_column!r}"
+            )
+    texts = [find_column(names, name, TEXT_COLUMNS, source, "text", advice) for name in asked]
+    if len({*texts}) < len(texts):
+        raise ValueError(f"{source}: both texts of a pair are the column {names[texts[0]]!r}. Name two.")
     if not labelled:
-        return text, None
+        return texts, None
     label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label", advice)
-    if text == label:
-        raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
-    return text, label
+    if label in texts:
+        raise ValueError(f"{source}: text and label are the same column, {names[label]!r}. Name another one.")
+    return texts, label
 
 
 def _told_apart(table: Table) -> tuple[int, int] | None:
@@ -246,7 +287,7 @@ def _without_bad_rows(
     encoded: Encoded | None,
     problems: dict[int, str],
     data: Data,
-    kept: Mapping[str, Sequence[Any]] | None = None,
+    per_text: Mapping[str, Any] | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -258,7 +299,7 @@ def _without_bad_rows(
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source, kept=kept or {})
+    examples = Examples(texts, labels, names, source, **(per_text or {}))
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -272,6 +313,10 @@ def _without_bad_rows(
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
+    if examples.weights is not None:
+        if not examples.weights.any():
+            raise ValueError(f"{source}: every text has weight 0, so that nothing would be learnt.")
+        examples = replace(examples, weights=(examples.weights / examples.weights.mean()).astype("float32"))
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
 
 
@@ -303,9 +348,10 @@ def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
     return replace(examples, labels=place[examples.labels].astype("int32"), label_names=names)
 
 
-def _damaged_by_latin1(texts: list[str]) -> str:
+def _damaged_by_latin1(texts: Sequence[Text]) -> str:
     """Says whether texts have control characters where cp1252 has quotes and dashes."""
-    wrong = sum(1 for text in texts if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
+    every = (part for text in texts for part in parts(text))
+    wrong = sum(1 for text in every if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
     if not wrong:
         return ""
     return (

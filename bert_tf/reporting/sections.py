@@ -25,6 +25,11 @@ Section = dict[str, Any]
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
 MOST_SKIPPED = 100  # rows that were left out
 MOST_COLUMNS = 6  # classes across a table; more go down it
+WEIGHTED = (
+    "In training some texts counted more than others, in the choice of the epoch and in the temperature too: probabilities are "
+    "those of texts so weighted. The figures here are of the texts as they come, each counted once, as log loss and calibration "
+    "show."
+)
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -49,6 +54,7 @@ def sections(facts: Facts) -> list[Section]:
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
             `sections`: more sections, shown before data, parameters and settings.
+            `imbalance`: of `diagnostics.imbalance`; `weighted`: bool, whether texts counted differently in training.
             `settings`, `versions`: name -> value; `command`: str, which trains the same model again.
     Returns: the sections that there are facts for.
     """
@@ -68,6 +74,10 @@ def results(facts: Facts) -> list[Block]:
         return []
     names = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss (nats)"}
     figures = [{"name": name, "value": scores[key], "kind": "score"} for key, name in names.items()]
+    if imbalance := facts.get("imbalance"):
+        figures.insert(
+            1, {"name": f"always answering {imbalance['label']!r}", "value": imbalance["rate"], "kind": "score"}
+        )
     if facts.get("calibration"):
         figures.append({"name": "calibration error", "value": facts["calibration"]["error"], "kind": "score"})
     if facts.get("baseline"):
@@ -76,8 +86,11 @@ def results(facts: Facts) -> list[Block]:
     words = f"Measured on {format_value(scores['texts'], 'count')} {split(facts)} texts. Brackets hold 95 % confidence intervals."
     if epoch := facts.get("best_epoch"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
+    if facts.get("weighted"):
+        words += " " + WEIGHTED
     hints = [{"text": hint} for hint in facts.get("hints", ())]
-    return [{"figures": figures}, {"text": words}, *hints]
+    first: list[Block] = [{"verdict": imbalance["verdict"]}] if imbalance else []
+    return [*first, {"figures": figures}, {"text": words}, *hints]
 
 
 def baseline(facts: Facts) -> list[Block]:
@@ -121,8 +134,9 @@ def _stages(facts: Facts) -> list[Block]:
     if not stages:
         return []
     caption = "Each stage on the validation texts, after calibration; seconds since the start. The one with the lower log loss is kept."
-    columns = _columns("stage", accuracy="score", log_loss="score", after="seconds")
-    rows = [[stage[key] for key in ("stage", "val_accuracy", "val_loss", "seconds")] for stage in stages]
+    columns = _columns("stage", accuracy="score", macro_F1="score", log_loss="score", after="seconds")
+    keys = ("stage", "val_accuracy", "val_macro_f1", "val_loss", "seconds")
+    rows = [[stage.get(key) for key in keys] for stage in stages]
     return [_table(caption, columns, rows)]
 
 

@@ -145,7 +145,7 @@ def carry_out(
         measure: more to measure of the model that is kept, `(run, metrics) -> more for metrics.json`.
     """
     inputs = _train(run, callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
-    metrics = _keep(run, inputs)
+    metrics, probabilities = _keep(run, inputs)
     if run.test is not None:
         metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend)
         run.say(testing.sentence(metrics["test"]))
@@ -153,10 +153,10 @@ def carry_out(
     write_json(run.folder / "metrics.json", metrics)  # the run is finished
     shutil.rmtree(run.backup.folder, ignore_errors=True)
     if run.asked.output.report:
-        metrics |= _report(run, inputs, metrics)
+        metrics |= _report(run, probabilities, metrics)
         said = run_report.verdicts(metrics)
     else:
-        said = run_report.never_predicted(run.job, _probabilities(run, inputs))
+        said = run_report.never_predicted(run.job, probabilities)
     for line in said:
         run.say(line)
     run.say(run.folder.contents())
@@ -186,7 +186,7 @@ def read(
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
-    test = testing.read_test(test, job.train.label_names, settings.data)
+    test = testing.read_test(test, job.train, settings.data)
     for remark in remarks_of(test):
         say(remark)
     if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):
@@ -295,20 +295,25 @@ def _save_first(run: Run, logits: np.ndarray) -> None:
     name, what = "solved head", "the head solved on the frozen base"
     if not job.solves:
         name, what = "teacher's head", "the teacher's layers and head as they are"
-    stage = stages.Stage(name, logits, job.validation.labels, time.monotonic() - run.started)
+    stage = _stage(run, name, logits)
     run.results.append(stage)
+    numbers = run_report.measured(job, stage.accuracy, stage.macro_f1, stage.loss)
     run.say(
-        f"\nFirst result, {what}: validation accuracy {format_value(stage.accuracy, 'score')}, "
-        f"loss {format_value(stage.loss, 'score')}, after {format_value(stage.seconds, 'seconds')}. "
-        f"Saved in {run.folder / 'model'}."
+        f"\nFirst result, {what}: {numbers}, after {format_value(stage.seconds, 'seconds')}. Saved in {run.folder / 'model'}."
     )
+
+
+def _stage(run: Run, name: str, logits: np.ndarray, blend: Blend | None = None) -> stages.Stage:
+    job, seconds = run.job, time.monotonic() - run.started
+    return stages.Stage(name, logits, job.validation.labels, seconds, blend, job.validation_weights)
 
 
 def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     """Mixes the solved head with the baseline or, if that was not asked for, says what it would gain on held-out texts."""
     job, asked = run.job, run.training.blend
     try:
-        blend = train_blend([*job.train.texts], job.train.labels, held_out, job.baseline, run.training.seed)
+        texts, seed = [*job.train.texts], run.training.seed
+        blend = train_blend(texts, job.train.labels, held_out, job.baseline, seed, job.weights, job.groups)
     except ValueError as error:
         if asked:
             run.say(f"Not blended with TF-IDF. {error}")
@@ -317,8 +322,7 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     gains = blend.loss < blend.loss_alone - LEAST_BLEND_GAIN
     if asked and gains:
         logits = blend(run.results[0].logits, [*job.validation.texts])
-        seconds = time.monotonic() - run.started
-        run.results.append(stages.Stage("solved head + TF-IDF", logits, job.validation.labels, seconds, blend))
+        run.results.append(_stage(run, "solved head + TF-IDF", logits, blend))
         run.say(f"Blended with TF-IDF: {losses}.")
     elif asked:
         run.say(f"Not blended with TF-IDF, which gains too little: {losses}.")
@@ -339,14 +343,17 @@ def _staged(run: Run, inputs: Any, schedule: Any, micro_batches: int) -> list[ke
     return [stages.Pace(batches, _epochs(run), validation, schedule, warmup, run.deadline, run.say), validation]
 
 
-def _keep(run: Run, inputs: Any) -> dict[str, Any]:
-    """Writes the best model, its curves and history; returns the numbers for metrics.json."""
+def _keep(run: Run, inputs: Any) -> tuple[dict[str, Any], np.ndarray]:
+    """Writes the best model, its curves and history; returns the numbers for metrics.json, and the model's probabilities of the
+    validation texts."""
     job, backup, folder = run.job, run.backup, run.folder
     model, history = job.model, backup.history
     found = _best(run, inputs)
+    probabilities = _probabilities(run, inputs)
     job.tokenizer.model_max_length = job.max_length
     metrics = {
         **found,
+        "val_macro_f1": scores.macro_f1(job.validation.labels, probabilities),
         **({"stages": [stage.row() for stage in run.results]} if job.staged else {}),
         "parameters": model.num_parameters(),
         "trainable_parameters": model.num_parameters(only_trainable=True),
@@ -365,11 +372,9 @@ def _keep(run: Run, inputs: Any) -> dict[str, Any]:
         figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
     best = metrics["best_epoch"]
     kept = f"epoch {best} of {backup.epochs_done}" if best else f"the {run.kept.name}"
-    run.say(
-        f"\nKept {kept}: validation loss {format_value(metrics['val_loss'], 'score')}, "
-        f"validation accuracy {format_value(metrics['val_accuracy'], 'score')}. {format_value(metrics['seconds'], 'seconds')}."
-    )
-    return metrics
+    numbers = run_report.measured(job, *(metrics[f"val_{name}"] for name in ("accuracy", "macro_f1", "loss")))
+    run.say(f"\nKept {kept}: {numbers}. {format_value(metrics['seconds'], 'seconds')}.")
+    return metrics, probabilities
 
 
 def _best(run: Run, inputs: Any) -> dict[str, Any]:
@@ -386,9 +391,9 @@ def _best(run: Run, inputs: Any) -> dict[str, Any]:
         if not job.staged:
             return numbers
         logits = job.logits(model, inputs, run.training.batch_size)
-        temperature = stages.calibrate(model, labels, logits)
+        temperature = stages.calibrate(model, labels, logits, job.validation_weights)
         name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} from it"
-        run.results.append(stages.Stage(name, logits / temperature, labels, time.monotonic() - run.started))
+        run.results.append(_stage(run, name, logits / temperature))
         if run.kept is not run.results[0]:
             return numbers | {**_numbers(run.kept), "temperature": temperature}
     if history:
@@ -407,13 +412,13 @@ def _probabilities(run: Run, inputs: Any) -> np.ndarray:
     return run.job.probabilities(run.job.model, inputs, run.training.batch_size)
 
 
-def _report(run: Run, inputs: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+def _report(run: Run, probabilities: np.ndarray, metrics: dict[str, Any]) -> dict[str, Any]:
     """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
     job = run.job
     numbers = run_report.write(
         run.folder.path,
         job,
-        lambda: _probabilities(run, inputs),
+        lambda: probabilities,
         results=metrics,
         history=run.backup.history,
         settings=run.recorded,

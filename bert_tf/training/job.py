@@ -8,7 +8,7 @@ Inputs are features if layers are frozen, else tokens.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,23 +24,24 @@ from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import HEADS, head_of
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.classes import key_of
-from bert_tf.data.examples import Examples, check_classes, remarks_of
+from bert_tf.data.examples import Examples
 from bert_tf.data.pipeline import batches
-from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
-from bert_tf.evaluation import facts, tfidf
+from bert_tf.evaluation import diagnostics, facts, tfidf
 from bert_tf.evaluation.scores import softmax
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
+from bert_tf.formatting import Text
+from bert_tf.inference.predict import check_kind
 from bert_tf.models.auto import model_class
 from bert_tf.models.layers import weights_from_a_file
 from bert_tf.reporting import tables
-from bert_tf.settings import Data, Settings
-from bert_tf.training import recipe
+from bert_tf.settings import Settings
+from bert_tf.training import recipe, weights
+from bert_tf.training.sources import Say, absent_classes, read_both
 from bert_tf.training.teacher import Teacher
 
-Say = Callable[[str], None]
 NEW_HEAD = "For a new head pass new_head=True (--new-head)."
 
 
@@ -92,7 +93,7 @@ class Job:
         return self.settings.data.max_length or 0
 
     @property
-    def _parts(self) -> list[Iterable[str]]:
+    def _parts(self) -> list[Iterable[Text]]:
         """Training texts, validation texts, and with a teacher those without labels."""
         return [self.train.texts, self.validation.texts, *([self.teacher.unlabelled.texts] if self.teacher else [])]
 
@@ -101,7 +102,7 @@ class Job:
         """Tokens of the training texts, the validation texts, then of texts without labels; ValueError if the tokenizer is not
         the model's."""
         parts = [tokenize(part, self.tokenizer, self.max_length) for part in self._parts]
-        tokens, vocab_size = join(*parts), self.model.config.vocab_size
+        tokens, vocab_size = join(*parts).fitting(self.model.encoder), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
                 f"{self.checkpoint}: its tokenizer gives ids up to {tokens.ids.max()}, its model has {vocab_size} tokens. "
@@ -110,11 +111,36 @@ class Job:
         return tokens
 
     @cached_property
+    def _by_class(self) -> np.ndarray | None:
+        return weights.class_weights(self.settings.training.class_weight, self.train)
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """How much each training text counts, by class and by itself, float32 `(N,)` of mean 1; None if all count the same."""
+        return weights.text_weights(self.train, self._by_class)
+
+    @cached_property
+    def validation_weights(self) -> np.ndarray | None:
+        """The same of the validation texts, `(M,)`, by the classes' weights of the training texts: for what is chosen by a loss."""
+        return weights.text_weights(self.validation, self._by_class)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Which training texts stay together, int `(N,)`; None = each is its own group."""
+        return None if self.train.groups is None else np.unique(self.train.groups, return_inverse=True)[1]
+
+    @property
+    def imbalance(self) -> dict[str, Any] | None:
+        """What there is to say about rare classes, see `diagnostics.imbalance`."""
+        return diagnostics.imbalance(self.train.counts(), self.validation.counts(), self.weights is not None)
+
+    @cached_property
     def baseline(self) -> tfidf.TfidfBaseline:
         """The baseline, trained once on the training texts, or on as many of them as a report takes; ValueError if it cannot be."""
         seed, train = self.settings.training.seed, self.train
-        _, texts, labels = facts.drawn(train.texts, train.labels, seed)
-        return tfidf.train_baseline(texts, labels, len(train.label_names), seed)
+        places, texts, labels = facts.drawn(train.texts, train.labels, seed)
+        counts, groups = (None if array is None else array[places] for array in (self.weights, self.groups))
+        return tfidf.train_baseline(texts, labels, len(train.label_names), seed, counts, groups)
 
     def feature_dtype(self, model) -> str | None:
         """Returns the dtype of the features that `inputs` gives; None if it gives tokens."""
@@ -182,23 +208,30 @@ class Job:
         )
         return features
 
-    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
-        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long.
+    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long; if texts
+        count differently `(inputs, labels, weights)`.
 
-        With a teacher the training texts are followed by those without labels, and float targets stand for the labels.
+        With a teacher the training texts are followed by those without labels, which count 1 each, and float targets stand for
+        the labels.
         """
-        return self._to_learn(inputs), self._to_validate(inputs)
+        every = (self._to_learn(inputs), self._to_validate(inputs))
+        return tuple(tuple(part for part in parts if part is not None) for parts in every)  # type: ignore[return-value]
 
-    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
+    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray, np.ndarray | None]:
         size = len(self.train)
         learnt = np.arange(size)
         if self.teacher:
             learnt = np.concatenate([learnt, np.arange(size + len(self.validation), len(inputs))])
-        return inputs.take(learnt), self._targets
+        counts = self.weights
+        if counts is not None:
+            counts = np.concatenate([counts, np.ones(self.texts_to_learn - size, "float32")])
+        return inputs.take(learnt), self._targets, counts
 
-    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
-        order = self._short_to_long
-        return inputs.take(len(self.train) + order), self.validation.labels[order]
+    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        order, counts = self._short_to_long, self.validation_weights
+        labels = self.validation.labels[order]
+        return inputs.take(len(self.train) + order), labels, None if counts is None else counts[order]
 
     @property
     def _targets(self) -> np.ndarray:
@@ -207,12 +240,15 @@ class Job:
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
-        return batches(*self._to_learn(inputs), shuffle=True, pad_token_id=self.tokenizer.pad_token_id or 0, **options)
+        taken, targets, counts = self._to_learn(inputs)
+        pad = self.tokenizer.pad_token_id or 0
+        return batches(taken, targets, weights=counts, shuffle=True, pad_token_id=pad, **options)
 
     def validation_batches(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
         pad = self.tokenizer.pad_token_id or 0
-        return batches(*self._to_validate(inputs), batch_size=batch_size, pad_token_id=pad)
+        taken, labels, counts = self._to_validate(inputs)
+        return batches(taken, labels, weights=counts, batch_size=batch_size, pad_token_id=pad)
 
     def fit(
         self,
@@ -273,6 +309,8 @@ class Job:
             "head": self.model.head,
             **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
+            "weights_fingerprint": None if self.weights is None else fingerprint(self.weights),
+            "groups_fingerprint": None if self.groups is None else fingerprint(self.groups),
             "checkpoint_fingerprint": _fingerprint(self.model.encoder),
         }
 
@@ -312,7 +350,7 @@ def prepare(
         teacher: whose student is trained; None = the checkpoint is.
     """
     precision = hardware.resolve_precision(settings.compute.precision)
-    examples, held = _read(train, validation, settings.data, settings.training.seed, say)
+    examples, held = read_both(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)
     if teacher:
         tokenizer, model = teacher.tokenizer, teacher.student()
@@ -322,7 +360,10 @@ def prepare(
         tokenizer, limit = load_tokenizer(settings.model.checkpoint), MAX_LENGTH
         model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
         held = held.relabel(examples.label_names)
-    if absent := _absent(examples, held):
+    if not new_head or teacher:
+        check_kind(model.config, examples.pairs)
+    model.config.text_pairs = examples.pairs
+    if absent := absent_classes(examples, held):
         say(absent)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)
     solves = recipe.solves(settings, model.head, new_head)
@@ -331,33 +372,10 @@ def prepare(
         model.dropout.rate = settings.model.dropout
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
-    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, teacher)
-
-
-def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
-    examples = read(train, data)
-    check_classes(examples)
-    if validation is None:
-        total = len(examples)
-        examples, validation = examples.split(data.validation_share, seed)
-        say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
-    else:
-        validation = read(validation, data)
-    for remark in remarks_of(examples, validation):
-        say(remark)
-    for name, part in (("Training", examples), ("Validation", validation)):
-        say(part.described(name))
-    return examples, validation
-
-
-def _absent(examples: Examples, held: Examples) -> str:
-    """Says which classes have no validation text."""
-    counts = examples.counts()
-    absent = [name for name, count in held.counts().items() if not count and counts[name]]
-    if not absent:
-        return ""
-    words = ", ".join(f"{name!r} ({counts[name]:,} for training)" for name in absent)
-    return f"No validation text has the label {words}: how well it is recognised is not measured."
+    job = Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, teacher)
+    if job.imbalance:
+        say(job.imbalance["verdict"])
+    return job
 
 
 def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any, Examples, bool]:

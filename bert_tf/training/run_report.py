@@ -15,6 +15,7 @@ from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 from bert_tf.evaluation import diagnostics, facts
 from bert_tf.evaluation.history import History
 from bert_tf.evaluation.scores import confusion_matrix
+from bert_tf.formatting import format_value
 from bert_tf.options import Command
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
@@ -31,6 +32,7 @@ IN_RESULTS = (
     "calibration",
     "baseline",
     "overfitting",
+    "imbalance",
     "hints",
 )  # the facts that metrics.json and best.json hold
 
@@ -79,6 +81,9 @@ def write(
             max_length=job.max_length,
             seed=settings["seed"],
             baseline=lambda: job.baseline,
+            weights=job.validation_weights,
+            weighted=job.weights is not None,
+            groups=job.groups,
             title=f"{job.teacher.title}, distilled on {texts}"
             if job.teacher
             else f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
@@ -93,7 +98,9 @@ def write(
             **{name: results[name] for name in ("stages", "test", "temperature", "distilled") if name in results},
         )
         for name, measured in (("accuracy", "val_accuracy"), ("log_loss", "val_loss")):
-            found["scores"][name]["value"] = results[measured]
+            if name == "accuracy" or job.validation_weights is None:  # else another loss than that of the report
+                found["scores"][name]["value"] = results[measured]
+        found["weighted"] = job.weights is not None
         found["data"]["remarks"] = remarks_of(job.train, job.validation)
         found["data"]["skipped"] = [*dict.fromkeys((*job.train.skipped, *job.validation.skipped))]
         page.write_report(output_dir / REPORT, found)
@@ -113,12 +120,28 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
     """Returns what the terminal says about the numbers that `write` gave: classes that are never predicted, how the model
     compares with the baseline."""
     compared = [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else []
+    if compared and results.get("imbalance"):
+        both = (format_value(found["scores"]["macro_f1"], "score") for found in (results, results["baseline"]))
+        compared.append("Macro F1: this model {}, TF-IDF + logistic regression {}.".format(*both))
     return [*results.get("hints", ()), *compared]
 
 
 def never_predicted(job: Job, probabilities: np.ndarray) -> list[str]:
     """Says which classes are never predicted, by probabilities `(M, C)` of the validation texts; for a run without a report."""
-    return diagnostics.unpredicted(confusion_matrix(job.validation.labels, probabilities), job.train.label_names)
+    confusion = confusion_matrix(job.validation.labels, probabilities)
+    return diagnostics.unpredicted(
+        confusion, job.train.label_names, job.weights is not None or job.imbalance is not None
+    )
+
+
+def measured(job: Job, accuracy: float, macro_f1: float, loss: float) -> str:
+    """Returns what the terminal says of a model's numbers on the validation texts; for rare classes also what always answering
+    the most frequent one reaches."""
+    shown, f1, by_loss = (format_value(value, "score") for value in (accuracy, macro_f1, loss))
+    always = job.imbalance
+    beside = f" (always {always['label']!r}: {format_value(always['rate'], 'score')})" if always else ""
+    kind = "loss" if job.validation_weights is None else "weighted loss"
+    return f"validation accuracy {shown}{beside}, macro F1 {f1}, {kind} {by_loss}"
 
 
 def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:

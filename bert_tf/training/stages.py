@@ -5,7 +5,7 @@ Stage 1 takes seconds and its model is saved at once. Stage 2 is training as any
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -34,6 +34,7 @@ class Stage:
         labels: int `(M,)`.
         seconds: float, since the run began.
         blend: the second part of the model, which the logits contain; None = it has one part.
+        weights: float `(M,)`, how much each text counts in the loss; None = all the same.
     """
 
     name: str
@@ -41,11 +42,16 @@ class Stage:
     labels: np.ndarray
     seconds: float
     blend: Blend | None = None
+    weights: np.ndarray | None = None
 
     @property
     def loss(self) -> float:
-        """The log loss in nats."""
-        return scores.log_loss(self.labels, scores.softmax(self.logits.astype("float64")))
+        """The log loss in nats, weighted as the texts are."""
+        return scores.log_loss(self.labels, scores.softmax(self.logits.astype("float64")), self.weights)
+
+    @property
+    def macro_f1(self) -> float:
+        return scores.macro_f1(self.labels, self.logits)
 
     @property
     def accuracy(self) -> float:
@@ -56,6 +62,7 @@ class Stage:
         return {
             "stage": self.name,
             "val_accuracy": self.accuracy,
+            "val_macro_f1": self.macro_f1,
             "val_loss": self.loss,
             "seconds": round(self.seconds, 2),
         }
@@ -74,7 +81,9 @@ def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, n
     """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
     model, size = job.model, len(job.train)
     rows = standardised_rows(job, progress, say)
-    head = solver.solve(rows[:size], job.train.labels, model.num_labels, job.settings.training.seed)
+    head = solver.solve(
+        rows[:size], job.train.labels, model.num_labels, job.settings.training.seed, job.weights, job.groups
+    )
     give_head(model, head)
     return head, rows[size:] @ head.kernel + head.bias
 
@@ -85,20 +94,21 @@ def give_head(model, head: solver.SolvedHead) -> None:
     model.classifier.bias.assign(head.bias)
 
 
-def calibrate(model, labels: np.ndarray, logits: np.ndarray) -> float:
+def calibrate(model, labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Divides a classifier's logits by the temperature that fits labels best, inside the weights of its last layer, so that
     every reader of the checkpoint gets calibrated probabilities; returns the temperature.
 
-    Guo et al. 2017, https://arxiv.org/abs/1706.04599. Predicted labels stay the same.
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599. Predicted labels stay the same. `weights` are those of the training
+    (`weights.py` says why).
     """
-    temperature = fitted_temperature(labels, logits)
+    temperature = fitted_temperature(labels, logits, weights)
     for variable in model.classifier.weights:
         variable.assign(variable / temperature)
     return temperature
 
 
-def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    return scores.temperature(labels, scores.softmax(logits.astype("float64")))
+def fitted_temperature(labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+    return scores.temperature(labels, scores.softmax(logits.astype("float64")), weights)
 
 
 class Validation(keras.callbacks.Callback):
@@ -118,13 +128,13 @@ class Validation(keras.callbacks.Callback):
         if logs is None:
             return
         started = time.monotonic()
-        labels = self.job.validation.labels
+        labels, weights = self.job.validation.labels, self.job.validation_weights
         logits = self.job.logits(self.model, self.inputs, self.job.settings.training.batch_size)
-        stage = Stage("", logits, labels, 0.0)
+        stage = Stage("", logits, labels, 0.0, weights=weights)
         logs |= {"val_loss": stage.loss, "val_accuracy": stage.accuracy}
         finite = np.isfinite(logits).all()
-        calibrated = logits / fitted_temperature(labels, logits) if finite else logits
-        logs[MONITOR] = Stage("", calibrated, labels, 0.0).loss if finite else float("nan")
+        calibrated = logits / fitted_temperature(labels, logits, weights) if finite else logits
+        logs[MONITOR] = replace(stage, logits=calibrated).loss if finite else float("nan")
         self.seconds = time.monotonic() - started
 
 

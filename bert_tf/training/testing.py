@@ -1,9 +1,8 @@
 """The test texts of a run: a third set that nothing is chosen by, classified once, at the end, by the model that is kept."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from bert_tf.data.examples import Examples
+from bert_tf.data.examples import Examples, with_leaks
 from bert_tf.data.readers import read
 from bert_tf.evaluation import scores
 from bert_tf.evaluation.blend import Blend
@@ -14,11 +13,11 @@ from bert_tf.settings import Data
 from bert_tf.training.job import Job
 
 
-def read_test(test: Any, label_names: Sequence[str], data: Data) -> Examples | None:
-    """Reads test texts, their labels in the order of `label_names`; ValueError if they have others. None if there are none."""
+def read_test(test: Any, train: Examples, data: Data) -> Examples | None:
+    """Reads test texts, their labels in the order of the training texts'; ValueError if they have others. None if there are none."""
     if test is None:
         return None
-    return read(test, data).relabel(label_names)
+    return with_leaks(train, read(test, data)).relabel(train.label_names)
 
 
 def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) -> dict[str, Any]:
@@ -45,5 +44,6 @@ def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) ->
 def sentence(found: dict[str, Any]) -> str:
     """Returns what the terminal says about the numbers that `measure` gave."""
     measured = found["scores"]
-    said = f"On the {measured['texts']:,} test texts: accuracy {format_value(measured['accuracy'], 'score')}."
+    accuracy, f1 = (format_value(measured[name], "score") for name in ("accuracy", "macro_f1"))
+    said = f"On the {measured['texts']:,} test texts: accuracy {accuracy}, macro F1 {f1}."
     return f"{said} {found['comparison']['verdict']}" if "comparison" in found else said

@@ -136,7 +136,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
     if worker is None and not extends:
         folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
-    tested = testing.read_test(test, hypermodel.job.train.label_names, settings.data)
+    tested = testing.read_test(test, hypermodel.job.train, settings.data)
     for warning in [*hypermodel.warnings(), *remarks_of(tested)]:
         say(warning)
     hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
@@ -357,10 +357,11 @@ def _keep_best(hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: 
     load(_trial_dir(folder.path, best["trial"]) / "best.safetensors", model.trainable_variables)
     folder.save_model(model, job.tokenizer)
     logits, labels = _saved_logits(job, folder, unfreeze), job.validation.labels
-    trial = Stage(f"trial {best['trial']}", logits, labels, best["seconds"])
+    weights = job.validation_weights
+    trial = Stage(f"trial {best['trial']}", logits, labels, best["seconds"], weights=weights)
     if not solved:
         return model, [trial]
-    trial = replace(trial, logits=logits / calibrate(model, labels, logits))
+    trial = replace(trial, logits=logits / calibrate(model, labels, logits, weights))
     head = solved[1]
     if head.loss <= trial.loss:
         model = hypermodel.solved_model()
