@@ -48,7 +48,7 @@ class Blocks:
     Attributes:
         source: str, its name, for messages.
         names: of its columns, made different: a second "a" is "a.1", a nameless one "Unnamed: 0", as in pandas.
-        text: the name of the text's column, or of both of pairs of texts.
+        text_names: the name of the text's column, or of both of pairs of texts; `text` is the first.
         rows: int, how many there are, without those that are left out.
         size: int, rows of a block; those that are left out count.
         types: pyarrow's type of each column; a column of values that have none together is text (JSON).
@@ -57,7 +57,7 @@ class Blocks:
 
     source: str
     names: tuple[str, ...]
-    text: tuple[str, ...]
+    text_names: tuple[str, ...]
     rows: int
     size: int
     types: dict[str, Any]
@@ -69,7 +69,11 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Block]:
         for table in self.parts.tables():
-            yield _block(table, self.text, self.names)[0]
+            yield _block(table, self.text_names, self.names)[0]
+
+    @property
+    def text(self) -> str:
+        return self.text_names[0]
 
 
 def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
