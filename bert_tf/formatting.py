@@ -70,3 +70,15 @@ def format_value(value: Any, kind: str = "plain") -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return MISSING
     return KINDS[kind](value)
+
+
+Text = str | tuple[str, str]  # a text, or a pair of texts that are classified together
+
+
+def shown_text(text: Text) -> str:
+    """Returns a text as it is, a pair of texts as one with the separator that the model reads between them.
+
+    >>> shown_text(("Is it loud?", "No."))
+    'Is it loud? [SEP] No.'
+    """
+    return text if isinstance(text, str) else " [SEP] ".join(text)

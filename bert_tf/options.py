@@ -78,14 +78,51 @@ def assignments(value: Any) -> Any:
     return ",".join(f"{name}={'|'.join(map(str, values))}" for name, values in several.items())
 
 
-def joined_names(value: Any) -> Any:
-    """Returns "anger,joy" for ["anger", "joy"]; anything else as it is."""
+def columns(value: Any) -> Any:
+    """Returns "premise,hypothesis" for ("premise", "hypothesis"); anything else as it is."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def joined(value: Any) -> str:
     """Returns "1,2" for [1, 2] and "3" for 3."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def class_weights(value: Any) -> str:
+    """Returns "balanced", or the weights of classes as JSON: of a mapping, of a list by index, or of a file with an object.
+
+    Raises: ValueError or FileNotFoundError if it is none of these.
+    """
+    import json
+    import math
+
+    if isinstance(value, str) and value == "balanced":
+        return value
+    if isinstance(value, Mapping):
+        weights: Any = {str(getattr(name, "item", lambda name=name: name)()): weight for name, weight in value.items()}
+    elif isinstance(value, str | Path):
+        text, where = str(value), "`class_weight`"
+        if not text.lstrip().startswith(("{", "[")):
+            where = f"class_weight: {text}"
+            if not Path(text).expanduser().is_file():
+                raise FileNotFoundError(
+                    f'{where}: no such file. `class_weight` is balanced, or a JSON file such as {{"bad": 10, "good": 1}}.'
+                )
+            text = Path(text).expanduser().read_text(encoding="utf-8")
+        try:
+            weights = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{where}: is not valid JSON ({error}).") from error
+    else:
+        weights = getattr(value, "tolist", lambda: value)()
+    listed = [*weights.values()] if isinstance(weights, dict) else weights
+    if not isinstance(listed, (list, tuple)) or not listed:
+        raise ValueError(f"`class_weight` must be balanced, or weights by class. Received: class_weight={value!r}")
+    for weight in listed:
+        if isinstance(weight, (bool, str)) or not hasattr(weight, "__float__") or not 0 <= float(weight) < math.inf:
+            raise ValueError(f"`class_weight`: the weights must be numbers of 0 or more. Received: {weight!r}")
+    named = isinstance(weights, dict)
+    return json.dumps({name: float(w) for name, w in weights.items()} if named else [float(w) for w in listed])
 
 
 def separator(value: Any) -> str:

@@ -19,19 +19,22 @@ _unrepeated = functools.partial(_unrecorded, repeat=False)
 _FRACTION = {"least": 0, "below": 1}
 
 
+def _column(help: str, absent: str = "the one with a usual name", **more: Any) -> Any:
+    return _unrecorded(None, help, metavar="NAME", absent=absent, **more)
+
+
 @dataclass(frozen=True)
 class Data(Group):
     """data"""
 
-    text_column: str | int | None = _unrecorded(
-        None, "column with the text", metavar="NAME", absent="the one with a usual name"
-    )
-    label_column: str | int | None = _unrecorded(
-        None,
+    text_column: str | int | None = _column("column with the text; A,B for pairs of texts", form=options.columns)
+    label_column: str | int | None = _column(
         "column with the label; several, with commas between, are labels of which a text has any number, each column 0 or 1",
-        metavar="NAME",
-        form=options.joined_names,
-        absent="the one with a usual name",
+        form=options.columns,
+    )
+    weight_column: str | int | None = _column("column with how much each text counts, 0 or more", "all count the same")
+    group_column: str | int | None = _column(
+        "column whose equal values keep texts together in every split", "no groups"
     )
     task: str = _unrecorded(
         "auto",
@@ -129,6 +132,14 @@ class Training(Group):
         "auto = first solve a new head on the frozen base, which takes seconds, then train the layers from there, and keep the "
         "better of both; plain = train once, from a random head, as Keras' fit",
         choices=("auto", "plain"),
+    )
+    class_weight: str | None = option(
+        None,
+        "how much the texts of each class count: balanced = the rarer, the more, so that every class counts the same; or a JSON "
+        'file such as {"bad": 10, "good": 1}. Probabilities are then those of texts so weighted',
+        metavar="balanced|FILE",
+        form=options.class_weights,
+        absent="all count the same",
     )
     blend: bool = option(
         False,
@@ -314,26 +325,33 @@ DISTILL = command(
         "max_length": "the teacher's",
         "unfreeze": "every layer, but not the embeddings",
         "dropout": "0.1 under a head over layer_means, else the teacher's",
-        "epochs": "3",
-        "learning_rate": "1e-4",
-        "optimizer": "adamw",
-        "weight_decay": "0.01",
-        "warmup": "0.1",
-        "schedule": "linear",
-        "clip": "1",
+        "epochs": "3", "learning_rate": "1e-4", "optimizer": "adamw", "weight_decay": "0.01", "warmup": "0.1",
+        "schedule": "linear", "clip": "1",
     },
-)
+)  # fmt: skip
 READ = command("read_examples", ("data",), {"text_column", "label_column", "validation_share", "max_length"})
 PREDICT = command(
     "predict_file",
     ("data", "output"),
-    {"label_column", "task", "validation_share", "labels", "drop", "fold_case", "output_dir", "report", "verbose"},
+    {
+        "label_column",
+        "task",
+        "weight_column",
+        "group_column",
+        "validation_share",
+        "labels",
+        "drop",
+        "fold_case",
+        "output_dir",
+        "report",
+        "verbose",
+    },
     absent={"on_bad_rows": "an error: each row needs an answer", "max_length": "the model's"},
 )
 EVALUATE = command(
     "evaluate",
     ("slices", "data", "output"),
-    {"task", "validation_share", "resume", "report"},
+    {"task", "weight_column", "group_column", "validation_share", "resume", "report"},
     {"output_dir": "runs/evaluate"},
     {"max_length": "the model's", "output_dir": "no files are written"},
 )
@@ -353,7 +371,7 @@ SEARCH = command(
     "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
-_FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
+_FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip", "class_weight"}
 LADDER = command(
     "ladder",
     (*_BASE, "ladder", "repeats", "output"),

@@ -38,15 +38,15 @@ class Epochs:
 
     Args:
         model: a classifier with a frozen base.
-        train, validation: pairs of `Features` of N texts and labels `(N,)`.
+        train, validation: `Features` of N texts, labels `(N,)`, and perhaps weights `(N,)`.
     """
 
-    def __init__(self, model, train: tuple[Any, np.ndarray], validation: tuple[Any, np.ndarray]):
+    def __init__(self, model, train: tuple[Any, ...], validation: tuple[Any, ...]):
         self.model = model
         self.lengths = train[0].lengths
         self.train, self.validation = (
-            (tf.constant(np.stack([features[i] for i in range(len(features))])), tf.constant(labels))
-            for features, labels in (train, validation)
+            (tf.constant(np.stack([features[i] for i in range(len(features))])), *map(tf.constant, targets))
+            for features, *targets in (train, validation)
         )
         self.compiled()
 
@@ -104,8 +104,8 @@ class Epochs:
 
 
 def _batch(data, chosen):
-    rows, labels = data
-    return {"features": tf.gather(rows, chosen)}, tf.gather(labels, chosen)
+    rows, *targets = data
+    return {"features": tf.gather(rows, chosen)}, *(tf.gather(target, chosen) for target in targets)
 
 
 def value_and_gradient(function: Callable) -> Callable:

@@ -7,7 +7,7 @@ from bert_tf.checkpoints.families.table import family_of
 from bert_tf.files import read_json
 
 # Keys that bert_tf reads but transformers' config classes do not list.
-EXTRA_KEYS: tuple[str, ...] = ("classifier_pooling", "bert_tf_task", "label_thresholds")
+EXTRA_KEYS: tuple[str, ...] = ("classifier_pooling", "bert_tf_task", "label_thresholds", "text_pairs")
 EXTRA_KEYS += ("output_attentions", "output_hidden_states", "return_dict")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 REMEDY = "Fetch or write the checkpoint again."  # for a missing or damaged file of a checkpoint

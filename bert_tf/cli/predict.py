@@ -2,10 +2,11 @@
 
 import json
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
-from bert_tf.formatting import counted, format_value
+from bert_tf.formatting import counted, format_value, shown_text
 from bert_tf.settings import PREDICT, Data
 
 
@@ -20,6 +21,12 @@ def add_predict(commands) -> None:
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", action="append", metavar="TEXT", help="a text; may be given several times")
+    command.add_argument(
+        "--text-pair",
+        action="append",
+        metavar="TEXT",
+        help="for a model of pairs: the second text of each --text, in their order",
+    )
     source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx")
     add_reading(command, PREDICT)
     most = "the most texts at once; if left out, by their length"
@@ -49,7 +56,7 @@ def _predict(options) -> None:
         return
     if wrong := [name for name in ("resume", "overwrite") if name in given]:
         raise ValueError(f"--{wrong[0]} needs --output FILE that ends in {', '.join(WRITERS)}.")
-    texts = options.text or _texts(options)
+    texts = _pairs(options) if options.text else _texts(options)
     load_tensorflow()
     from bert_tf import files
     from bert_tf.inference.predict import predict
@@ -58,6 +65,7 @@ def _predict(options) -> None:
     from bert_tf.tasks.task import task_of
 
     found = predict(options.model, texts, batch_size=options.batch_size, max_length=given.get("max_length"))
+    texts = [*map(shown_text, texts)]
     rows, task = found.rows(texts), task_of(found.task)
     if output or options.json:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
@@ -74,13 +82,28 @@ def _predict(options) -> None:
         print(tables.table([*answers, "text"], lines))
 
 
+def _pairs(options) -> list[Any]:
+    """Returns the texts given as --text, or pairs of them and those given as --text-pair."""
+    if options.text_pair is None:
+        return options.text
+    if len(options.text_pair) != len(options.text):
+        raise ValueError(
+            f"--text-pair: each --text needs one. Received: {len(options.text)} --text, {len(options.text_pair)} --text-pair"
+        )
+    return [*zip(options.text, options.text_pair, strict=True)]
+
+
 def _to_file(options, output, given: dict) -> None:
     """Classifies a file block by block; all its rows are looked at before TensorFlow loads."""
     from bert_tf.data.blocks import read_blocks
 
     names = {item.name for item in fields(Data)}
     data = Data(**{name: value for name, value in given.items() if name in names})
-    blocks = read_blocks({"text": options.text} if options.text else options.file, data)
+    if options.text_pair is not None:
+        given_texts = dict(zip(("text", "text_pair"), zip(*_pairs(options), strict=True), strict=True))
+        blocks = read_blocks(given_texts, replace(data, text_column="text,text_pair"))
+    else:
+        blocks = read_blocks({"text": options.text} if options.text else options.file, data)
     for remark in blocks.remarks:
         print(remark, file=sys.stderr)
     load_tensorflow()
@@ -91,8 +114,10 @@ def _to_file(options, output, given: dict) -> None:
     print(f"Written: {done.file}, {counted(done.rows, 'row')}{resumed}; predictions: {', '.join(done.columns)}")
 
 
-def _texts(options) -> list[str]:
-    """Reads the texts of a file; what was guessed of it goes to stderr, as the table may be piped on."""
+def _texts(options) -> list[Any]:
+    """Reads the texts or pairs of a file; what was guessed of it goes to stderr, as the table may be piped on."""
+    if options.text_pair is not None:
+        raise ValueError("--text-pair goes with --text. Of a file name both columns: --text-column A,B")
     examples = read_source(options, options.file, labelled=False)
     for remark in examples.remarks:
         print(remark, file=sys.stderr)

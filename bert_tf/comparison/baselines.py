@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.examples import Examples
+from bert_tf.formatting import Text, shown_text
 
 WORD = re.compile(r"\w+|[^\w\s]")
 VOCABULARY = 20_000  # most words that the LSTM knows
@@ -30,7 +31,7 @@ class Lstm:
     vocabulary: Mapping[str, int]
     history: Mapping[str, list[float]]
 
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, texts: Sequence[Text]) -> np.ndarray:
         import keras
 
         from bert_tf.data.bucketing import padded_batch, token_batches
@@ -88,7 +89,7 @@ def train_lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int
         jit_compile=hardware.jit_compile(),
     )
     history = model.fit(
-        batches(_tokens(train_texts, vocabulary), train.labels, shuffle=True, seed=seed),
+        batches(_tokens(train_texts, vocabulary), train.labels, weights=train.weights, shuffle=True, seed=seed),
         validation_data=batches(_tokens(validation.texts, vocabulary), validation.labels, batch_size=64),
         epochs=epochs,
         callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)],
@@ -98,11 +99,11 @@ def train_lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int
     return Lstm(model, vocabulary, history)
 
 
-def _words(text: str) -> list[str]:
-    return WORD.findall(text.lower())[:LONGEST]
+def _words(text: str | tuple[str, str]) -> list[str]:
+    return WORD.findall(shown_text(text).lower())[:LONGEST]
 
 
-def _tokens(texts: Iterable[str], vocabulary: Mapping[str, int]) -> Any:
+def _tokens(texts: Iterable[Text], vocabulary: Mapping[str, int]) -> Any:
     from bert_tf.data.tokenizer import Tokens
 
     rows = [[vocabulary.get(word, UNKNOWN) for word in _words(text)] or [UNKNOWN] for text in texts]

@@ -27,16 +27,18 @@ from bert_tf.evaluation.blend import load_blend
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.evaluation.tfidf import train_baseline
 from bert_tf.files import folder_size, read_json, write_json
+from bert_tf.formatting import Text
 from bert_tf.hardware import keep_memory, peak_process_memory
 from bert_tf.inference import speed
 
 RECORD = "record.json"  # a candidate that has one is finished
 RUN = "run.json"  # a seed that has one is finished
 PROBABILITIES = {"validation": "probabilities.npy", "test": "test_probabilities.npy"}  # of a seed's model
+BESIDE = ("weights", "groups")  # arrays of `Examples` beside the labels
 DAMAGED = "Delete it, then resume the comparison."
 
 Candidate = Mapping[str, Any]
-Classify = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (M, C)
+Classify = Callable[[Sequence[Text]], np.ndarray]  # texts -> probabilities (M, C)
 Measured = tuple[Classify, dict[str, Any]]  # a classifier, and facts for the record
 
 
@@ -64,6 +66,9 @@ def run_alone(candidate: Candidate, splits: Splits, folder: Path) -> None:
         write_json(Path(scratch) / "task.json", task)
         for name, part in splits.given().items():
             np.save(Path(scratch) / f"{name}.npy", part.labels)
+            for beside in BESIDE:
+                if (array := getattr(part, beside)) is not None:
+                    np.save(Path(scratch) / f"{name}.{beside}.npy", array)
             with (Path(scratch) / f"{name}.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(text) + "\n" for text in part.texts)
         code = "import sys; from bert_tf.comparison.candidates import run_task; run_task(sys.argv[1])"
@@ -85,11 +90,14 @@ def run_task(scratch: str) -> None:
             return None
         labels = np.load(file)
 
-        def texts() -> Iterator[str]:
+        def texts() -> Iterator[Text]:
             with (Path(scratch) / f"{name}.jsonl").open(encoding="utf-8") as file:
-                yield from map(json.loads, file)
+                for text in map(json.loads, file):
+                    yield tuple(text) if isinstance(text, list) else text  # JSON has no tuples
 
-        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name, task=task["task"])
+        files = {beside: Path(scratch) / f"{name}.{beside}.npy" for beside in BESIDE}
+        more = {beside: np.load(file) for beside, file in files.items() if file.is_file()}
+        return Examples(Stream(texts, len(labels)), labels, tuple(task["label_names"]), name, task=task["task"], **more)
 
     splits = Splits(*map(examples, Splits._fields))  # type: ignore[arg-type]
     run(task["candidate"], splits, Path(task["folder"]), alone=True)
@@ -179,7 +187,8 @@ def _baseline(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
             model: Any = train_lstm(splits.train, splits.validation, seed, candidate["epochs"])
         else:
             part = _part(candidate, splits.train, seed)
-            model = train_baseline([*part.texts], part.labels, len(part.label_names), seed)
+            known = ([*part.texts], part.labels, len(part.label_names), seed)
+            model = train_baseline(*known, part.weights, part.groups)
         _write(seed_folder, splits, model, getattr(model, "history", {}), started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 
@@ -196,7 +205,7 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
     learning_rate, batch_size, unfreeze = options.pop("learning_rate"), options.pop("batch_size"), options["unfreeze"]
     model: Any = None
 
-    def classify(texts: Sequence[str]) -> np.ndarray:
+    def classify(texts: Sequence[Text]) -> np.ndarray:
         return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
 
     for seed, seed_folder in _unfinished(candidate, folder):
@@ -240,7 +249,7 @@ def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> 
     columns = label_columns(model.label_names, splits.validation.label_names, options["checkpoint"])
     max_length = options["max_length"]
 
-    def classify(texts: Sequence[str]) -> np.ndarray:
+    def classify(texts: Sequence[Text]) -> np.ndarray:
         found = predict(model, texts, tokenizer, max_length=max_length, engine="keras", blend=blend)
         return found.probabilities[:, columns]
 
@@ -304,7 +313,7 @@ def _finetuned_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> M
         run = finetune(_part(candidate, splits.train, seed), splits.validation, output_dir=output_dir, **how)
         max_length = run.metrics["settings"]["max_length"]
 
-        def classify(texts: Sequence[str], run=run, max_length=max_length) -> np.ndarray:
+        def classify(texts: Sequence[Text], run=run, max_length=max_length) -> np.ndarray:
             return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").probabilities
 
         _write(seed_folder, splits, classify, run.history, started)

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
-from bert_tf.data.examples import Examples, check_classes, remarks_of
+from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
+from bert_tf.data.gates import parts
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
 from bert_tf.evaluation.scores import log_loss
@@ -114,6 +115,7 @@ class Comparison:
         self.output.check(sources=(train, validation, test, *map(str, models)))
         self.folder = self.output / "entrants"
         train = read(train, data)
+        check_columns(train, data)
         check_classes(train)
         if not task_of(train.task).blends:
             raise ValueError(
@@ -123,7 +125,7 @@ class Comparison:
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
         else:
-            validation = read(validation, replace(data, task=train.task)).relabel(train.label_names)
+            validation = with_leaks(train, read(validation, replace(data, task=train.task))).relabel(train.label_names)
         self.splits = Splits(train, validation, read_test(test, train, data))
         self.train, self.validation, self.test = self.splits
         for remark in remarks_of(*self.splits):
@@ -272,8 +274,11 @@ def _right(runs: Sequence[Mapping[str, Any]], split: str, part: Examples) -> np.
 def _contents(examples: Examples) -> Iterator[bytes]:
     """Yields the texts, separated, and the labels, so that the texts need not be in memory at once."""
     for i, text in enumerate(examples.texts):
-        yield (b"\0" if i else b"") + text.encode("utf-8", "surrogatepass")
+        yield (b"\0" if i else b"") + "\0\0".join(parts(text)).encode("utf-8", "surrogatepass")
     yield examples.labels.tobytes()
+    for beside in (examples.weights, examples.groups):
+        if beside is not None:
+            yield beside.tobytes()
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

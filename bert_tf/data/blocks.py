@@ -18,6 +18,7 @@ from typing import Any
 from bert_tf.data import readers, streams
 from bert_tf.data.formats import hub_table, in_memory
 from bert_tf.data.tables import Table
+from bert_tf.formatting import Text
 from bert_tf.settings import Data
 
 SIZE = 2000  # rows of a block: some seconds to minutes of work, which is what a killed run loses
@@ -29,11 +30,11 @@ class Block:
     """Some rows of a source.
 
     Attributes:
-        texts: str, N of them.
+        texts: str, N of them, or N pairs of str.
         columns: name -> N values, every column of the source, the text's too.
     """
 
-    texts: list[str]
+    texts: list[Text]
     columns: dict[str, list[Any]]
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Blocks:
     Attributes:
         source: str, its name, for messages.
         names: of its columns, made different: a second "a" is "a.1", a nameless one "Unnamed: 0", as in pandas.
-        text: the name of the text's column.
+        text_names: the name of the text's column, or of both of pairs of texts; `text` is the first.
         rows: int, how many there are, without those that are left out.
         size: int, rows of a block; those that are left out count.
         types: pyarrow's type of each column; a column of values that have none together is text (JSON).
@@ -56,7 +57,7 @@ class Blocks:
 
     source: str
     names: tuple[str, ...]
-    text: str
+    text_names: tuple[str, ...]
     rows: int
     size: int
     types: dict[str, Any]
@@ -68,7 +69,11 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Block]:
         for table in self.parts.tables():
-            yield _block(table, self.text, self.names)[0]
+            yield _block(table, self.text_names, self.names)[0]
+
+    @property
+    def text(self) -> str:
+        return self.text_names[0]
 
 
 def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
@@ -81,13 +86,14 @@ def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
     Raises: as `bert_tf.read_examples`.
     """
     parts = _parts(source, data, size)
-    text, rows, count = "", 0, 0
+    rows, count = 0, 0
+    text: tuple[str, ...] = ()
     bad: list[str] = []
     names: dict[str, None] = {}
     types: dict[str, Any] = {}
     for table in parts.tables():
         own = _different(table.names)
-        text = text or own[readers.text_column(table, data)]
+        text = text or tuple(own[place] for place in readers.text_columns(table, data))
         names |= dict.fromkeys(own)
         block, problems = _block(table, text, own)
         found = [*table.broken, *(f"{table.where(row)}: {problem}" for row, problem in problems.items())]
@@ -120,16 +126,18 @@ def _parts(source: Any, data: Data, size: int) -> streams.Parts:
     return streams.cut(in_memory(source), size)
 
 
-def _block(table: Table, text: str, names: Sequence[str]) -> tuple[Block, dict[int, str]]:
+def _block(table: Table, text: tuple[str, ...], names: Sequence[str]) -> tuple[Block, dict[int, str]]:
     """Returns the good rows of a table, with a column for each of `names`, and what is wrong with the others."""
     own = dict(zip(_different(table.names), table.columns, strict=True))
     rows = len(table.columns[0]) if table.columns else 0
     lacking = ["" if table.written else None] * rows
     columns = {name: own.get(name, lacking) for name in names}
-    texts = own.get(text, lacking)
+    parts = [own.get(name, lacking) for name in text]
+    texts: Any = parts[0] if len(parts) == 1 else [*zip(*parts, strict=True)]
     problems = {
-        row: f"the text (column {text!r}) {problem}"
-        for row, value in enumerate(texts)
+        row: f"the text (column {name!r}) {problem}"
+        for name, part in zip(text, parts, strict=True)
+        for row, value in enumerate(part)
         if (problem := readers.wrong_text(value, False, None))
     }
     keep = [row for row in range(rows) if row not in problems]

@@ -136,6 +136,26 @@ def key_of(value: Any) -> Key | None:
     return (1, word) if word else None
 
 
+def read_groups(values: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
+    """Reads which texts belong together.
+
+    Args:
+        values: N of them, of any kind; they agree as labels do: 1, 1.0 and "1" are one.
+    Returns: str `(N,)`, and what is wrong with a value, by its place.
+    """
+    found, problems = [""] * len(values), {}
+    for i, value in enumerate(values):
+        try:
+            key = key_of(value)
+        except TypeError as error:
+            key, problems[i] = None, str(error)
+        if key is None:
+            problems.setdefault(i, "is empty")
+        else:
+            found[i] = str(key[1])
+    return np.array(found, str), problems
+
+
 def places(names: Iterable[str]) -> dict[Key | None, int]:
     """Returns the index of each class by its key.
 

@@ -74,7 +74,8 @@ def with_names(
 
 def has_header(first: Sequence[str], rows: Sequence[Sequence[str]], data: Data, labelled: bool) -> bool:
     """Judges whether a first row holds names: usual or given ones do; values as in the rows below, or sentences, do not."""
-    given = {plain_name(name) for name in (data.text_column, data.label_column) if name is not None}
+    asked = [str(name) for name in (data.text_column, data.label_column) if name is not None]
+    given = {plain_name(part) for name in asked for part in (name, *name.split(","))}
     if given & {plain_name(name) for name in first}:
         return True
     text, label = (usual_column(first, usual) for usual in (TEXT_COLUMNS, LABEL_COLUMNS))

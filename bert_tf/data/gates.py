@@ -4,13 +4,15 @@ Many things can be iterated and are no texts: a string gives letters, a DataFram
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from bert_tf.formatting import Text
 
-def texts(given: Any, name: str = "texts") -> Iterable[str]:
+
+def texts(given: Any, name: str = "texts") -> Iterable[Text]:
     """Checks that something is a sequence or stream of texts; its items are checked by `each_text`.
 
     Args:
@@ -35,20 +37,53 @@ def texts(given: Any, name: str = "texts") -> Iterable[str]:
     return given
 
 
-def each_text(given: Iterable[str], name: str = "texts") -> Iterator[str]:
-    """Checks texts one by one as they are read.
+def each_text(given: Iterable[Text], name: str = "texts") -> Iterator[Text]:
+    """Checks texts one by one as they are read: all strings, or all pairs, tuples of two strings.
 
-    Raises: TypeError for one that is no string, ValueError for one with half a character; both say which.
+    Raises: TypeError for one that is neither, or not what the first is, ValueError for one with half a character; both say which.
     """
+    pairs: bool | None = None
     for number, text in enumerate(texts(given, name)):
-        if not isinstance(text, str):
-            kind = "a missing value" if is_missing(text) else type(text).__name__
-            raise TypeError(f"`{name}` must be a list of strings. Received among them: {kind} ({name}[{number}])")
-        if not well_formed(text):
+        if problem := wrong_kind(text, pairs):
+            hint = " A pair is a tuple (a, b)." if isinstance(text, list) else ""
+            raise TypeError(
+                f"`{name}` must be a list of strings. Received among them: {problem} ({name}[{number}]).{hint}"
+            )
+        pairs = is_pair(text)
+        if not all(map(well_formed, parts(text))):
             raise ValueError(
                 f"`{name}`: {name}[{number}] has half a character (a lone surrogate). Correct or remove it."
             )
         yield text
+
+
+def is_pair(text: Any) -> bool:
+    return isinstance(text, tuple)
+
+
+def parts(text: Text) -> tuple[str, ...]:
+    """Returns the one or two strings of a text."""
+    return (text,) if isinstance(text, str) else text
+
+
+def wrong_kind(text: Any, pairs: bool | None = None) -> str:
+    """Returns what a value is that is neither a string nor a pair of them, or not what the others are; "" = it is right.
+
+    Args:
+        pairs: whether the others are pairs; None = unknown.
+    """
+    if is_pair(text):
+        if len(text) != 2:
+            return f"a tuple of {len(text)} instead of 2"
+        wrong = next((problem for part in text if (problem := "" if isinstance(part, str) else _kind(part))), "")
+        return f"a pair with {wrong}" if wrong else "a pair among single texts" if pairs is False else ""
+    if not isinstance(text, str):
+        return _kind(text)
+    return "a single text among pairs" if pairs else ""
+
+
+def _kind(value: Any) -> str:
+    return "a missing value" if is_missing(value) else type(value).__name__
 
 
 def well_formed(text: str) -> bool:
@@ -93,6 +128,24 @@ def column(values: Any, name: str) -> list[Any]:
             )
         return list(array.tolist())
     return list(values)
+
+
+def weights(values: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
+    """Reads how much each text counts.
+
+    Args:
+        values: N of them: numbers, or as they are written.
+    Returns: float64 `(N,)`, and what is wrong with a value, by its place.
+    """
+    found, problems = np.zeros(len(values)), {}
+    for i, value in enumerate(values):
+        try:
+            found[i] = float(value)
+        except (TypeError, ValueError):
+            found[i] = np.nan
+        if not 0 <= found[i] < np.inf:
+            problems[i] = "is empty" if is_missing(value) or value == "" else f"is no number of 0 or more: {value!r}"
+    return found, problems
 
 
 def class_numbers(labels: Any, classes: int | None = None) -> np.ndarray:

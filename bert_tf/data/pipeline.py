@@ -25,6 +25,7 @@ def batches(
     seed: int = 0,
     first_epoch: int = 0,
     pad_token_id: int = 0,
+    weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns a dataset for `fit`, `evaluate` and `predict`.
 
@@ -37,8 +38,9 @@ def batches(
         seed: int; the order of epoch k depends on `seed` and k only.
         first_epoch: int, the epoch of the first iteration, for a resumed run.
         pad_token_id: int, the padding of `input_ids`.
-    Returns: `tf.data.Dataset` of `(inputs, labels)` with known cardinality. The inputs are int32 `(B, T)` `input_ids` and
-        `attention_mask`; instead of the ids `features` `(B, T, D)`, or if pooled `(B, D)` without a mask.
+        weights: float `(N,)`, how much each text counts, Keras' `sample_weight`; None = all the same.
+    Returns: `tf.data.Dataset` of `(inputs, labels)`, or `(inputs, labels, weights)`, with known cardinality. The inputs are int32 `(B, T)` `input_ids` and
+        `attention_mask`, of pairs of texts `token_type_ids` too; instead of the ids `features` `(B, T, D)`, or if pooled `(B, D)` without a mask.
     Raises: ValueError if the sizes do not fit.
 
     >>> from bert_tf.data.tokenizer import Tokens
@@ -49,6 +51,9 @@ def batches(
     """
     if labels is not None and len(labels) != len(source):
         raise ValueError(f"Each text needs one label. Received: {len(source)} texts, {len(labels)} labels")
+    if weights is not None and (labels is None or len(weights) != len(source)):
+        raise ValueError(f"Each text needs a label and a weight. Received: {len(source)} texts, {len(weights)} weights")
+    targets = tuple(part for part in (labels, weights) if part is not None)
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     if not 1 <= micro_batches <= batch_size:
@@ -66,12 +71,12 @@ def batches(
         return list(split_batches(chosen, micro_batches)) if micro_batches > 1 else chosen
 
     if isinstance(source, Tokens):
-        dataset = _gathered(order, labels, _token_inputs(source, pad_token_id))
+        dataset = _gathered(order, targets, _token_inputs(source, pad_token_id))
     elif fits_in_memory(source):
         rows = tf.constant(np.stack([source[i] for i in range(len(source))]))  # (N, D)
-        dataset = _gathered(order, labels, lambda chosen: {"features": tf.gather(rows, chosen)})
+        dataset = _gathered(order, targets, lambda chosen: {"features": tf.gather(rows, chosen)})
     else:
-        dataset = _feature_batches(order, labels, source)
+        dataset = _feature_batches(order, targets, source)
     steps = -(-len(source) // batch_size)
     if micro_batches > 1 and 0 < len(source) % batch_size < micro_batches and steps > 1:
         steps -= 1
@@ -102,9 +107,9 @@ def checked_labels(dataset: tf.data.Dataset, classes: int) -> tf.data.Dataset:
     return dataset.map(check)
 
 
-def _gathered(order: Callable[[], list[np.ndarray]], labels, inputs_of: Callable) -> tf.data.Dataset:
+def _gathered(order: Callable[[], list[np.ndarray]], targets, inputs_of: Callable) -> tf.data.Dataset:
     """Returns batches that `inputs_of` makes of indices, int64 `(B,)`, in the graph; Python is called once per epoch."""
-    targets = None if labels is None else tf.constant(labels)
+    columns = [tf.constant(target) for target in targets]
 
     def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         chosen = order()
@@ -115,7 +120,7 @@ def _gathered(order: Callable[[], list[np.ndarray]], labels, inputs_of: Callable
 
     def gather(chosen):
         inputs = inputs_of(chosen)
-        return inputs if targets is None else (inputs, tf.gather(targets, chosen))
+        return (inputs, *(tf.gather(column, chosen) for column in columns)) if columns else inputs
 
     spec = tf.TensorSpec([None], "int64")
     indices = tf.data.Dataset.from_generator(epoch, output_signature=(spec, spec)).flat_map(cut)
@@ -124,6 +129,7 @@ def _gathered(order: Callable[[], list[np.ndarray]], labels, inputs_of: Callable
 
 def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
     starts, sizes, ids = map(tf.constant, (tokens.ends - tokens.lengths, tokens.lengths, tokens.ids))
+    seconds = None if tokens.seconds is None else tf.constant(tokens.seconds)
     # No batch is wider than the longest text: the model may have no positions beyond it.
     widest = int(tokens.lengths.max(initial=0))
     allowed = tf.constant([length for length in LENGTHS if length < widest] + [widest], "int64")
@@ -135,23 +141,26 @@ def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
         real = positions < size[:, None]  # (B, T)
         where = tf.where(real, tf.gather(starts, chosen)[:, None] + positions, 0)
         ids_or_pad = tf.where(real, tf.gather(ids, where), pad_token_id)
-        return {"input_ids": ids_or_pad, "attention_mask": tf.cast(real, "int32")}
+        batch = {"input_ids": ids_or_pad, "attention_mask": tf.cast(real, "int32")}
+        if seconds is not None:
+            batch["token_type_ids"] = tf.cast(real & (positions >= tf.gather(seconds, chosen)[:, None]), "int32")
+        return batch
 
     return inputs
 
 
-def _feature_batches(order: Callable[[], list[np.ndarray]], labels, features) -> tf.data.Dataset:
+def _feature_batches(order: Callable[[], list[np.ndarray]], targets, features) -> tf.data.Dataset:
     def read() -> Iterator[Any]:
         for chosen in order():
             if features.pooled:
                 inputs = {"features": np.stack([features[i] for i in chosen])}
             else:
                 inputs = dict(zip(("features", "attention_mask"), padded_batch(features, chosen), strict=True))
-            yield inputs if labels is None else (inputs, labels[chosen])
+            yield (inputs, *(target[chosen] for target in targets)) if targets else inputs
 
     axes = [None] if features.pooled else [None, None]
     inputs = {"features": tf.TensorSpec([*axes, features.width], tf.as_dtype(features.dtype))}
     if not features.pooled:
         inputs["attention_mask"] = tf.TensorSpec(axes, "int32")
-    signature = inputs if labels is None else (inputs, tf.TensorSpec([None, *labels.shape[1:]], labels.dtype))
-    return tf.data.Dataset.from_generator(read, output_signature=signature)
+    specs = [tf.TensorSpec([None, *target.shape[1:]], target.dtype) for target in targets]
+    return tf.data.Dataset.from_generator(read, output_signature=(inputs, *specs) if specs else inputs)

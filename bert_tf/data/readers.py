@@ -8,18 +8,20 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bert_tf.data.classes import Encoded, Rules, encode, rules
-from bert_tf.data.examples import Examples
+from bert_tf.data import gates
+from bert_tf.data.classes import Encoded, Rules, encode, read_groups, rules
+from bert_tf.data.examples import Examples, check_columns
 from bert_tf.data.formats import hub_table, in_memory, read_file
-from bert_tf.data.gates import is_missing, well_formed
+from bert_tf.data.gates import Text, is_missing, is_pair, parts, well_formed, wrong_kind
 from bert_tf.data.label_sets import LISTS, encode_columns, encode_sets, looks_like_sets
 from bert_tf.data.numbers import encode_numbers
-from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, find_column
+from bert_tf.data.tables import LABEL_COLUMNS, MISSING, TEXT_COLUMNS, Table, beside, find_column
 from bert_tf.formatting import counted
 from bert_tf.options import with_options
 from bert_tf.settings import READ, Data, Settings
@@ -41,7 +43,7 @@ READERS = {"classification": encode, "ordinal": encode, "multi-label": encode_se
 @with_options(READ)
 def read_examples(
     source: Any,
-    text_column: str | int | None = None,
+    text_column: Any = None,
     label_column: str | int | Sequence[str] | None = None,
     *,
     labelled: bool = True,
@@ -62,9 +64,10 @@ def read_examples(
             `"demo:validation"`, the product reviews that ship with the package; a DataFrame of
             pandas or polars; a `datasets.Dataset`, or the folder of one; a dict of lists; a
             list of dicts; a pair (texts, labels); `Examples`.
-        text_column, label_column: names of the columns; None = found by their usual names.
-            Several label columns, as a list or with commas between, are labels of which a text
-            has any number.
+            A text may also be a tuple of two, a pair that is classified together.
+        text_column, label_column: names of the columns; None = found by their usual names. Two
+            names, "a,b" or ("a", "b"), are those of pairs of texts.
+            Several label columns are labels of which a text has any number.
         labelled: bool, whether labels are needed; False reads only texts.
         data_dir: the data folder of tensorflow-datasets; None = its default.
         keep: names of more columns, whose values will be in `Examples.kept`.
@@ -80,6 +83,8 @@ def read_examples(
     columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
     data = replace(settings.data, **columns)
     examples = read(source, data, labelled=labelled, data_dir=data_dir, keep=keep)
+    if labelled:
+        check_columns(examples, data)
     for remark in examples.remarks:
         log.warning(remark)
     return examples
@@ -132,7 +137,7 @@ def _read(
         if not labelled:
             return Examples(stream, None, (), source)
         encoded, task = _encoded(table, 0, given, data)
-        return replace(_without_bad_rows(table, stream, encoded, dict(encoded.problems), data, task), task=task)
+        return _without_bad_rows(table, stream, encoded, dict(encoded.problems), data, {"task": task})
     if isinstance(source, str) and source.startswith("hf:"):
         table = hub_table(source)
     elif isinstance(source, (str, os.PathLike)):
@@ -145,17 +150,23 @@ def _read(
 def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequence[str] = ()) -> Examples:
     """Takes the columns of a table, checks its rows, turns its labels into classes."""
     source = table.source
-    text, label, several = _columns(table, data, labelled)
-    kept = {name: _listed(table.columns[find_column(table.names, name, (), source, "column", None)]) for name in keep}
-    texts = _listed(table.columns[text])
+    chosen, label, several = _columns(table, data, labelled)
+    name = ",".join(table.names[place] for place in chosen)
+    kept = {k: _listed(table.columns[find_column(table.names, k, (), source, "column", None)]) for k in keep}
+    columns_of_texts = [_listed(table.columns[place]) for place in chosen]
+    texts: list[Any] = columns_of_texts[0] if len(chosen) == 1 else [*zip(*columns_of_texts, strict=True)]
     if not texts and not table.broken:
         raise ValueError(f"{source}: has no rows.")
     problems: dict[int, str] = {}
+    pairs = bool(texts) and is_pair(texts[0])
     for row, value in enumerate(texts):
-        if problem := wrong_text(value, labelled, lambda row=row: table.written and not table.quoted(row, text)):
-            problems[row] = f"the text (column {table.names[text]!r}) {problem}"
+        for place, part in zip(cycle(chosen), value if is_pair(value) else (value,), strict=False):
+            if problem := wrong_text(part, labelled, lambda: table.written and not table.quoted(row, place)):  # noqa: B023
+                problems.setdefault(row, f"the text (column {table.names[place]!r}) {problem}")
+        if row not in problems and (problem := wrong_kind(value, pairs)):
+            problems[row] = f"the text (column {name!r}) is {problem}"
     if label is None:
-        return _without_bad_rows(table, texts, None, problems, data, kept=kept)
+        return _without_bad_rows(table, texts, None, problems, data, {"kept": kept})
     if several:
         encoded, task = _encoded_columns(table, several, data), "multi-label"
     else:
@@ -168,11 +179,12 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequen
             problems.setdefault(row, f"the label (column {table.names[label]!r}) has a single quote: {value!r}")
     for row, problem in encoded.problems.items():
         problems.setdefault(row, problem)
-    used = several or [label]
-    columns = (table.names[text], ", ".join(table.names[i] for i in used))
-    others = [name for i, name in enumerate(table.names) if i not in (text, *used) and name]
-    examples = _without_bad_rows(table, texts, encoded, problems, data, task, kept)
-    return replace(examples, columns=columns, other_columns=tuple(others), task=task)
+    labels = several or [label]
+    used, per_text = _beside(table, data, problems)
+    columns = (name, ", ".join(table.names[i] for i in labels))
+    others = [name for i, name in enumerate(table.names) if i not in (*chosen, *labels, *used) and name]
+    examples = _without_bad_rows(table, texts, encoded, problems, data, per_text | {"kept": kept, "task": task})
+    return replace(examples, columns=columns, other_columns=tuple(others))
 
 
 def _encoded(table: Table, label: int, given: Rules, data: Data) -> tuple[Encoded, str]:
@@ -212,13 +224,32 @@ def _encoded_columns(table: Table, several: Sequence[int], data: Data) -> Encode
     return encode_columns([_listed(table.columns[i]) for i in several], names)
 
 
-def text_column(table: Table, data: Data) -> int:
-    """Returns the index of the text in a table without labels."""
+def _beside(table: Table, data: Data, problems: dict[int, str]) -> tuple[list[int], dict[str, Any]]:
+    """Returns the columns of weights and groups, and their values; adds to the problems. A source may lack them: only training
+    texts need them (`check_columns`)."""
+    used: list[int] = []
+    found: dict[str, Any] = {}
+    for name, given, read in (
+        ("weights", data.weight_column, gates.weights),
+        ("groups", data.group_column, read_groups),
+    ):
+        place = beside(table.names, given)
+        if place is None:
+            continue
+        used.append(place)
+        found[name], wrong = read(_listed(table.columns[place]))
+        for row, problem in wrong.items():
+            problems.setdefault(row, f"the {name[:-1]} (column {table.names[place]!r}) {problem}")
+    return used, found
+
+
+def text_columns(table: Table, data: Data) -> list[int]:
+    """Returns the indices of the text, or of both texts of pairs, in a table without labels."""
     return _columns(table, data, labelled=False)[0]
 
 
-def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None, list[int]]:
-    """Returns the indices of the text, of the label, and of all label columns if there are several."""
+def _columns(table: Table, data: Data, labelled: bool) -> tuple[list[int], int | None, list[int]]:
+    """Returns the indices of the text, or of both texts of pairs, of the label, and of all label columns if there are several."""
     source, names = table.source, table.names
     headless = table.written and [*names] == [str(i + 1) for i in range(len(names))]
     if headless and data.text_column is None and len(names) <= 2:
@@ -226,30 +257,39 @@ def _columns(table: Table, data: Data, labelled: bool) -> tuple[int, int | None,
         text = int(np.argmax(lengths))
         if labelled and len(names) == 2:
             table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {2 - text} as the label.")
-            return text, 1 - text, []
+            return [text], 1 - text, []
         if not labelled:
-            return text, None, []
-    if headless and labelled and data.text_column is data.label_column is None and (pair := _told_apart(table)):
-        text, label = pair
+            return [text], None, []
+    if headless and labelled and data.text_column is data.label_column is None and (found := _told_apart(table)):
+        text, label = found
         table.remarks.append(f"{source}: column {text + 1} is taken as the text, column {label + 1} as the label.")
-        return text, label, []
+        return [text], label, []
     advice = " If the first row is data: header=False (--no-header)." if table.written and not headless else ""
     if not table.written:  # such as the sheet that was taken
         advice = "".join(remark.replace(f"{source}:", "") for remark in table.remarks)
-    text = find_column(names, data.text_column, TEXT_COLUMNS, source, "text", advice)
+    asked: list[Any] = [data.text_column]
+    if "," in str(data.text_column) and str(data.text_column) not in map(str, names):
+        asked = str(data.text_column).split(",")
+        if len(asked) != 2 or not all(part.strip() for part in asked):
+            raise ValueError(
+                f"`text_column` names one column, or the two of pairs of texts, A,B. Received: {data.text_column!r}"
+            )
+    texts = [find_column(names, name, TEXT_COLUMNS, source, "text", advice) for name in asked]
+    if len({*texts}) < len(texts):
+        raise ValueError(f"{source}: both texts of a pair are the column {names[texts[0]]!r}. Name two.")
     if not labelled:
-        return text, None, []
+        return texts, None, []
     if len(asked := _several(names, data.label_column)) > 1:
         labels = [find_column(names, name, LABEL_COLUMNS, source, "label", advice) for name in asked]
-        if text in labels or len({*labels}) < len(labels):
+        if {*texts} & {*labels} or len({*labels}) < len(labels):
             raise ValueError(
                 f"{source}: the text and each label need a column of their own. Received: {data.label_column!r}"
             )
-        return text, labels[0], labels
+        return texts, labels[0], labels
     label = find_column(names, data.label_column, LABEL_COLUMNS, source, "label", advice)
-    if text == label:
-        raise ValueError(f"{source}: text and label are the same column, {names[text]!r}. Name another one.")
-    return text, label, []
+    if label in texts:
+        raise ValueError(f"{source}: text and label are the same column, {names[label]!r}. Name another one.")
+    return texts, label, []
 
 
 def _several(names: Sequence[Any], given: Any) -> list[str]:
@@ -313,8 +353,7 @@ def _without_bad_rows(
     encoded: Encoded | None,
     problems: dict[int, str],
     data: Data,
-    task: str = "classification",
-    kept: Mapping[str, Sequence[Any]] | None = None,
+    per_text: Mapping[str, Any] | None = None,
 ) -> Examples:
     """Leaves out rows that are no examples, if they are few or `on_bad_rows` says so, and those that `drop` names."""
     source, labelled = table.source, encoded is not None
@@ -326,7 +365,7 @@ def _without_bad_rows(
     remarks = [*table.remarks, *(encoded.remarks if encoded else ())]
     labels = encoded.labels if encoded else None
     names = encoded.names if encoded else ()
-    examples = Examples(texts, labels, names, source, kept=kept or {}, task=task)
+    examples = Examples(texts, labels, names, source, **(per_text or {}))
     gone = np.zeros(len(texts), bool)
     gone[[*problems]] = True
     if encoded and encoded.dropped:
@@ -340,6 +379,10 @@ def _without_bad_rows(
         examples = _compact(examples.take(np.flatnonzero(~gone)), labels)
     if damaged := _damaged_by_latin1(examples.texts if isinstance(examples.texts, list) else []):
         remarks.append(f"{source}: {damaged}")
+    if examples.weights is not None:
+        if not examples.weights.any():
+            raise ValueError(f"{source}: every text has weight 0, so that nothing would be learnt.")
+        examples = replace(examples, weights=(examples.weights / examples.weights.mean()).astype("float32"))
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
 
 
@@ -369,9 +412,10 @@ def _compact(examples: Examples, before: np.ndarray | None) -> Examples:
     return replace(examples, labels=task.without(examples.labels, stays), label_names=names)
 
 
-def _damaged_by_latin1(texts: list[str]) -> str:
+def _damaged_by_latin1(texts: Sequence[Text]) -> str:
     """Says whether texts have control characters where cp1252 has quotes and dashes."""
-    wrong = sum(1 for text in texts if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
+    every = (part for text in texts for part in parts(text))
+    wrong = sum(1 for text in every if not text.isascii() and any("\x80" <= c <= "\x9f" for c in text))
     if not wrong:
         return ""
     return (

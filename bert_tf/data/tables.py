@@ -65,6 +65,13 @@ def usual_column(names: Sequence[Any], usual: Sequence[str]) -> int | None:
     return next((plain.index(name) for name in usual if name in plain), None)
 
 
+def beside(names: Sequence[Any], given: Any) -> int | None:
+    """Returns the index of a column that a source may lack; None if it does or none is given."""
+    alike = [i for i, name in enumerate(names) if given is not None and plain_name(name) == plain_name(given)]
+    exact = [i for i in alike if str(names[i]) == str(given)]
+    return next(iter(exact or alike), None)
+
+
 def find_column(
     names: Sequence[Any], given: Any, usual: Sequence[str], source: str, what: str, advice: str | None = ""
 ) -> int:
@@ -72,7 +79,7 @@ def find_column(
 
     Args:
         given: its name, or None = the first with a usual name.
-        what: "text" or "label".
+        what: "text", "label", "weight" or "group".
         advice: more to say if there is none; None = there is no option that names this column.
     Raises: ValueError if there is none, or two columns have the name.
     """

@@ -3,7 +3,7 @@
 import operator
 import os
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -29,11 +29,14 @@ class Tokens(Displayed):
         ids: int32 `(total,)`, all texts concatenated.
         ends: int64 `(N,)`, where each text ends in `ids`.
         uncut: int64 `(N,)`, the number of tokens of each text before truncation; None = unknown.
+        seconds: int64 `(N,)`, of pairs of texts the number of tokens before the second, whose token type is 1; None = single
+            texts, or a tokenizer without token types.
     """
 
     ids: np.ndarray
     ends: np.ndarray
     uncut: np.ndarray | None = None
+    seconds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -55,16 +58,26 @@ class Tokens(Displayed):
     def take(self, indices: np.ndarray) -> "Tokens":
         """Returns the tokens of the texts at `indices`, in that order."""
         ids = np.concatenate([self.ids[:0], *(self[i] for i in indices)])
-        return Tokens(ids, np.cumsum(self.lengths[indices]), None if self.uncut is None else self.uncut[indices])
+        uncut, seconds = (None if array is None else array[indices] for array in (self.uncut, self.seconds))
+        return Tokens(ids, np.cumsum(self.lengths[indices]), uncut, seconds)
+
+    def fitting(self, encoder: Any) -> "Tokens":
+        """Returns the same for an encoder: without `seconds`, if it has no token types to tell the texts of a pair apart."""
+        has_types = self.seconds is None or encoder.embeddings.token_type_embeddings is not None
+        return self if has_types else replace(self, seconds=None)
 
 
 def join(*parts: Tokens) -> Tokens:
     """Concatenates several `Tokens`."""
     uncut = [part.uncut for part in parts if part.uncut is not None]
+    seconds = [part.seconds for part in parts if len(part) and part.seconds is not None]
+    if seconds and len(seconds) < sum(len(part) > 0 for part in parts):
+        raise ValueError("Single texts and pairs of texts cannot be joined.")
     return Tokens(
         np.concatenate([part.ids for part in parts]),
         np.cumsum(np.concatenate([part.lengths for part in parts]), dtype="int64"),
         np.concatenate(uncut) if len(uncut) == len(parts) else None,
+        np.concatenate(seconds) if seconds else None,
     )
 
 
@@ -90,11 +103,13 @@ def load_tokenizer(source: str | os.PathLike, **hub):
     return tokenizer
 
 
-def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
+def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int) -> Tokens:
     """Turns texts into token ids with `[CLS]` and `[SEP]`, truncated to `max_length`. Reads `texts` as a stream.
 
+    A pair becomes `[CLS] a [SEP] b [SEP]`, of which the longer text is cut first, as by the tokenizer's `longest_first`.
+
     Args:
-        texts: str, N of them.
+        texts: str, N of them, or N pairs of str.
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens of a text, including the two special ones.
     Returns: `Tokens` of N texts.
@@ -107,15 +122,37 @@ def tokenize(texts: Iterable[str], tokenizer, max_length: int) -> Tokens:
     chunks = [np.zeros(0, "int32")]
     lengths: list[int] = []
     uncut: list[int] = []
+    seconds: list[int] = []
     with tqdm(total=total, desc="Tokenizing", unit=" texts", disable=(total or 0) < SHOW_PROGRESS_FROM) as progress:
         remaining = gates.each_text(texts)
         while chunk := list(islice(remaining, CHUNK)):
-            encoded = tokenizer(chunk, truncation=True, max_length=max_length, return_attention_mask=False)
+            pairs = gates.is_pair(chunk[0])
+            columns: list[Any] = [[*column] for column in zip(*chunk, strict=True)] if pairs else [chunk]
+            encoded = tokenizer(*columns, truncation=True, max_length=max_length, return_attention_mask=False)
             lengths += map(len, encoded["input_ids"])
-            uncut += [len(row.ids) + _cut_off(row) for row in encoded.encodings]
+            if pairs:
+                uncut += _uncut_pairs(encoded, columns, tokenizer, max_length)
+                if "token_type_ids" in tokenizer.model_input_names:  # else transformers gives none either
+                    seconds += [len(row.ids) - sum(row.type_ids) for row in encoded.encodings]
+            else:
+                uncut += [len(row.ids) + _cut_off(row) for row in encoded.encodings]
             chunks.append(np.concatenate([np.asarray(row, "int32") for row in encoded["input_ids"]]))
             progress.update(len(chunk))
-    return Tokens(np.concatenate(chunks), np.cumsum(lengths, dtype="int64"), np.array(uncut, "int64"))
+    ends, before = np.cumsum(lengths, dtype="int64"), np.array(seconds, "int64")
+    return Tokens(np.concatenate(chunks), ends, np.array(uncut, "int64"), before if seconds else None)
+
+
+def _uncut_pairs(encoded: Any, columns: list[list[str]], tokenizer: Any, max_length: int) -> list[int]:
+    """Returns the tokens of pairs before truncation: those that reach `max_length` are tokenized again, whole."""
+    lengths = [len(row) for row in encoded["input_ids"]]
+    full = [i for i, length in enumerate(lengths) if length == max_length]
+    if full:
+        whole = tokenizer(
+            *([column[i] for i in full] for column in columns), return_attention_mask=False, verbose=False
+        )
+        for i, ids in zip(full, whole["input_ids"], strict=True):
+            lengths[i] = len(ids)
+    return lengths
 
 
 def _cut_off(encoding: Any) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from bert_tf.evaluation import tfidf
 from bert_tf.evaluation.scores import log_loss, softmax
 from bert_tf.files import SECOND_PART, read_json, write_json
+from bert_tf.formatting import Text
 
 TERMS, ARRAYS = SECOND_PART
 LEAST_PROBABILITY = 1e-7  # a class that the baseline never saw has none
@@ -38,7 +39,7 @@ class Blend:
     loss_alone: float
     loss: float
 
-    def __call__(self, logits: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, logits: np.ndarray, texts: Sequence[Text]) -> np.ndarray:
         """Returns the logits of both parts together, float64 `(N, C)`.
 
         Args:  (N texts, C classes)
@@ -53,11 +54,13 @@ def mixed(weights: Sequence[float], *parts: np.ndarray) -> np.ndarray:
 
 
 def train_blend(
-    texts: Sequence[str],
+    texts: Sequence[Text],
     labels: Any,
     held_out: tuple[np.ndarray, np.ndarray],
     baseline: tfidf.TfidfBaseline,
     seed: int = 0,
+    weights: Any = None,
+    groups: Any = None,
 ) -> Blend:
     """Finds the weights with the lowest log loss on texts that neither part has seen.
 
@@ -67,6 +70,8 @@ def train_blend(
             not trained on them.
         baseline: trained on these texts; others of its strength judge those that were held out.
         seed: int, of the folds.
+        weights: float `(N,)`, how much each text counts; None = all the same.
+        groups: `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if no texts were held out.
     """
     from scipy.optimize import minimize
@@ -75,11 +80,12 @@ def train_blend(
     if not len(places):
         raise ValueError("To weigh the two parts, each class needs at least two texts.")
     known = np.asarray(labels)[places]
-    by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed)
+    counts, folds = (None if array is None else array[places] for array in (weights, groups))
+    by_words = tfidf.held_out(baseline, [texts[i] for i in places], known, seed, counts, folds)
     parts = _log(softmax(logits.astype("float64"))), _log(by_words)
 
-    def loss(weights) -> float:
-        return log_loss(known, softmax(mixed(weights, *parts)))
+    def loss(shares) -> float:
+        return log_loss(known, softmax(mixed(shares, *parts)), counts)
 
     best = minimize(loss, (0.8, 0.2), bounds=[(0.0, None)] * 2, method="L-BFGS-B").x  # convex
     return Blend((float(best[0]), float(best[1])), baseline, loss((1.0, 0.0)), loss(best))
@@ -96,6 +102,7 @@ def save_blend(blend: Blend, folder: Path) -> None:
         "weights": {"classifier": blend.weights[0], "tfidf": blend.weights[1]},
         "held_out_log_loss": {"classifier": blend.loss_alone, "both": blend.loss},
         "num_labels": blend.baseline.num_labels,
+        "pairs": callable(vectorizer.analyzer),
         "terms": [str(term) for term in vectorizer.get_feature_names_out()],
     }
     write_json(folder / TERMS, content)
@@ -110,7 +117,7 @@ def load_blend(folder: Any) -> Blend | None:
     from sklearn.linear_model import LogisticRegression
 
     content, arrays = read_json(folder / TERMS), load_file(folder / ARRAYS)
-    vectorizer = tfidf.vectorizer(vocabulary=content["terms"])
+    vectorizer = tfidf.vectorizer(content.get("pairs", False), vocabulary=content["terms"])
     vectorizer.idf_ = arrays["idf"]
     model = LogisticRegression()
     model.coef_, model.intercept_, model.classes_ = arrays["kernel"], arrays["bias"], arrays["classes"]

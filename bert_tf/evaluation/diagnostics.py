@@ -13,10 +13,12 @@ import numpy as np
 
 from bert_tf.evaluation.history import History, best_epoch
 from bert_tf.evaluation.scores import checked
-from bert_tf.formatting import format_value
+from bert_tf.formatting import Text, format_value, shown_text
 
 NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unchanged
 SHOWN = 20  # texts in a list that people read
+RARE = 0.2  # of an even share of the texts: of two classes the one with under 10 %
+BALANCE = "To make rare classes count as much as frequent ones: class_weight='balanced' (--class-weight balanced)."
 
 
 def overfitting(
@@ -99,12 +101,40 @@ def _judged(
     return "unsteady", f"Unsteady: {rose}, but training loss did not fall. The learning rate may be too large."
 
 
-def unpredicted(confusion: Any, label_names: Sequence[str]) -> list[str]:
+def imbalance(train: Mapping[str, int], judged: Mapping[str, int], weighted: bool) -> dict[str, Any] | None:
+    """Says that some classes are so rare that accuracy tells little.
+
+    Args:
+        train, judged: label -> number of texts, of those that are learnt and those that the model is judged by.
+        weighted: bool, whether texts count differently already.
+    Returns: dict of `label`, the most frequent of the judged texts, `rate`, the accuracy of always answering that, `verdict`, a
+        sentence; None if each class has at least `RARE` of an even share of the training texts.
+
+    >>> imbalance({"bad": 1, "good": 99}, {"bad": 1, "good": 199}, True)["rate"]
+    0.995
+    """
+    total, present = sum(train.values()), [name for name, count in train.items() if count]
+    rare = [name for name in present if train[name] < RARE * total / len(present)]
+    if not rare or not sum(judged.values()):
+        return None
+    label = max(judged, key=lambda name: judged[name])
+    rate = judged[label] / sum(judged.values())
+    named = ", ".join(f"{name!r} ({train[name]:,})" for name in rare[:5]) + (", ..." if len(rare) > 5 else "")
+    few = sum(train[name] for name in rare)
+    verdict = (
+        f"Imbalanced: {format_value(few / total, 'share')} of the {total:,} training texts are {named}. Always answering {label!r} "
+        f"would have {format_value(rate, 'score')} of the validation texts right: judge by macro F1, not by accuracy."
+    )
+    return {"label": label, "rate": rate, "verdict": verdict if weighted else f"{verdict} {BALANCE}"}
+
+
+def unpredicted(confusion: Any, label_names: Sequence[str], weighted: bool = True) -> list[str]:
     """Says which classes a classifier never predicts though there are texts of them.
 
     Args:
         confusion: int `(C, C)`, a row per label, a column per predicted label.
         label_names: str, C of them.
+        weighted: bool, whether texts count differently already; if not, the sentence says how.
     Returns: at most one sentence.
 
     >>> unpredicted([[0, 5], [0, 295]], ["bad", "good"])
@@ -121,6 +151,7 @@ def unpredicted(confusion: Any, label_names: Sequence[str]) -> list[str]:
     return [
         f"{named} {'is' if len(never) == 1 else 'are'} never predicted, though {int(actual[never].sum()):,} of {total:,} texts are: "
         f"always answering {label_names[majority]!r} has {always} right, the model {right}."
+        + ("" if weighted else f" {BALANCE}")
     ]
 
 
@@ -128,9 +159,11 @@ def _change(before: float, after: float) -> float:
     return after / before - 1 if before > 0 else 0.0
 
 
-def chance_loss(labels: Any) -> float:
-    """Returns the log loss, in nats, of predicting the class frequencies of `labels`, int `(N,)`, for every text."""
-    shares = np.bincount(labels)[np.bincount(labels) > 0] / len(labels)
+def chance_loss(labels: Any, weights: Any = None) -> float:
+    """Returns the log loss, in nats, of predicting the class frequencies of `labels`, int `(N,)`, for every text; `weights`, `(N,)`,
+    say how much each text counts."""
+    counts = np.bincount(labels, weights)
+    shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
 
 
@@ -158,7 +191,7 @@ def lengths(tokens: Any, max_length: int) -> dict[str, Any]:
     }
 
 
-def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Sequence[str]) -> dict[str, Any]:
+def duplicates(splits: Mapping[str, tuple[Iterable[Text], Any]], label_names: Sequence[str]) -> dict[str, Any]:
     """Finds texts that occur more than once within and across splits; case and whitespace are ignored.
 
     Args:
@@ -187,7 +220,7 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
     shown = {same[0][:2]: same for same in conflicts[:SHOWN]}  # by the place of the first
     found: dict[tuple[str, int], str] = {}
     for name, (texts, _) in splits.items() if shown else ():
-        found |= {(name, index): text for index, text in enumerate(texts) if (name, index) in shown}
+        found |= {(name, index): shown_text(text) for index, text in enumerate(texts) if (name, index) in shown}
     return {
         "within": within,
         "across": across,
@@ -199,18 +232,20 @@ def duplicates(splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Seq
     }
 
 
-def groups(texts: Iterable[str]) -> np.ndarray:
+def groups(texts: Iterable[Text]) -> np.ndarray:
     """Returns int64 `(N,)`, the same number for texts that differ only in case and whitespace."""
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(_digest(text), len(numbers)) for text in texts], "int64")
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _digest(text: Text) -> bytes:
+    parts = (text,) if isinstance(text, str) else text
+    plain = "\0".join(" ".join(part.casefold().split()) for part in parts)
+    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def mistakes(
-    texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
+    texts: Sequence[Text], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
 ) -> list[dict[str, Any]]:
     """Lists the texts that the model gets wrong, the most confident mistakes first.
 
@@ -230,7 +265,13 @@ def _listed(name: str, chosen, texts, labels, others, probabilities, label_names
     """Describes the chosen texts; `others`, labels, and `probabilities` are theirs."""
     names = ("index", "text", "given", name, "probability")
     return [
-        dict(zip(names, (int(i), texts[i], label_names[labels[i]], label_names[other], float(share)), strict=True))
+        dict(
+            zip(
+                names,
+                (int(i), shown_text(texts[i]), label_names[labels[i]], label_names[other], float(share)),
+                strict=True,
+            )
+        )
         for i, other, share in zip(chosen, others, probabilities, strict=True)
     ]
 
@@ -266,7 +307,7 @@ def mislabelled(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray
 
 
 def suspect_labels(
-    texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
+    texts: Sequence[Text], labels: Any, probabilities: Any, label_names: Sequence[str], most: int = SHOWN
 ) -> dict[str, Any]:
     """Lists the texts that `mislabelled` finds.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation import diagnostics
+from bert_tf.formatting import Text
 
 MOST_TEXTS = 20_000  # training texts for the baseline and the check of the labels: half a minute on a slow core
 
@@ -15,8 +16,8 @@ def run_facts(
     *,
     task: Any,
     label_names: Sequence[str],
-    train: tuple[Iterable[str], Any],
-    validation: tuple[Iterable[str], Any],
+    train: tuple[Iterable[Text], Any],
+    validation: tuple[Iterable[Text], Any],
     probabilities: Any,
     history: Mapping[str, Sequence[float]],
     best_epoch: int | None = None,
@@ -25,6 +26,9 @@ def run_facts(
     seed: int = 0,
     baseline: Callable[[], Any] | None = None,
     thresholds: Any = None,
+    weights: Any = None,
+    weighted: bool = False,
+    groups: Any = None,
     **others: Any,
 ) -> dict[str, Any]:
     """Computes the facts of a run.
@@ -40,6 +44,9 @@ def run_facts(
         seed: int.
         baseline: gives the baseline, if it has been trained on the texts that `drawn` gives; None = it is trained here.
         thresholds: float `(C,)`, of the model, for a task that decides by them.
+        weights: float `(M,)`, how much each validation text counts in the losses of `history`; None = all the same.
+        weighted: bool, whether the training texts counted differently.
+        groups: int `(N,)`, which training texts stay together; None = those that are equal but for case and whitespace.
         **others: facts that are known already: `title`, `subtitle`, `parameters`, `cost`, `settings`, `versions`, `command`,
             `sections`; see `bert_tf.reporting.sections.sections`.
     Returns: facts. Where logistic regression cannot be trained, for example because no two texts share a word, `baseline` and
@@ -51,7 +58,7 @@ def run_facts(
     facts: dict[str, Any] = {
         "task": task.name,
         **task.evaluate(labels, probabilities, label_names, thresholds, seed),
-        **(_by_epoch(history, task, labels, best_epoch) if history else {}),
+        **(_by_epoch(history, task, labels, best_epoch, weights) if history else {}),
         **task.examples(texts, labels, probabilities, label_names, thresholds),
         "data": {
             "splits": [
@@ -65,9 +72,14 @@ def run_facts(
             "duplicates": duplicates(task, splits, label_names),
         },
     }
-    facts["hints"] = task.hints(labels, probabilities, label_names, thresholds)
+    learnt, judged = (split["labels"] for split in facts["data"]["splits"])
+    facts["imbalance"] = diagnostics.imbalance(learnt, judged, weighted) if task.blends else None
+    advised = weighted or facts["imbalance"] is not None
+    facts["hints"] = task.hints(labels, probabilities, label_names, thresholds, advised)
     try:
-        facts |= _beside_words(task, label_names, train, texts, labels, probabilities, seed, baseline, thresholds)
+        facts |= _beside_words(
+            task, label_names, train, texts, labels, probabilities, seed, baseline, thresholds, groups
+        )
     except ValueError as error:
         facts["hints"].append(f"The baseline and the likely wrong labels are missing. {error}")
     return facts | others
@@ -82,7 +94,7 @@ def split_facts(task: Any, labels: Any, label_names: Sequence[str]) -> dict[str,
 
 
 def duplicates(
-    task: Any, splits: Mapping[str, tuple[Iterable[str], Any]], label_names: Sequence[str]
+    task: Any, splits: Mapping[str, tuple[Iterable[Text], Any]], label_names: Sequence[str]
 ) -> dict[str, Any]:
     """Finds texts that occur more than once; see `diagnostics.duplicates`."""
     codes, names = task.codes(*(np.asarray(labels) for _, labels in splits.values()), label_names=label_names)
@@ -91,14 +103,14 @@ def duplicates(
 
 
 def _by_epoch(
-    history: Mapping[str, Sequence[float]], task: Any, labels: np.ndarray, best_epoch: int | None
+    history: Mapping[str, Sequence[float]], task: Any, labels: np.ndarray, best_epoch: int | None, weights
 ) -> dict[str, Any]:
-    overfitting = diagnostics.overfitting(history, task.chance(labels), best_epoch, task.chance_words)
+    overfitting = diagnostics.overfitting(history, task.chance(labels, weights), best_epoch, task.chance_words)
     values = {name: [float(value) for value in values] for name, values in history.items()}
     return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 
 
-def drawn(texts: Iterable[str], labels: Any, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+def drawn(texts: Iterable[Text], labels: Any, seed: int) -> tuple[np.ndarray, list[Text], np.ndarray]:
     """Draws at most `MOST_TEXTS` texts for the baseline; returns their places, int64, the texts and their labels, in order."""
     labels = np.asarray(labels)
     chosen = np.zeros(len(labels), bool)
@@ -107,14 +119,15 @@ def drawn(texts: Iterable[str], labels: Any, seed: int) -> tuple[np.ndarray, lis
 
 
 def _beside_words(
-    task: Any, label_names, train, texts, labels, predictions, seed, baseline, thresholds
+    task: Any, label_names, train, texts, labels, predictions, seed, baseline, thresholds, groups
 ) -> dict[str, Any]:
     """Returns `baseline`, and `mislabelled` if the task searches for wrong labels."""
     places, train_texts, train_labels = drawn(train[0], train[1], seed)
+    groups = diagnostics.groups(train_texts) if groups is None else groups[places]
     trained = baseline() if baseline else task.train_baseline(train_texts, train_labels, label_names, seed)
     by_words = trained(texts)
     chosen = task.thresholds(labels, by_words)
-    suspects = task.suspects(train_texts, train_labels, trained, label_names, seed)
+    suspects = task.suspects(train_texts, train_labels, trained, label_names, seed, groups)
     for suspect in suspects.get("listed", ()):
         suspect["index"] = int(places[suspect["index"]])
     names = ("this model", task.baseline_name)

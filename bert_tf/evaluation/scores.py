@@ -111,9 +111,16 @@ def checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
     return labels.astype("int64"), probabilities / sums
 
 
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the mean log loss (cross-entropy) in nats of probabilities `(N, C)` for int labels `(N,)`."""
-    return float(_losses(labels, probabilities).mean())
+def log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Returns the mean log loss (cross-entropy) in nats of probabilities `(N, C)` for int labels `(N,)`; `weights`, `(N,)`, say
+    how much each text counts."""
+    return float(np.average(_losses(labels, probabilities), weights=weights))
+
+
+def macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the mean F1 of the classes that are a label or predicted, for int labels `(N,)` and probabilities or logits `(N, C)`."""
+    confusion = confusion_matrix(labels, probabilities)
+    return float(np.nanmean(_f1((np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)))))
 
 
 def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -222,19 +229,21 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, TINY))
 
 
-def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def temperature(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Returns the temperature within `TEMPERATURES` that minimises the log loss of `softmax(logits / temperature)`.
 
     The loss is convex in the inverse temperature: its slope has one root.
 
     Args:
         labels, probabilities: int `(N,)` and float `(N, C)`.
+        weights: float `(N,)`, how much each text counts; None = all the same.
     """
     logits = _logits(probabilities)
-    actual = logits[np.arange(len(labels)), labels].mean()
+    actual = np.average(logits[np.arange(len(labels)), labels], weights=weights)
 
     def slope(log_temperature: float) -> float:
-        return float((softmax(logits * math.exp(-log_temperature)) * logits).sum(axis=1).mean() - actual)
+        expected = (softmax(logits * math.exp(-log_temperature)) * logits).sum(axis=1)
+        return float(np.average(expected, weights=weights) - actual)
 
     low, high = map(math.log, TEMPERATURES)
     if slope(low) <= 0:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation.scores import log_loss
+from bert_tf.formatting import Text
 
 BASELINE = "TF-IDF + logistic regression"
 STRENGTHS = (1.0, 10.0, 100.0)  # inverse regularisation that the baseline chooses from: TF-IDF rows have length 1
@@ -20,6 +21,7 @@ CHOSEN_UP_TO = 10_000
 CHOICE_FOLDS = 3
 LABEL_STRENGTH = 3.0  # of 1 to 10 it found the most wrong labels in 2,000 reviews
 LABEL_FOLDS = 5
+SECOND = "2:"  # before the terms of a pair's second text; no term of a text begins so
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class TfidfBaseline:
     num_labels: int
     rows: Any = None
 
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    def __call__(self, texts: Sequence[Text]) -> np.ndarray:
         probabilities = self.model.predict_proba(self.vectorizer.transform(texts))
         return _in_columns(probabilities, self.model.classes_, self.num_labels)
 
@@ -56,7 +58,9 @@ def size_of_terms(vectorizer: Any) -> int:
     return sum(len(term.encode()) + 5 for term in vectorizer.vocabulary_)
 
 
-def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int = 0) -> TfidfBaseline:
+def train_baseline(
+    texts: Sequence[Text], labels: Any, num_labels: int, seed: int = 0, weights: Any = None, groups: Any = None
+) -> TfidfBaseline:
     """Trains logistic regression on the TF-IDF of words, punctuation and pairs of them, in seconds on one core.
 
     The regularisation is chosen from `STRENGTHS` by cross-validation, if there are at most `CHOSEN_UP_TO` texts.
@@ -65,6 +69,8 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
         texts, labels: str N, int `(N,)`.
         num_labels: int, C, the number of columns to return.
         seed: int, of the folds.
+        weights: float `(N,)` of mean 1, how much each text counts; None = all the same.
+        groups: `(N,)`; texts of one group share a fold. None = each text is its own.
     Raises: ValueError if the texts have fewer than two classes or no term in common.
     """
     from sklearn.linear_model import LogisticRegression
@@ -73,45 +79,61 @@ def train_baseline(texts: Sequence[str], labels: Any, num_labels: int, seed: int
     rows, fitted = tfidf(texts)
 
     def loss(strength: float) -> float:
-        return log_loss(labels, _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, None, seed))
+        by_others = _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, groups, seed, weights)
+        return log_loss(labels, by_others, weights)
 
     strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
     with one_thread():
-        model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels)
+        model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels, weights)
     return TfidfBaseline(fitted, model, num_labels, rows)
 
 
-def tfidf(texts: Sequence[str]) -> tuple[Any, Any]:
+def tfidf(texts: Sequence[Text]) -> tuple[Any, Any]:
     """Returns the TF-IDF of words, punctuation and pairs of them, sparse float32 `(N, terms)`, and the fitted vectorizer.
 
     Terms that occur once are left out if there are 1,000 texts or more; counts enter by their logarithm.
     """
-    fitted = vectorizer(min_df=2 if len(texts) >= 1000 else 1)
+    pairs = len(texts) > 0 and not isinstance(texts[0], str)
+    fitted = vectorizer(pairs, min_df=2 if len(texts) >= 1000 else 1)
     return fitted.fit_transform(texts), fitted
 
 
-def vectorizer(**options: Any) -> Any:
-    """Returns scikit-learn's vectorizer of the baseline; `options` are more of its arguments."""
+def vectorizer(pairs: bool = False, **options: Any) -> Any:
+    """Returns scikit-learn's vectorizer of the baseline; `options` are more of its arguments.
+
+    Args:
+        pairs: bool, whether it takes pairs of texts: terms of the second one are other terms than those of the first.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        token_pattern=r"\w+|[^\w\s]",  # punctuation and emoji too: better than words alone on two sets of reviews
-        dtype=np.float32,
-        **options,
-    )
+    of_one: dict[str, Any] = {
+        "ngram_range": (1, 2),
+        "token_pattern": r"\w+|[^\w\s]",  # punctuation and emoji too: better than words alone on two sets of reviews
+    }
+    common = {"sublinear_tf": True, "dtype": np.float32, **options}
+    if not pairs:
+        return TfidfVectorizer(**of_one, **common)
+    terms = TfidfVectorizer(**of_one).build_analyzer()
+
+    def of_both(pair: tuple[str, str]) -> list[str]:
+        return [*terms(pair[0]), *(SECOND + term for term in terms(pair[1]))]
+
+    return TfidfVectorizer(analyzer=of_both, **common)
 
 
-def held_out(baseline: TfidfBaseline, texts: Sequence[str], labels: Any, seed: int = 0) -> np.ndarray:
+def held_out(
+    baseline: TfidfBaseline, texts: Sequence[Text], labels: Any, seed: int = 0, weights: Any = None, groups: Any = None
+) -> np.ndarray:
     """Returns the probabilities of each text by a baseline of the same strength that was not trained on it.
 
     Args:  (K texts, C classes)
-        texts, labels: str K, int `(K,)`: training texts of `baseline`.
+        texts, labels, weights, groups: str K, int `(K,)`, the others `(K,)` or None: training texts of `baseline`.
     Returns: float64 `(K, C)`.
     """
     rows = baseline.vectorizer.transform(texts)
-    return _held_out(rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, None, seed)
+    return _held_out(
+        rows, np.asarray(labels), baseline.num_labels, baseline.model.C, LABEL_FOLDS, groups, seed, weights
+    )
 
 
 def out_of_fold(rows: Any, labels: Any, num_labels: int, *, groups: Any = None, seed: int = 0) -> np.ndarray:
@@ -132,21 +154,26 @@ def out_of_fold(rows: Any, labels: Any, num_labels: int, *, groups: Any = None, 
     return _held_out(rows, _at_least_two_classes(labels), num_labels, LABEL_STRENGTH, LABEL_FOLDS, groups, seed)
 
 
-def _held_out(rows, labels, num_labels: int, strength: float, folds: int, groups, seed: int) -> np.ndarray:
+def _held_out(
+    rows, labels, num_labels: int, strength: float, folds: int, groups, seed: int, weights: Any = None
+) -> np.ndarray:
     """Returns probabilities `(N, C)` from cross-validation; each class is spread evenly over the folds."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = min(folds, int(np.bincount(labels).max()))  # the most that scikit-learn accepts
+    if groups is not None:
+        folds = min(folds, len(np.unique(groups)))
     if folds < 2:
         raise ValueError(f"The training texts are too few: no label has two. Received: {len(labels)} texts")
     splitter = kind(folds, shuffle=True, random_state=seed)
     model = LogisticRegression(C=strength, max_iter=300)
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class with a single text is missing in the other folds: probability 0 there
+        more = {} if weights is None else {"params": {"sample_weight": weights}}
         probabilities = cross_val_predict(
-            model, rows, labels, groups=groups, cv=splitter, method="predict_proba", n_jobs=1
+            model, rows, labels, groups=groups, cv=splitter, method="predict_proba", n_jobs=1, **more
         )
     return _in_columns(probabilities, np.unique(labels), num_labels)
 

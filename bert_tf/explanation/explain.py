@@ -235,6 +235,10 @@ def explain(
     if model.problem_type == "regression":
         raise ValueError("A regression model has no classes whose log-odds could be explained.")
     max_length = resolve_max_length(max_length, model.config, "the model", tokenizer.model_max_length)
+    if getattr(model.config, "text_pairs", False):
+        raise ValueError(
+            "The model was trained on pairs of texts, which cannot be explained yet; `predict` classifies them."
+        )
     input_ids, words = read_words(text, tokenizer, max_length)
     baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")
     squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
@@ -277,12 +281,12 @@ def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, see
     Returns: `Faithfulness`.
     Raises: TypeError if `texts` are not strings; ValueError for fewer than two texts; and as `explain`.
     """
-    texts = list(gates.each_text(texts))
-    if len(texts) < 2:
-        raise ValueError(f"A confidence interval needs at least two texts. Received: {len(texts)}")
+    every: list[Any] = list(gates.each_text(texts))
+    if len(every) < 2:
+        raise ValueError(f"A confidence interval needs at least two texts. Received: {len(every)}")
     model, tokenizer = load_classifier(model, tokenizer)
     options = {"attentions": False, **options}
-    explanations = (explain(model, text, tokenizer, seed=seed + i, **options) for i, text in enumerate(texts))
+    explanations = (explain(model, text, tokenizer, seed=seed + i, **options) for i, text in enumerate(every))
     scores = np.array([explanation.deletion.score for explanation in explanations])
     chosen = np.random.default_rng(seed).integers(len(scores), size=(RESAMPLES, len(scores)))
     low, high = np.percentile(scores[chosen].mean(axis=1), [2.5, 97.5])

@@ -57,10 +57,12 @@ def default_dir() -> Path:
     return Path(platformdirs.user_cache_dir("bert_tf"))
 
 
-def key(ids: np.ndarray) -> bytes:
-    """Returns the key of a text, 16 bytes, from its token ids, int32 `(length,)`."""
+def key(ids: np.ndarray, second: int | None = None) -> bytes:
+    """Returns the key of a text, 16 bytes, from its token ids, int32 `(length,)`; of a pair also from where its second text begins,
+    as token types decide the features too."""
+    content = ids.tobytes() if second is None else ids.tobytes() + b"types" + int(second).to_bytes(8, "little")
     # S16 drops trailing zero bytes; setting the last bit keeps all keys 16 bytes long.
-    digest = bytearray(hashlib.blake2b(ids.tobytes(), digest_size=16).digest())
+    digest = bytearray(hashlib.blake2b(content, digest_size=16).digest())
     digest[-1] |= 1
     return bytes(digest)
 

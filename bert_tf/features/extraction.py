@@ -122,7 +122,7 @@ def extract(
         raise ValueError(f"{problem} Call model.freeze(...) first.")
     if not len(tokens):
         raise ValueError("No texts given: there are no features to compute.")
-    keep = keep or encoder.compute_dtype
+    keep, tokens = keep or encoder.compute_dtype, tokens.fitting(encoder)
     pooled = encoder.all_frozen
     where = (default_dir() if cache_dir is None else Path(cache_dir).expanduser()) if cache == "disk" else None
     space = Space({"checkpoint": checkpoint, **describe(encoder, keep)}, where)
@@ -169,7 +169,8 @@ class _Index:
     """Where each distinct text of some tokens is: its chunk, and its start in it; -1 = nowhere yet."""
 
     def __init__(self, tokens: Tokens):
-        keys = np.array([key(tokens[i]) for i in range(len(tokens))], KEY)
+        seconds = [None] * len(tokens) if tokens.seconds is None else tokens.seconds
+        keys = np.array([key(tokens[i], second) for i, second in enumerate(seconds)], KEY)
         self.keys, self.first, self.inverse = np.unique(keys, return_index=True, return_inverse=True)
         self.lengths = tokens.lengths[self.first]
         self.chunk, self.start = np.full((2, len(self.keys)), -1)

@@ -1,6 +1,7 @@
 """Engines that run a forward pass over many texts: Keras, or OpenVINO where it is installed and faster.
 
-An engine is a function `(input_ids, attention_mask) -> array` of NumPy arrays, with one row per text or per token.
+An engine is a function `(input_ids, attention_mask) -> array` of NumPy arrays, with one row per text or per token; for pairs of
+texts and a model with token types `(input_ids, attention_mask, token_type_ids) -> array`.
 """
 
 import contextlib
@@ -25,8 +26,8 @@ from bert_tf.files import error_reason
 
 log = logging.getLogger("bert_tf")
 
-Engine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-INPUTS = ("input_ids", "attention_mask")
+Engine = Callable[..., np.ndarray]
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 ENGINES = ("auto", "keras", "openvino")
 WORTHWHILE = 60.0  # seconds of work from which "auto" tries another engine: the export alone takes seconds
 FASTER = 1.1  # how many times as fast it must be
@@ -42,23 +43,23 @@ class _Program(keras.Model):
         self.built = True
 
     def call(self, inputs):
-        return self.method(*(inputs[name] for name in INPUTS))
+        return self.method(*(inputs[name] for name in INPUTS if name in inputs))
 
 
 def keras_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
     """Returns an engine that runs `method(input_ids, attention_mask)` of `owner` on Keras' backend."""
     program = _Program(owner, method)
     program.compile(jit_compile=hardware.jit_compile())
-    return lambda *batch: ops.convert_to_numpy(program.predict_on_batch(dict(zip(INPUTS, batch, strict=True))))
+    return lambda *batch: ops.convert_to_numpy(program.predict_on_batch(dict(zip(INPUTS, batch, strict=False))))
 
 
-def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
-    """Returns an engine that runs `method` of `owner` on OpenVINO, through Keras' export; ImportError without it."""
+def openvino_engine(owner: keras.layers.Layer, method: Callable, inputs: int = 2) -> Engine:
+    """Returns an engine that runs `method` of `owner`, of so many inputs, on OpenVINO, through Keras' export; ImportError without it."""
     try:
         import openvino
     except ImportError as error:
         raise ImportError("The OpenVINO engine is not installed: pip install 'bert-tf[openvino]'") from error
-    signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in INPUTS}]
+    signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in INPUTS[:inputs]}]
     precision = "bf16" if owner.compute_dtype == "bfloat16" else "f32"
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         file = Path(folder) / "program.xml"
@@ -69,7 +70,7 @@ def openvino_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
         compiled = core.compile_model(core.read_model(file), "CPU", options)
     request = compiled.create_infer_request()
     # A copy: the request reuses its memory.
-    return lambda *batch: np.array(request.infer(dict(zip(INPUTS, batch, strict=True)))[0])
+    return lambda *batch: np.array(request.infer(dict(zip(INPUTS, batch, strict=False)))[0])
 
 
 def check_engine(engine: str) -> None:
@@ -87,7 +88,7 @@ def choose(
     engine: str,
     owner: keras.layers.Layer,
     method: Callable,
-    probe: tuple[np.ndarray, np.ndarray],
+    probe: tuple[np.ndarray, ...],
     batches: int,
     on_keras: Engine | None = None,
 ) -> Engine:
@@ -95,7 +96,7 @@ def choose(
 
     Args:
         engine: "keras", "openvino", or "auto" = OpenVINO if it is installed, the work is long, and it proves faster.
-        probe: `(input_ids, attention_mask)` of a typical batch, on which results and times are compared.
+        probe: the inputs of a typical batch, on which results and times are compared.
         batches: int, the number of batches to come.
         on_keras: the Keras engine, if there is one already.
     Raises: ValueError for an unknown engine, or if the one asked for gives other numbers than Keras; ImportError if it is
@@ -109,7 +110,7 @@ def choose(
     if engine == "auto" and keras_seconds * batches < WORTHWHILE:
         return on_keras
     try:
-        on_openvino = openvino_engine(owner, method)
+        on_openvino = openvino_engine(owner, method, len(probe)) if len(probe) > 2 else openvino_engine(owner, method)
         result, seconds = _timed(on_openvino, probe)
     except Exception as error:  # an export can fail in as many ways as there are versions of three libraries
         if engine != "auto" or isinstance(error, MemoryError):
@@ -127,7 +128,7 @@ def choose(
     return on_keras if wrong or (engine == "auto" and keras_seconds < FASTER * seconds) else on_openvino
 
 
-def _timed(engine: Engine, probe: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
+def _timed(engine: Engine, probe: tuple[np.ndarray, ...]) -> tuple[np.ndarray, float]:
     """Returns an engine's result for a batch, and the seconds of its second run: the first may compile."""
     engine(*probe)
     started = time.perf_counter()
@@ -144,10 +145,11 @@ class HalvesOnOutOfMemory:
 
     def __call__(self, tokens: Tokens, texts: np.ndarray, per_token: bool = False) -> np.ndarray:
         """Returns the engine's result for some texts, one row a text, or a token (without padding), `(rows, D)`."""
-        input_ids, attention_mask = padded_batch(tokens, texts)
+        batch = padded_batch(tokens, texts)
+        input_ids, attention_mask = batch[:2]
         if input_ids.size <= self.most or len(texts) == 1:
             try:
-                rows = self.engine(input_ids, attention_mask)
+                rows = self.engine(*batch)
                 return rows[attention_mask.ravel() == 1] if per_token else rows
             except Exception as error:
                 if not hardware.is_out_of_memory(error) or len(texts) == 1:

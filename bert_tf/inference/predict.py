@@ -14,6 +14,7 @@ from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.data import gates
 from bert_tf.data.bucketing import padded_batch, token_batches
+from bert_tf.data.gates import Text
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
 from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.formatting import counted
@@ -123,7 +124,7 @@ class Predictions(Displayed):
 
 def predict(
     model: Any,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     tokenizer: Any = None,
     *,
     batch_size: int | None = None,
@@ -135,7 +136,7 @@ def predict(
 
     Args:
         model: one of `bert_tf`'s classifiers, or the folder or hub name of one.
-        texts: str, N of them.
+        texts: str, N of them; for a model of pairs N tuples of two str.
         tokenizer: the model's; None = the one in the model's folder.
         batch_size: int, the most texts per batch; None = as suits the machine.
         max_length: int, the most tokens of a text, longer ones are truncated; None = the
@@ -179,11 +180,12 @@ class Classifier:
         limit = self.tokenizer.model_max_length
         self.max_length = resolve_max_length(max_length, self.model.config, "the model", limit)
 
-    def __call__(self, texts: Sequence[str], progress: Progress = True) -> Predictions:
+    def __call__(self, texts: Sequence[Text], progress: Progress = True) -> Predictions:
         return self.of_tokens(tokenize(texts, self.tokenizer, self.max_length), texts, progress)
 
-    def of_tokens(self, tokens: Tokens, texts: Sequence[str], progress: Progress = True) -> Predictions:
+    def of_tokens(self, tokens: Tokens, texts: Sequence[Text], progress: Progress = True) -> Predictions:
         """As a call, for texts that have been tokenized already."""
+        check_kind(self.model.config, gates.is_pair(texts[0]) if texts else None)
         logits = np.zeros((0, self.model.num_labels), "float32")
         if len(tokens):
             logits = logits_of(self.model, tokens, self.batch_size, self.engine, progress)
@@ -205,6 +207,26 @@ def task_of_model(model: Any) -> Task:
             f"A regression model must give one number. Received: {model.num_labels}; they are in model.predict(...).logits."
         )
     return task
+
+
+def check_kind(config: Any, pairs: bool | None) -> None:
+    """Raises ValueError if a model was trained on single texts and is given pairs, or the other way round.
+
+    Args:
+        config: the model's; with bert_tf's key `text_pairs`, which other libraries do not write.
+        pairs: whether it is given pairs; None = nothing.
+    """
+    wanted = getattr(config, "text_pairs", None)
+    if pairs is None or wanted is None or wanted == pairs:
+        return
+    if wanted:
+        raise ValueError(
+            "The model was trained on pairs of texts. Received: single texts. Pass pairs, [(a, b), ...] (--text A --text-pair B, or "
+            "--text-column A,B of a file)."
+        )
+    raise ValueError(
+        "The model was trained on single texts. Received: pairs of texts. Pass a list of strings (--text)."
+    )
 
 
 def second_part(model: Any) -> Blend | None:
@@ -232,11 +254,12 @@ def logits_of(
     model: Any, tokens: Tokens, batch_size: int | None = None, engine: str = "auto", progress: Progress = True
 ) -> np.ndarray:
     """Returns the logits of tokenized texts, float32 `(N, num_labels)`; the arguments are those of `predict`."""
+    tokens = tokens.fitting(model.encoder)
     batches = token_batches(tokens.lengths, hardware.token_budget(), batch_size or len(tokens))
     probe = padded_batch(tokens, batches[0])
 
-    def method(ids, mask):
-        return model(ids, attention_mask=mask, return_dict=True, training=False).logits
+    def method(ids, mask, types=None):
+        return model(ids, attention_mask=mask, token_type_ids=types, return_dict=True, training=False).logits
 
     on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
     run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.formatting import Text
+
 TOGETHER, SINGLY, ROUNDS = 96, 16, 5  # texts that are timed together, those timed one by one, and how often
 
-Classify = Callable[[Sequence[str]], Any]
+Classify = Callable[[Sequence[Text]], Any]
 
 
-def texts_per_second(classifiers: Sequence[Classify], texts: Sequence[str], rounds: int | None = None) -> list[float]:
+def texts_per_second(classifiers: Sequence[Classify], texts: Sequence[Text], rounds: int | None = None) -> list[float]:
     """Returns how many of at most `TOGETHER` texts each classifies in a second, all at once; the median of the rounds.
 
     Args:
@@ -26,12 +28,12 @@ def texts_per_second(classifiers: Sequence[Classify], texts: Sequence[str], roun
     return [len(together) / seconds for seconds in _medians(classifiers, [together], rounds)]
 
 
-def latency(classifiers: Sequence[Classify], texts: Sequence[str], rounds: int | None = None) -> list[float]:
+def latency(classifiers: Sequence[Classify], texts: Sequence[Text], rounds: int | None = None) -> list[float]:
     """Returns the seconds that each takes for a single text: the median over at most `SINGLY` texts and the rounds."""
     return _medians(classifiers, [[text] for text in texts[:SINGLY]], rounds)
 
 
-def _medians(classifiers: Sequence[Classify], batches: Sequence[Sequence[str]], rounds: int | None) -> list[float]:
+def _medians(classifiers: Sequence[Classify], batches: Sequence[Sequence[Text]], rounds: int | None) -> list[float]:
     """Returns the median seconds for a batch of each classifier."""
     for classify in classifiers:
         for batch in batches:

@@ -146,15 +146,15 @@ class Encoder(CallForms, Part):
         """Length of a row of `features`."""
         return self.hidden_size * (len(self.blocks.layer) + 1 if self._means else 1)
 
-    def features(self, input_ids, attention_mask):
+    def features(self, input_ids, attention_mask, token_type_ids=None):
         """Runs the layers below the freeze boundary, without dropout.
 
         Args:
-            input_ids, attention_mask: int `(B, T)`.
+            input_ids, attention_mask, token_type_ids: int `(B, T)`, the last None = all 0.
         Returns: the hidden states that enter the first trained layer, float `(B * T, D)`; if all layers are frozen, what
             the head sees, `(B, feature_size)`.
         """
-        flat = self.embeddings(input_ids, training=False)
+        flat = self.embeddings(input_ids, token_type_ids, training=False)
         hidden_states = [flat]
         for layer in self.blocks.layer[: self.boundary]:
             only_first = layer is self.blocks.layer[-1] and not self._means

@@ -25,6 +25,11 @@ from bert_tf.tasks.task import Task, task_of
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
 MOST_SKIPPED = 100  # rows that were left out
 MOST_COLUMNS = 6  # classes across a table; more go down it
+WEIGHTED = (
+    "In training some texts counted more than others, in the choice of the epoch and in the temperature too: probabilities are "
+    "those of texts so weighted. The figures here are of the texts as they come, each counted once, as log loss and calibration "
+    "show."
+)
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -52,6 +57,7 @@ def sections(facts: Facts) -> list[Section]:
                 `multi_label.mistakes`; `scatter`, `largest_errors`: of the functions in `bert_tf.evaluation.regression`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
             `sections`: more sections, shown before data, parameters and settings.
+            `imbalance`: of `diagnostics.imbalance`; `weighted`: bool, whether texts counted differently in training.
             `settings`, `versions`: name -> value; `command`: str, which trains the same model again.
     Returns: the sections that there are facts for.
     """
@@ -74,6 +80,10 @@ def results(facts: Facts) -> list[Block]:
         {"name": one.words + (" (nats)" if one.key == "log_loss" else ""), "value": scores[one.key], "kind": one.kind}
         for one in (*task.measures, *task.figures)
     ]
+    if imbalance := facts.get("imbalance"):
+        figures.insert(
+            1, {"name": f"always answering {imbalance['label']!r}", "value": imbalance["rate"], "kind": "score"}
+        )
     if facts.get("calibration"):
         figures.append({"name": "calibration error", "value": facts["calibration"]["error"], "kind": "score"})
     if facts.get("baseline"):
@@ -84,8 +94,11 @@ def results(facts: Facts) -> list[Block]:
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
     if facts.get("labels"):
         words += " Each label's threshold was chosen by these same texts too, and so was the baseline's."
+    if facts.get("weighted"):
+        words += " " + WEIGHTED
     hints = [{"text": hint} for hint in facts.get("hints", ())]
-    return [{"figures": figures}, {"text": words}, *hints]
+    first: list[Block] = [{"verdict": imbalance["verdict"]}] if imbalance else []
+    return [*first, {"figures": figures}, {"text": words}, *hints]
 
 
 def baseline(facts: Facts) -> list[Block]:
@@ -139,8 +152,11 @@ def _stages(facts: Facts) -> list[Block]:
     loss = next((one.words for one in task.measures if one.key == "log_loss"), "loss")
     caption = f"Each stage on the validation texts, after calibration; seconds since the start. The one with the lower {loss} is kept."
     columns = [*_columns("stage"), {"name": task.score_words, "kind": "score"}, {"name": loss, "kind": "score"}]
+    more = [one for one in task.measures if f"val_{one.key}" in stages[0] and one.key != task.score]
+    columns[2:2] = [{"name": one.words, "kind": one.kind} for one in more]
     columns.append({"name": "after", "kind": "seconds"})
-    rows = [[stage[key] for key in ("stage", f"val_{task.score}", "val_loss", "seconds")] for stage in stages]
+    keys = ("stage", f"val_{task.score}", *(f"val_{one.key}" for one in more), "val_loss", "seconds")
+    rows = [[stage.get(key) for key in keys] for stage in stages]
     return [_table(caption, columns, rows)]
 
 

@@ -74,19 +74,20 @@ class MultiLabel(Task):
     def squash(self, logits):
         return expit(logits)
 
-    def loss(self, labels, logits):
-        return multi_label.logit_loss(labels, logits)
+    def loss(self, labels, logits, weights=None):
+        return multi_label.logit_loss(labels, logits, weights)
 
     def measured(self, labels, logits):
         probabilities = expit(logits.astype("float64"))
         return multi_label.micro_f1(labels, probabilities, multi_label.choose_thresholds(labels, probabilities))
 
-    def temperature(self, labels, logits):
-        return multi_label.temperature(labels, logits)
+    def temperature(self, labels, logits, weights=None):
+        return multi_label.temperature(labels, logits, weights)
 
-    def chance(self, labels):
-        shares = labels.mean(axis=0)
-        return float(multi_label.text_losses(labels, np.broadcast_to(shares, labels.shape)).mean())
+    def chance(self, labels, weights=None):
+        shares = np.average(labels, axis=0, weights=weights)
+        losses = multi_label.text_losses(labels, np.broadcast_to(shares, labels.shape))
+        return float(np.average(losses, weights=weights))
 
     def thresholds(self, labels, predictions):
         return multi_label.choose_thresholds(labels, predictions)
@@ -115,7 +116,7 @@ class MultiLabel(Task):
         most = diagnostics.SHOWN
         return {"label_mistakes": multi_label.mistakes(texts, labels, predictions, label_names, thresholds, most)}
 
-    def hints(self, labels, predictions, label_names, thresholds=None):
+    def hints(self, labels, predictions, label_names, thresholds=None, weighted=True):
         said = multi_label.predicted(predictions, thresholds).any(axis=0)
         never = [name for i, name in enumerate(label_names) if labels[:, i].any() and not said[i]]
         if not never:
@@ -125,5 +126,5 @@ class MultiLabel(Task):
             f"{shown} {'is' if len(never) == 1 else 'are'} never predicted, though there are texts of {'it' if len(never) == 1 else 'them'}."
         ]
 
-    def train_baseline(self, texts, labels, label_names, seed=0):
-        return tfidf_multi_label.train_baseline(texts, labels, len(label_names), seed)
+    def train_baseline(self, texts, labels, label_names, seed=0, weights=None, groups=None):
+        return tfidf_multi_label.train_baseline(texts, labels, len(label_names), seed, weights, groups)

@@ -102,14 +102,16 @@ class Regression(Task):
     def squash(self, logits):
         return np.asarray(logits)[:, 0]
 
-    def loss(self, labels, logits):
-        return float((((np.asarray(logits, "float64")[:, 0] - labels) / self.scale) ** 2).mean())
+    def loss(self, labels, logits, weights=None):
+        return float(np.average(((np.asarray(logits, "float64")[:, 0] - labels) / self.scale) ** 2, weights=weights))
 
     def measured(self, labels, logits):
         return float(np.abs(np.asarray(logits, "float64")[:, 0] - labels).mean())
 
-    def chance(self, labels):
-        return float(np.var(labels, dtype="float64") / self.scale**2)
+    def chance(self, labels, weights=None):
+        labels = np.asarray(labels, "float64")
+        mean = np.average(labels, weights=weights)
+        return float(np.average((labels - mean) ** 2, weights=weights) / self.scale**2)
 
     def labels_of(self, predictions, label_names, thresholds=None):
         raise AttributeError("A regression model has no classes. Its numbers: .values")
@@ -135,5 +137,5 @@ class Regression(Task):
             "largest_errors": regression.largest_errors(texts, labels, predictions, diagnostics.SHOWN),
         }
 
-    def train_baseline(self, texts, labels, label_names, seed=0):
-        return tfidf_regression.train_baseline(texts, labels, seed=seed)
+    def train_baseline(self, texts, labels, label_names, seed=0, weights=None, groups=None):
+        return tfidf_regression.train_baseline(texts, labels, 1, seed, weights, groups)

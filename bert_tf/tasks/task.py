@@ -135,19 +135,23 @@ class Task:
         """Returns predictions."""
         raise NotImplementedError
 
-    def loss(self, labels: np.ndarray, logits: np.ndarray) -> float:
-        """Returns the loss that training minimises."""
+    def loss(self, labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """Returns the loss that training minimises; `weights`, `(N,)`: how much each text counts."""
         raise NotImplementedError
 
     def measured(self, labels: np.ndarray, logits: np.ndarray) -> float:
         """Returns the measure `score`."""
         raise NotImplementedError
 
-    def temperature(self, labels: np.ndarray, logits: np.ndarray) -> float:
+    def beside(self, labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+        """Returns more of the `measures`, to stand beside `score` in metrics.json and in the stages."""
+        return {}
+
+    def temperature(self, labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
         """Returns what to divide logits by for calibrated probabilities; 1 where that means nothing."""
         return 1.0
 
-    def chance(self, labels: np.ndarray) -> float:
+    def chance(self, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
         """Returns the loss of the best answer that is the same for every text."""
         raise NotImplementedError
 
@@ -212,19 +216,37 @@ class Task:
         raise NotImplementedError
 
     def hints(
-        self, labels: np.ndarray, predictions: np.ndarray, label_names: Sequence[str], thresholds: Any = None
+        self,
+        labels: np.ndarray,
+        predictions: np.ndarray,
+        label_names: Sequence[str],
+        thresholds: Any = None,
+        weighted: bool = True,
     ) -> list[str]:
-        """Returns what a user should know of the predictions, a sentence each."""
+        """Returns what a user should know of the predictions, a sentence each; `weighted`: whether to leave out how rare classes can
+        be made to count more."""
         return []
 
     def train_baseline(
-        self, texts: Sequence[str], labels: np.ndarray, label_names: Sequence[str], seed: int = 0
+        self,
+        texts: Sequence[Any],
+        labels: np.ndarray,
+        label_names: Sequence[str],
+        seed: int = 0,
+        weights: Any = None,
+        groups: Any = None,
     ) -> Any:
         """Returns the baseline, `texts -> predictions`, with `parameters`, `size`; ValueError if it cannot be trained."""
         raise NotImplementedError
 
     def suspects(
-        self, texts: Sequence[str], labels: np.ndarray, baseline: Any, label_names: Sequence[str], seed: int = 0
+        self,
+        texts: Sequence[Any],
+        labels: np.ndarray,
+        baseline: Any,
+        label_names: Sequence[str],
+        seed: int = 0,
+        groups: Any = None,
     ) -> dict[str, Any]:
         """Returns which training texts may have a wrong label (of `diagnostics.suspect_labels`); empty if it is not searched."""
         return {}

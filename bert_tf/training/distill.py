@@ -13,6 +13,7 @@ from bert_tf.data import readers
 from bert_tf.data.examples import Examples
 from bert_tf.evaluation.blend import Blend
 from bert_tf.files import folder_size
+from bert_tf.formatting import Text
 from bert_tf.inference import speed
 from bert_tf.inference.predict import Predictions, predict
 from bert_tf.options import with_options
@@ -82,7 +83,7 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
     models = {"teacher": teacher.model, "student": student}
     folders = {"teacher": locate.resolve(teacher.name), "student": run.folder / "model"}
 
-    def classify(model: Any, blend: Blend | None, texts: Sequence[str]) -> Predictions:
+    def classify(model: Any, blend: Blend | None, texts: Sequence[Text]) -> Predictions:
         return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras", blend=blend)
 
     classifiers = [

@@ -245,15 +245,14 @@ def _save_first(run: Run, logits: np.ndarray) -> None:
     name, what = "solved head", "the head solved on the frozen base"
     if not job.solves:
         name, what = "teacher's head", "the teacher's layers and head as they are"
-    stage = stages.Stage(name, job.task, logits, job.validation.labels, time.monotonic() - run.started)
+    stage = keeping.stage_of(run, name, logits)
     job.task.fold(job.model)
     keeping.save(run, stage)
     job.task.unfold(job.model)
     run.results.append(stage)
+    numbers = run_report.measured(job, stage.numbers())
     run.say(
-        f"\nFirst result, {what}: validation {job.task.score_words} {format_value(stage.score, 'score')}, "
-        f"loss {format_value(stage.loss, 'score')}, after {format_value(stage.seconds, 'seconds')}. "
-        f"Saved in {run.folder / 'model'}."
+        f"\nFirst result, {what}: {numbers}, after {format_value(stage.seconds, 'seconds')}. Saved in {run.folder / 'model'}."
     )
 
 
@@ -261,7 +260,8 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     """Mixes the solved head with the baseline or, if that was not asked for, says what it would gain on held-out texts."""
     job, asked = run.job, run.training.blend
     try:
-        blend = train_blend([*job.train.texts], job.train.labels, held_out, job.baseline, run.training.seed)
+        texts, seed = [*job.train.texts], run.training.seed
+        blend = train_blend(texts, job.train.labels, held_out, job.baseline, seed, job.weights, job.groups)
     except ValueError as error:
         if asked:
             run.say(f"Not blended with TF-IDF. {error}")
@@ -270,10 +270,7 @@ def _blend(run: Run, held_out: tuple[np.ndarray, np.ndarray]) -> None:
     gains = blend.loss < blend.loss_alone - LEAST_BLEND_GAIN
     if asked and gains:
         logits = blend(run.results[0].logits, [*job.validation.texts])
-        seconds = time.monotonic() - run.started
-        run.results.append(
-            stages.Stage("solved head + TF-IDF", job.task, logits, job.validation.labels, seconds, blend)
-        )
+        run.results.append(keeping.stage_of(run, "solved head + TF-IDF", logits, blend))
         run.say(f"Blended with TF-IDF: {losses}.")
     elif asked:
         run.say(f"Not blended with TF-IDF, which gains too little: {losses}.")

@@ -8,8 +8,8 @@ Inputs are features if layers are frozen, else tokens.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,31 +18,26 @@ import numpy as np
 
 from bert_tf import hardware
 from bert_tf.backends.backend import create_variables
-from bert_tf.checkpoints import folder, locate
-from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.families.table import FAMILIES
-from bert_tf.checkpoints.heads import HEADS, head_of
+from bert_tf.checkpoints.heads import HEADS
 from bert_tf.data.bucketing import by_length
-from bert_tf.data.classes import key_of
-from bert_tf.data.examples import Examples, check_classes, remarks_of
+from bert_tf.data.examples import Examples
 from bert_tf.data.pipeline import batches
-from bert_tf.data.readers import read
 from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
-from bert_tf.evaluation import facts
+from bert_tf.evaluation import diagnostics, facts
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
 from bert_tf.files import fingerprint
-from bert_tf.models.auto import model_class
-from bert_tf.models.layers import weights_from_a_file
+from bert_tf.formatting import Text
+from bert_tf.inference.predict import check_kind
 from bert_tf.reporting import tables
-from bert_tf.settings import Data, Settings
-from bert_tf.tasks.task import ORDINAL, THRESHOLDS, Task, task_name, task_of
-from bert_tf.training import recipe
+from bert_tf.settings import Settings
+from bert_tf.tasks.task import Task, task_of
+from bert_tf.training import recipe, weights
 from bert_tf.training.heads import HEADS as HEADS_OF_TASKS
+from bert_tf.training.sources import Say, absent_classes, read_both
+from bert_tf.training.starting import classifier_for
 from bert_tf.training.teacher import Teacher
-
-Say = Callable[[str], None]
-NEW_HEAD = "For a new head pass new_head=True (--new-head)."
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class Job:
         return self.settings.data.max_length or 0
 
     @property
-    def _parts(self) -> list[Iterable[str]]:
+    def _parts(self) -> list[Iterable[Text]]:
         """Training texts, validation texts, and with a teacher those without labels."""
         return [self.train.texts, self.validation.texts, *([self.teacher.unlabelled.texts] if self.teacher else [])]
 
@@ -109,7 +104,7 @@ class Job:
         """Tokens of the training texts, the validation texts, then of texts without labels; ValueError if the tokenizer is not
         the model's."""
         parts = [tokenize(part, self.tokenizer, self.max_length) for part in self._parts]
-        tokens, vocab_size = join(*parts), self.model.config.vocab_size
+        tokens, vocab_size = join(*parts).fitting(self.model.encoder), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
                 f"{self.checkpoint}: its tokenizer gives ids up to {tokens.ids.max()}, its model has {vocab_size} tokens. "
@@ -118,11 +113,42 @@ class Job:
         return tokens
 
     @cached_property
+    def _by_class(self) -> np.ndarray | None:
+        if self.settings.training.class_weight and not self.task.blends:
+            raise ValueError(
+                f"`class_weight` (--class-weight) is for one class a text. Received: it with {self.task.name}"
+            )
+        return weights.class_weights(self.settings.training.class_weight, self.train)
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """How much each training text counts, by class and by itself, float32 `(N,)` of mean 1; None if all count the same."""
+        return weights.text_weights(self.train, self._by_class)
+
+    @cached_property
+    def validation_weights(self) -> np.ndarray | None:
+        """The same of the validation texts, `(M,)`, by the classes' weights of the training texts: for what is chosen by a loss."""
+        return weights.text_weights(self.validation, self._by_class)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Which training texts stay together, int `(N,)`; None = each is its own group."""
+        return None if self.train.groups is None else np.unique(self.train.groups, return_inverse=True)[1]
+
+    @property
+    def imbalance(self) -> dict[str, Any] | None:
+        """What there is to say about rare classes, see `diagnostics.imbalance`."""
+        if not self.task.blends:  # of labels and numbers it means nothing
+            return None
+        return diagnostics.imbalance(self.train.counts(), self.validation.counts(), self.weights is not None)
+
+    @cached_property
     def baseline(self) -> Any:
         """The baseline, trained once on the training texts, or on as many of them as a report takes; ValueError if it cannot be."""
         seed, train = self.settings.training.seed, self.train
-        _, texts, labels = facts.drawn(train.texts, train.labels, seed)
-        return self.task.train_baseline(texts, labels, train.label_names, seed)
+        places, texts, labels = facts.drawn(train.texts, train.labels, seed)
+        counts, groups = (None if array is None else array[places] for array in (self.weights, self.groups))
+        return self.task.train_baseline(texts, labels, train.label_names, seed, counts, groups)
 
     @cached_property
     def baseline_thresholds(self) -> np.ndarray | None:
@@ -195,23 +221,30 @@ class Job:
         )
         return features
 
-    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, np.ndarray], tuple[Any, np.ndarray]]:
-        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long.
+    def splits(self, inputs: Tokens | Features) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Returns `(inputs, labels)` of the training texts and of the validation texts, the latter from short to long; if texts
+        count differently `(inputs, labels, weights)`.
 
-        With a teacher the training texts are followed by those without labels, and float targets stand for the labels.
+        With a teacher the training texts are followed by those without labels, which count 1 each, and float targets stand for
+        the labels.
         """
-        return self._to_learn(inputs), self._to_validate(inputs)
+        every = (self._to_learn(inputs), self._to_validate(inputs))
+        return tuple(tuple(part for part in parts if part is not None) for parts in every)  # type: ignore[return-value]
 
-    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
+    def _to_learn(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray, np.ndarray | None]:
         size = len(self.train)
         learnt = np.arange(size)
         if self.teacher:
             learnt = np.concatenate([learnt, np.arange(size + len(self.validation), len(inputs))])
-        return inputs.take(learnt), self._targets
+        counts = self.weights
+        if counts is not None:
+            counts = np.concatenate([counts, np.ones(self.texts_to_learn - size, "float32")])
+        return inputs.take(learnt), self._targets, counts
 
-    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray]:
-        order = self._short_to_long
-        return inputs.take(len(self.train) + order), self.task.targets(self.validation.labels)[order]
+    def _to_validate(self, inputs: Tokens | Features) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        order, counts = self._short_to_long, self.validation_weights
+        labels = self.task.targets(self.validation.labels)[order]
+        return inputs.take(len(self.train) + order), labels, None if counts is None else counts[order]
 
     @property
     def _targets(self) -> np.ndarray:
@@ -220,12 +253,15 @@ class Job:
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
-        return batches(*self._to_learn(inputs), shuffle=True, pad_token_id=self.tokenizer.pad_token_id or 0, **options)
+        taken, targets, counts = self._to_learn(inputs)
+        pad = self.tokenizer.pad_token_id or 0
+        return batches(taken, targets, weights=counts, shuffle=True, pad_token_id=pad, **options)
 
     def validation_batches(self, inputs: Tokens | Features, batch_size: int) -> Any:
         """Returns batches of the validation texts, from short to long."""
         pad = self.tokenizer.pad_token_id or 0
-        return batches(*self._to_validate(inputs), batch_size=batch_size, pad_token_id=pad)
+        taken, labels, counts = self._to_validate(inputs)
+        return batches(taken, labels, weights=counts, batch_size=batch_size, pad_token_id=pad)
 
     def fit(
         self,
@@ -283,6 +319,8 @@ class Job:
             **({"task": self.task.name} if self.task.name != "classification" else {}),
             **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
+            "weights_fingerprint": None if self.weights is None else fingerprint(self.weights),
+            "groups_fingerprint": None if self.groups is None else fingerprint(self.groups),
             "checkpoint_fingerprint": _fingerprint(self.model.encoder),
         }
 
@@ -322,7 +360,7 @@ def prepare(
         teacher: whose student is trained; None = the checkpoint is.
     """
     precision = hardware.resolve_precision(settings.compute.precision)
-    examples, held = _read(train, validation, settings.data, settings.training.seed, say)
+    examples, held = read_both(train, validation, settings.data, settings.training.seed, say)
     keras.utils.set_random_seed(settings.training.seed)
     if teacher:
         if examples.task != "classification":
@@ -334,12 +372,15 @@ def prepare(
         new_head, limit = HEADS[model.head].every_layer, tokenizer.model_max_length
     else:
         tokenizer, limit = load_tokenizer(settings.model.checkpoint), MAX_LENGTH
-        model, examples, new_head = _classifier(settings, examples, hardware.policy(precision))
+        model, examples, new_head = classifier_for(settings, examples, hardware.policy(precision))
         held = held.relabel(examples.label_names)
     task = task_of(examples.task).of(examples.labels)
+    if not new_head or teacher:
+        check_kind(model.config, examples.pairs)
     if not new_head:
         task.unfold(model)
-    if absent := _absent(examples, held):
+    model.config.text_pairs = examples.pairs
+    if absent := absent_classes(examples, held):
         say(absent)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)
     solves = recipe.solves(settings, model.head, new_head)
@@ -348,88 +389,7 @@ def prepare(
         model.dropout.rate = settings.model.dropout
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
-    return Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, task, teacher)
-
-
-def _read(train, validation, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
-    examples = read(train, data)
-    check_classes(examples)
-    if validation is None:
-        total = len(examples)
-        examples, validation = examples.split(data.validation_share, seed)
-        say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
-    else:
-        validation = read(validation, replace(data, task=examples.task))
-    for remark in remarks_of(examples, validation):
-        say(remark)
-    for name, part in (("Training", examples), ("Validation", validation)):
-        say(part.described(name))
-    return examples, validation
-
-
-def _absent(examples: Examples, held: Examples) -> str:
-    """Says which classes have no validation text."""
-    counts = examples.counts()
-    absent = [name for name, count in held.counts().items() if not count and counts[name]]
-    if not absent:
-        return ""
-    words = ", ".join(f"{name!r} ({counts[name]:,} for training)" for name in absent)
-    return f"No validation text has the label {words}: how well it is recognised is not measured."
-
-
-def _classifier(settings: Settings, examples: Examples, dtype: str) -> tuple[Any, Examples, bool]:
-    """Loads the classifier for the labels of `examples`, and says whether its head is new; the checkpoint's is kept only if it
-    is for these labels."""
-    options = settings.model
-    source, head = str(options.checkpoint), options.head
-    path = locate.resolve(source)
-    config = read_config(path)
-    keep_head = folder.has_head(path) and not options.new_head
-    task = task_of(examples.task)
-    if keep_head and config.problem_type and task.problem_type != config.problem_type:
-        raise ValueError(
-            f"{source} has a head for {task_name(config.problem_type, config)}, the data is read for {task.name} (task=..., --task). "
-            f"{NEW_HEAD}"
-        )
-    if keep_head and head not in (None, head_of(config)):
-        raise ValueError(f"{source} has a head over {head_of(config)}, but head={head!r} was given. {NEW_HEAD}")
-    if keep_head:
-        examples = _with_labels_of(config, examples, source)
-    elif head is None and settings.training.recipe == "auto":
-        head = "layer_means"
-    config = read_config(
-        path,
-        id2label=dict(enumerate(examples.label_names)),
-        problem_type=task.problem_type,
-        **task.config,
-        **({"classifier_pooling": head} if head else {}),
-    )
-    for key in {ORDINAL, THRESHOLDS} - {*task.config}:  # of the checkpoint's own task
-        vars(config).pop(key, None)
-    with weights_from_a_file():
-        model = model_class(config)(config, dtype=dtype)
-    info = folder.load_weights(model, path, new_head=options.new_head)
-    frozen = options.unfreeze == 0 or (options.unfreeze is None and settings.training.recipe == "plain")
-    if frozen and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):
-        raise ValueError(
-            f"{source} has no pooler, and with a frozen base a random one would stay. Train it with unfreeze=1 "
-            "(--unfreeze 1), use head='layer_means' (--head layer_means), or fold the checkpoint: bert-tf convert --to distilbert."
-        )
-    model.name_or_path = source
-    return model, examples, not keep_head
-
-
-def _with_labels_of(config, examples: Examples, source: str) -> Examples:
-    """Returns the examples with their labels in the order of a checkpoint's head; LABEL_0, ... stand for any."""
-    names = label_names(config)
-    if task_of(examples.task).problem_type == "regression" and len(names) == 1:
-        return examples.relabel(names)
-    if set(map(key_of, names)) == set(map(key_of, examples.label_names)):
-        return examples.relabel(names)
-    unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))
-    if len(names) != len(examples.label_names) or not unnamed:
-        raise ValueError(
-            f"{source} has a head for {len(names)} labels ({', '.join(names)}), the data has {len(examples.label_names)} "
-            f"({', '.join(examples.label_names)}). {NEW_HEAD}"
-        )
-    return examples
+    job = Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, task, teacher)
+    if job.imbalance:
+        say(job.imbalance["verdict"])
+    return job

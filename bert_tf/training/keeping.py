@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.checkpoints.folder import load_weights
+from bert_tf.evaluation.blend import Blend
 from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
@@ -25,6 +26,7 @@ def keep(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
     found, kept = _best(run, inputs)
     metrics = {
         **found,
+        **{f"val_{name}": value for name, value in job.task.beside(kept.labels, kept.logits).items()},
         **({"stages": [stage.row() for stage in run.results]} if job.staged else {}),
         "parameters": model.num_parameters(),
         "trainable_parameters": model.num_parameters(only_trainable=True),
@@ -41,13 +43,16 @@ def keep(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
         trained = f"{metrics['trainable_parameters']:,} of {metrics['parameters']:,} parameters trained"
         plots = sections.curves(history, metrics["best_epoch"], job.task)
         figures.draw_png(folder / "curves.png", plots, f"{Path(job.checkpoint).name}, {trained}")
-    best, score = metrics["best_epoch"], metrics[f"val_{job.task.score}"]
+    best = metrics["best_epoch"]
     name = f"epoch {best} of {backup.epochs_done}" if best else f"the {run.kept.name}"
-    run.say(
-        f"\nKept {name}: validation loss {format_value(metrics['val_loss'], 'score')}, "
-        f"validation {job.task.score_words} {format_value(score, 'score')}. {format_value(metrics['seconds'], 'seconds')}."
-    )
+    run.say(f"\nKept {name}: {run_report.measured(job, metrics)}. {format_value(metrics['seconds'], 'seconds')}.")
     return metrics, kept
+
+
+def stage_of(run: Run, name: str, logits: np.ndarray, blend: Blend | None = None) -> Stage:
+    """Returns a stage that the run has just reached, by its logits of the validation texts."""
+    job, seconds = run.job, time.monotonic() - run.started
+    return Stage(name, job.task, logits, job.validation.labels, seconds, blend, job.validation_weights)
 
 
 def save(run: Run, stage: Stage) -> None:
@@ -71,9 +76,9 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
             name: v[best - 1] for name, v in history.items()
         }
         logits = job.logits(model, inputs, run.training.batch_size)
-        temperature = stages.calibrate(model, task, labels, logits) if job.staged else 1.0
+        temperature = stages.calibrate(model, task, labels, logits, job.validation_weights) if job.staged else 1.0
         name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} from it"
-        stage = Stage(name, task, logits / temperature, labels, time.monotonic() - run.started)
+        stage = stage_of(run, name, logits / temperature)
         if not job.staged:
             task.fold(model)
             decided = stage.thresholds is not None  # the epochs were measured at 0.5

@@ -14,6 +14,7 @@ from bert_tf.data.examples import remarks_of
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION
 from bert_tf.evaluation import facts
 from bert_tf.evaluation.history import History
+from bert_tf.formatting import format_value
 from bert_tf.options import Command
 from bert_tf.reporting import card, page
 from bert_tf.reporting.sections import Section
@@ -33,6 +34,7 @@ IN_RESULTS = (
     "calibration",
     "baseline",
     "overfitting",
+    "imbalance",
     "hints",
 )  # the facts that metrics.json and best.json hold
 
@@ -83,6 +85,9 @@ def write(
             max_length=job.max_length,
             seed=settings["seed"],
             baseline=lambda: job.baseline,
+            weights=job.validation_weights,
+            weighted=job.weights is not None,
+            groups=job.groups,
             title=f"{job.teacher.title}, distilled on {texts}"
             if job.teacher
             else f"{Path(job.checkpoint).name}, fine-tuned on {texts}",
@@ -97,8 +102,10 @@ def write(
             **{name: results[name] for name in ("stages", "test", "temperature", "distilled") if name in results},
         )
         for name, measured in ((job.task.score, f"val_{job.task.score}"), ("log_loss", "val_loss")):
-            if name in found["scores"]:
+            weighted = name == "log_loss" and job.validation_weights is not None  # another loss than that of the report
+            if name in found["scores"] and not weighted:
                 found["scores"][name]["value"] = results[measured]
+        found["weighted"] = job.weights is not None
         found["data"]["remarks"] = remarks_of(job.train, job.validation)
         found["data"]["skipped"] = [*dict.fromkeys((*job.train.skipped, *job.validation.skipped))]
         page.write_report(output_dir / REPORT, found)
@@ -118,12 +125,30 @@ def verdicts(results: Mapping[str, Any]) -> list[str]:
     """Returns what the terminal says about the numbers that `write` gave: classes that are never predicted, how the model
     compares with the baseline."""
     compared = [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else []
+    if compared and results.get("imbalance"):
+        both = (format_value(found["scores"]["macro_f1"], "score") for found in (results, results["baseline"]))
+        compared.append("Macro F1: this model {}, TF-IDF + logistic regression {}.".format(*both))
     return [*results.get("hints", ()), *compared]
 
 
 def never_predicted(job: Job, kept: Stage) -> list[str]:
     """Says which classes are never predicted, by the stage that is kept; for a run without a report."""
-    return job.task.hints(kept.labels, kept.predictions, job.train.label_names, kept.thresholds)
+    advised = job.weights is not None or job.imbalance is not None
+    return job.task.hints(kept.labels, kept.predictions, job.train.label_names, kept.thresholds, advised)
+
+
+def measured(job: Job, numbers: Mapping[str, Any]) -> str:
+    """Returns what the terminal says of a model's `numbers` on the validation texts; for rare classes also what always answering
+    the most frequent one reaches."""
+    always = job.imbalance
+    beside = f" (always {always['label']!r}: {format_value(always['rate'], 'score')})" if always else ""
+    said = [f"{job.task.score_words} {format_value(numbers[f'val_{job.task.score}'], 'score')}{beside}"]
+    more = (one for one in job.task.measures if one.key != job.task.score)
+    said += [
+        f"{one.words} {format_value(numbers[f'val_{one.key}'], 'score')}" for one in more if f"val_{one.key}" in numbers
+    ]
+    kind = "loss" if job.validation_weights is None else "weighted loss"
+    return f"validation {', '.join(said)}, {kind} {format_value(numbers['val_loss'], 'score')}"
 
 
 def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:

@@ -5,7 +5,7 @@ Stage 1 takes seconds and its model is saved at once. Stage 2 is training as any
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -36,6 +36,7 @@ class Stage:
         labels: theirs, as of `Examples`.
         seconds: float, since the run began.
         blend: the second part of the model, which the logits contain; None = it has one part.
+        weights: float `(M,)`, how much each text counts in the loss; None = all the same.
     """
 
     name: str
@@ -44,10 +45,11 @@ class Stage:
     labels: np.ndarray
     seconds: float
     blend: Blend | None = None
+    weights: np.ndarray | None = None
 
     @property
     def loss(self) -> float:
-        return self.task.loss(self.labels, self.logits)
+        return self.task.loss(self.labels, self.logits, self.weights)
 
     @property
     def score(self) -> float:
@@ -65,7 +67,12 @@ class Stage:
 
     def numbers(self) -> dict[str, Any]:
         """Returns loss and score by the names that histories have."""
-        return {f"val_{self.task.score}": self.score, "val_loss": self.loss}
+        more = self.task.beside(self.labels, self.logits)
+        return {
+            f"val_{self.task.score}": self.score,
+            **{f"val_{name}": value for name, value in more.items()},
+            "val_loss": self.loss,
+        }
 
     def row(self) -> dict[str, Any]:
         """Returns the numbers as JSON values."""
@@ -85,8 +92,8 @@ def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, n
     """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
     model, size, task = job.model, len(job.train), job.task
     rows = standardised_rows(job, progress, say)
-    targets = task.targets(job.train.labels)
-    head = HEADS[task.name].solve(rows[:size], targets, model.num_labels, seed=job.settings.training.seed)
+    targets, seed = task.targets(job.train.labels), job.settings.training.seed
+    head = HEADS[task.name].solve(rows[:size], targets, model.num_labels, seed, job.weights, job.groups)
     give_head(model, head)
     return head, task.logits(rows[size:] @ head.kernel + head.bias)
 
@@ -97,13 +104,14 @@ def give_head(model, head: solver.SolvedHead) -> None:
     model.classifier.bias.assign(head.bias)
 
 
-def calibrate(model, task: Task, labels: np.ndarray, logits: np.ndarray) -> float:
+def calibrate(model, task: Task, labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Divides a classifier's logits by the temperature that fits labels best, inside the weights of its last layer, so that
     every reader of the checkpoint gets calibrated probabilities; returns the temperature.
 
-    Guo et al. 2017, https://arxiv.org/abs/1706.04599. Predicted labels stay the same.
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599. Predicted labels stay the same. `weights` are those of the training
+    (`weights.py` says why).
     """
-    temperature = task.temperature(labels, logits)
+    temperature = task.temperature(labels, logits, weights)
     for variable in model.classifier.weights if temperature != 1 else ():
         variable.assign(variable / temperature)
     return temperature
@@ -126,12 +134,18 @@ class Validation(keras.callbacks.Callback):
         if logs is None:
             return
         started = time.monotonic()
-        task, labels = self.job.task, self.job.validation.labels
+        task, labels, weights = self.job.task, self.job.validation.labels, self.job.validation_weights
         logits = self.job.logits(self.model, self.inputs, self.job.settings.training.batch_size)
         finite = np.isfinite(logits).all()
-        measured = Stage("", task, logits, labels, 0.0).numbers() if finite else {}
-        logs |= {name: measured.get(name, float("nan")) for name in ("val_loss", f"val_{task.score}")}
-        logs[MONITOR] = task.loss(labels, logits / task.temperature(labels, logits)) if finite else float("nan")
+        stage = Stage("", task, logits, labels, 0.0, weights=weights)
+        names = ("val_loss", f"val_{task.score}")
+        logs |= (
+            {name: value for name, value in stage.numbers().items() if name in names}
+            if finite
+            else dict.fromkeys(names, float("nan"))
+        )
+        calibrated = logits / task.temperature(labels, logits, weights) if finite else logits
+        logs[MONITOR] = replace(stage, logits=calibrated).loss if finite else float("nan")
         self.seconds = time.monotonic() - started
 
 

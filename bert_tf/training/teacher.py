@@ -21,6 +21,7 @@ from bert_tf.data.examples import Examples
 from bert_tf.data.tokenizer import load_tokenizer
 from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.evaluation.scores import softmax
+from bert_tf.formatting import Text
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.settings import Settings
 
@@ -54,7 +55,7 @@ class Teacher:
         folder = Path(self.name)
         return folder.resolve().parent.name if folder.is_dir() and folder.name == "model" else self.name
 
-    def leave_out(self, texts: Iterable[str]) -> int:
+    def leave_out(self, texts: Iterable[Text]) -> int:
         """Leaves out the texts without labels that are among others, by which the student is judged; returns their number."""
         judged, before = {*texts}, len(self.unlabelled)
         rest = [text for text in self.unlabelled.texts if text not in judged]

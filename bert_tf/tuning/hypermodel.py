@@ -119,7 +119,8 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         solved, logits = solve_head(self.job, self.verbose, self.say)
         for variable, initial in zip(head.weights, new, strict=True):
             variable.assign(initial)
-        return solved, Stage(SOLVED, self.job.task, logits, self.job.validation.labels, time.monotonic() - started)
+        labels, weights = self.job.validation.labels, self.job.validation_weights
+        return solved, Stage(SOLVED, self.job.task, logits, labels, time.monotonic() - started, weights=weights)
 
     def solved_model(self) -> Any:
         """Returns the classifier with the solved head on the frozen base, as it is saved."""

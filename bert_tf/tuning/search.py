@@ -363,11 +363,12 @@ def _keep_best(hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: 
     task.fold(model)
     folder.save_model(model, job.tokenizer)
     logits, labels = _saved_logits(job, folder, unfreeze), job.validation.labels
-    trial = Stage(f"trial {best['trial']}", task, logits, labels, best["seconds"])
+    weights = job.validation_weights
+    trial = Stage(f"trial {best['trial']}", task, logits, labels, best["seconds"], weights=weights)
     if not solved:
         _save_decided(model, trial, job, folder)
         return model, [trial]
-    trial = replace(trial, logits=logits / calibrate(model, task, labels, logits))
+    trial = replace(trial, logits=logits / calibrate(model, task, labels, logits, weights))
     head = solved[1]
     if head.loss <= trial.loss:
         model = hypermodel.solved_model()

@@ -65,7 +65,9 @@ def test_page_metrics_card_and_terminal_say_the_same_numbers(run):
         each["type"]: each["value"]
         for each in yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"][0]["metrics"]
     }
-    loss, accuracy = re.search(r"validation loss ([\d.]+), validation accuracy ([\d.]+)\. ", printed).groups()
+    accuracy, loss = re.search(
+        r"Kept .*validation accuracy ([\d.]+), macro F1 [\d.]+, loss ([\d.]+)\. ", printed
+    ).groups()
 
     assert scores["accuracy"]["value"] == metrics["val_accuracy"] == in_header["accuracy"]
     assert scores["log_loss"]["value"] == metrics["val_loss"] == in_header["log_loss"]
