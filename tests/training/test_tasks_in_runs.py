@@ -150,6 +150,7 @@ def test_a_search_measures_the_model_it_saves(tiny, tmp_path, task, data, score)
     [
         (RATED, {"task": "regression", "blend": True, "unfreeze": 0}, "`blend` mixes probabilities of one class"),
         (RATED, {"task": "regression", "labels": "low=1-2000,high=2001-9000"}, "`labels` makes classes of values"),
+        (LABELLED, {"class_weight": "balanced"}, "`class_weight` .--class-weight. is for one class a text"),
         ({"text": TEXTS, "stars": [1.0] * 30}, {"task": "regression"}, "all 30 rows have the same number"),
         ({"text": TEXTS, "label": [[]] * 30}, {}, "at least one label|no row has a label"),
     ],
