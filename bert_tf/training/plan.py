@@ -95,7 +95,9 @@ def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
     nearest = np.argsort(np.abs(tokens.lengths - tokens.lengths.mean()), kind="stable")
     typical = tokens.take(nearest[: training.batch_size])
     inputs: Tokens | Features = extract(encoder, typical, cache="memory", engine="keras") if dtype else typical
-    step = next(iter(batches(inputs, job.splits(job.tokens)[0][1][: len(typical)], batch_size=training.batch_size)))
+    targets = job.splits(job.tokens)[0][1]
+    some = np.resize(targets, (len(typical), *targets.shape[1:]))  # any will do
+    step = next(iter(batches(inputs, some, batch_size=training.batch_size)))
     model.compile(keras.optimizers.Adam(1e-6), jit_compile=hardware.jit_compile())
     per_token = _seconds(lambda: model.train_on_batch(*step)) / int(typical.lengths.sum())
     trained = len(encoder.blocks.layer) - encoder.boundary
