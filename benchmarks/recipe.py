@@ -21,7 +21,6 @@ from common import Results
 
 from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import Tokens, join, tokenize
-from bert_tf.evaluation.scores import evaluate, softmax
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import FINETUNE
 from bert_tf.training import solver, stages
@@ -184,11 +183,10 @@ FIRST_STAGE: dict[str, Callable[[Job], dict[str, float]]] = {
 
 
 def _measured(job: Job, logits: np.ndarray) -> dict[str, float]:
-    labels = job.validation.labels
-    calibrated = logits / stages.fitted_temperature(labels, logits)
-    stage = stages.Stage("", calibrated, labels, 0.0)
-    scores = evaluate(labels, softmax(calibrated.astype("float64")), job.train.label_names)["scores"]
-    return {"accuracy": stage.accuracy, "calibrated_loss": stage.loss, "macro_f1": scores["macro_f1"]["value"]}
+    task, labels = job.task, job.validation.labels
+    calibrated = logits / task.temperature(labels, logits)
+    stage = stages.Stage("", task, calibrated, labels, 0.0)
+    return {"accuracy": stage.score, "calibrated_loss": stage.loss, **task.beside(labels, logits)}
 
 
 def _quiet(text: str) -> None:
