@@ -43,16 +43,19 @@ def _evaluate(options) -> None:
 
 
 def _task(models: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Returns the task of the first model and its classes, before TensorFlow has loaded; ValueError for one without a head."""
+    """Returns the task of the models and the classes of the first, before TensorFlow has loaded; ValueError for one without a head
+    or two that cannot be compared."""
     from bert_tf.checkpoints import locate
     from bert_tf.checkpoints.config import label_names, problem_type, read_config
     from bert_tf.checkpoints.folder import has_head
-    from bert_tf.tasks.task import task_name
+    from bert_tf.tasks.task import common_task, task_name, task_of
 
-    configs = []
+    tasks, classes = [], []
     for model in models:
         folder = locate.resolve(model)
         if not has_head(folder):
             raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
-        configs.append(read_config(folder))
-    return task_name(problem_type(configs[0]), configs[0]), label_names(configs[0])
+        config = read_config(folder)
+        tasks.append(task_of(task_name(problem_type(config), config)))
+        classes.append(label_names(config))
+    return common_task(models, tasks, classes).name, classes[0]

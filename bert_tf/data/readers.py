@@ -215,8 +215,8 @@ def _encoded_columns(table: Table, several: Sequence[int], data: Data) -> Encode
     names = [table.names[i] for i in several]
     if data.task not in ("auto", "multi-label"):
         raise ValueError(
-            f"Several label columns ({', '.join(names)}) are labels of which a text has any number: task='multi-label' (--task "
-            f"multi-label). Received: task={data.task!r}"
+            f"Several label columns ({', '.join(names)}) are labels of which a text has any number, task='multi-label' (--task "
+            f"multi-label). For task={data.task!r} name one column."
         )
     if wrong := [name for name in ("labels", "drop") if getattr(data, name)]:
         raise ValueError(

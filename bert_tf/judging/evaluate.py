@@ -27,7 +27,7 @@ from bert_tf.options import with_options
 from bert_tf.reporting import page, tables
 from bert_tf.reporting.display import Displayed
 from bert_tf.settings import EVALUATE, Settings
-from bert_tf.tasks.task import Task
+from bert_tf.tasks.task import Task, common_task
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 
 RESULTS = "evaluation.json"
@@ -120,7 +120,9 @@ def evaluate(
     classifiers = [
         Classifier(each, tokenizer if each is model else None, max_length=settings.data.max_length) for each in models
     ]
-    task, classes = _task(names, classifiers), classifiers[0].model.label_names
+    every = [classifier.model for classifier in classifiers]
+    task = common_task(names, [*map(task_of_model, every)], [one.label_names for one in every])
+    classes = every[0].label_names
     reading = replace(settings.data, task=task.name)
     texts = read(data, reading, keep=columns).relabel(classes, f"The model {names[0]}")
     training = None if train is None else read(train, reading).relabel(classes, "The model")
@@ -163,17 +165,6 @@ def _names(model: Any, other: Any) -> list[str]:
     if len(both) == 2 and (both[0] is both[1] or os.fspath(paths[0]) == os.fspath(paths[1])):
         raise ValueError(f"Two models are compared. Received twice: {paths[0]}")
     return locate.short_names(paths)
-
-
-def _task(names: Sequence[str], classifiers: Sequence[Classifier]) -> Task:
-    """Returns what the models give a text; ValueError for two that cannot be compared."""
-    tasks = [task_of_model(each.model) for each in classifiers]
-    if tasks[0].problem_type != tasks[-1].problem_type:
-        raise ValueError(
-            f"{names[0]} is a model for {tasks[0].name}, {names[1]} for {tasks[1].name}: they cannot be compared."
-        )
-    tasks[0].places(classifiers[-1].model.label_names, classifiers[0].model.label_names)
-    return tasks[0]
 
 
 def _judged(name: str, classifier: Classifier, texts: Examples, task: Task) -> Judged:

@@ -287,3 +287,18 @@ def task_name(problem_type: str, config: Any) -> str:
     if getattr(config, ORDINAL, None) == "ordinal":
         return "ordinal"
     return next(name for name in TASKS if task_of(name).problem_type == problem_type)
+
+
+def common_task(names: Sequence[str], tasks: Sequence[Task], classes: Sequence[Sequence[str]]) -> Task:
+    """Returns the task of one model, or of two that can be compared.
+
+    Args:
+        names, tasks, classes: of each model.
+    Raises: ValueError for two models that give a text different things, or have different classes.
+    """
+    if tasks[0].problem_type != tasks[-1].problem_type:
+        raise ValueError(
+            f"{names[0]} is a model for {tasks[0].name}, {names[-1]} for {tasks[-1].name}: they cannot be compared."
+        )
+    tasks[0].places(classes[-1], classes[0])
+    return tasks[0]

@@ -183,7 +183,7 @@ def test_ordinal_classes_have_their_further_measures(saved, tmp_path):
         (0, ["--label-column", "lang"], "unknown labels 'de', 'en'. The model "),
         (0, ["--label-column", "stars,lang"], "the label 'stars' is '4.0'; 0 or 1 is needed"),
         (1, ["--label-column", "lang"], "the number (column 'lang') is 'de', no number"),
-        (1, ["--label-column", "stars,lang"], "Several label columns (stars, lang)"),
+        (1, ["--label-column", "stars,lang"], "For task='regression' name one column."),
     ],
 )
 def test_labels_that_do_not_fit_are_one_line(multi, numbers, tmp_path, capsys, which, more, says):
@@ -196,7 +196,14 @@ def test_labels_that_do_not_fit_are_one_line(multi, numbers, tmp_path, capsys, w
     assert not (tmp_path / "run").exists()
 
 
-def test_models_of_different_tasks_are_not_compared(multi, numbers):
+def test_models_of_different_tasks_are_not_compared(multi, numbers, saved, tmp_path, capsys):
+    file = table(tmp_path / "test.csv", labels=["|".join(each) for each in SETS])
+    other = saved("other", 3, id2label=["bad", "good", "big"], problem_type="multi_label_classification")
+    for second, says in ((numbers[0], "for regression"), (other, "have different labels, 'bad', 'good', 'slow' and")):
+        assert main(["evaluate", str(multi[0]), str(second), "--data", str(file)]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert "they cannot be compared" in said
     with pytest.raises(
         ValueError, match="first is a model for multi-label, n1 for regression: they cannot be compared"
     ):
