@@ -119,7 +119,7 @@ def read(
                 f"{source.source}: was read for task={source.task!r}. Received: task={data.task!r}. Pass it where it is read: "
                 f"read_examples(..., task={data.task!r})"
             )
-        return replace(source, task=task) if labelled else source
+        return replace(source, task=task) if labelled and task != source.task else source
     return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
 
 
