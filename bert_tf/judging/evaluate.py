@@ -222,8 +222,8 @@ def _absent(task: Task, texts: Examples) -> list[str]:
         return []
     shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
     return [
-        f"{texts.source}: has no texts of {len(missing)} of the model's {len(texts.label_names)} {task.nouns} ({shown}); nothing is said of "
-        "them."
+        f"{texts.source}: has no texts of {len(missing)} of the model's {len(texts.label_names)} {task.nouns} ({shown}): whether they "
+        "are found is not measured, and predicting one is a mistake."
     ]
 
 
