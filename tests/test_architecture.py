@@ -53,7 +53,7 @@ MAY_IMPORT = {
 MAY_IMPORT["tuning"] = MAY_IMPORT["training"] | {"training"}
 MAY_IMPORT["comparison"] = MAY_IMPORT["tuning"] | {"tuning"}
 # One finished model on labelled texts: it predicts, scores and reports as a run does, into a folder with a run's rules.
-MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "training"}
+MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "tasks", "training"}
 MAY_IMPORT["transformers4"] = {"checkpoints", "data", "models", "training"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 

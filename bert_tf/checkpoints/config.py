@@ -56,6 +56,11 @@ def label_names(config) -> tuple[str, ...]:
     return tuple(config.id2label[i] for i in range(config.num_labels))
 
 
+def problem_type(config) -> str:
+    """Returns one of `PROBLEM_TYPES`, by the config or the number of its labels."""
+    return config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
+
+
 def _labels(values: dict, overrides: dict) -> tuple[dict, dict]:
     """Takes the label keys out of `overrides`; returns an `id2label` and a `label2id` that agree."""
     id2label, label2id = overrides.pop("id2label", None), overrides.pop("label2id", None)

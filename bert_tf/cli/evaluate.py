@@ -1,5 +1,7 @@
 """`bert-tf evaluate`."""
 
+from collections.abc import Sequence
+
 from bert_tf.cli.options import add_options, given, load_tensorflow, read_source
 from bert_tf.settings import EVALUATE
 
@@ -8,9 +10,9 @@ def add_evaluate(commands) -> None:
     command = commands.add_parser(
         "evaluate",
         help="measure a fine-tuned model on labelled texts",
-        description="Measures a fine-tuned model on labelled texts: scores with intervals, confusion, calibration, the most confident "
-        "mistakes, and slices. With two models they are compared on the same texts. Leaves report.html, evaluation.json and "
-        "mistakes.csv in the output folder.",
+        description="Measures a fine-tuned model on labelled texts, by what it gives a text: scores with intervals, confusion and "
+        "calibration, or each label, or the errors of numbers; the worst mistakes, and slices. With two models they are compared on "
+        "the same texts. Leaves report.html, evaluation.json and mistakes.csv in the output folder.",
         epilog="Example: bert-tf evaluate runs/reviews/model --data test.csv --by language,length",
     )
     models = "folder of a fine-tuned model (or a name on the hub); two are compared"
@@ -31,29 +33,29 @@ def _evaluate(options) -> None:
         delattr(options, name)
     settings = given(options, EVALUATE)
     columns = [name for name in EVALUATE.settings(**settings).slices.by or () if name != "length"]
-    texts = read_source(options, data, keep=columns, task="classification")
-    train = read_source(options, options.train, task="classification")
-    for model in models:
-        _check(model, texts)
+    task, classes = _task(models)
+    texts = read_source(options, data, keep=columns, task=task).relabel(classes, f"The model {models[0]}")
+    train = read_source(options, options.train, task=task)
     load_tensorflow()
     from bert_tf.judging.evaluate import evaluate
 
     evaluate(models[0], texts, models[1] if len(models) == 2 else None, train=train, **settings)
 
 
-def _check(model: str, texts) -> None:
-    """Raises ValueError for a model without classes or labels that it does not have, before TensorFlow has loaded."""
+def _task(models: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Returns the task of the models and the classes of the first, before TensorFlow has loaded; ValueError for one without a head
+    or two that cannot be compared."""
     from bert_tf.checkpoints import locate
-    from bert_tf.checkpoints.config import label_names, read_config
+    from bert_tf.checkpoints.config import label_names, problem_type, read_config
     from bert_tf.checkpoints.folder import has_head
+    from bert_tf.tasks.task import common_task, task_name, task_of
 
-    folder = locate.resolve(model)
-    if not has_head(folder):
-        raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
-    config = read_config(folder)
-    if (kind := config.problem_type or "") not in ("", "single_label_classification"):
-        kind = kind.replace("_classification", "").replace("_", "-")
-        raise ValueError(
-            f"{model}: is a model for {kind}; one that gives a text one class is needed. finetune --test measures it."
-        )
-    texts.relabel(label_names(config), f"The model {model}")
+    tasks, classes = [], []
+    for model in models:
+        folder = locate.resolve(model)
+        if not has_head(folder):
+            raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
+        config = read_config(folder)
+        tasks.append(task_of(task_name(problem_type(config), config)))
+        classes.append(label_names(config))
+    return common_task(models, tasks, classes).name, classes[0]

@@ -113,12 +113,13 @@ def read(
             raise ValueError(
                 f"{source.source}: these `Examples` lack the column {lacking[0]!r}. Read them with it: read_examples(..., keep=[{shown}])"
             )
-        if labelled and data.task not in ("auto", source.task):
+        task = source.task if data.task == "auto" else data.task
+        if labelled and READERS[task] is not READERS[source.task]:
             raise ValueError(
                 f"{source.source}: was read for task={source.task!r}. Received: task={data.task!r}. Pass it where it is read: "
                 f"read_examples(..., task={data.task!r})"
             )
-        return source
+        return replace(source, task=task) if labelled and task != source.task else source
     return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
 
 
@@ -214,8 +215,8 @@ def _encoded_columns(table: Table, several: Sequence[int], data: Data) -> Encode
     names = [table.names[i] for i in several]
     if data.task not in ("auto", "multi-label"):
         raise ValueError(
-            f"Several label columns ({', '.join(names)}) are labels of which a text has any number: task='multi-label' (--task "
-            f"multi-label). Received: task={data.task!r}"
+            f"Several label columns ({', '.join(names)}) are labels of which a text has any number, task='multi-label' (--task "
+            f"multi-label). For task={data.task!r} name one column."
         )
     if wrong := [name for name in ("labels", "drop") if getattr(data, name)]:
         raise ValueError(

@@ -13,7 +13,7 @@ import scipy  # its parts are imported on first use
 
 from bert_tf.evaluation.resampling import drawn_weights
 from bert_tf.evaluation.scores import TEMPERATURES, TINY, percentiles, wilson
-from bert_tf.formatting import format_value
+from bert_tf.formatting import format_value, shown_text
 
 HALF = 0.5
 SEPARATOR = "|"  # between the labels of a text, where they stand in one string
@@ -222,7 +222,7 @@ def mistakes(
     return [
         {
             "index": i,
-            "text": texts[i],
+            "text": shown_text(texts[i]),
             "given": joined(labels[i], label_names),
             "predicted": joined(said[i], label_names),
             "loss": float(losses[i]),

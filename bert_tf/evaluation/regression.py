@@ -8,6 +8,7 @@ import numpy as np
 from bert_tf.evaluation.multi_label import verdict
 from bert_tf.evaluation.resampling import drawn_weights
 from bert_tf.evaluation.scores import Estimate, percentiles
+from bert_tf.formatting import shown_text
 
 DRAWN = 500  # points of a scatter plot; more would hide each other
 
@@ -88,7 +89,8 @@ def largest_errors(texts: Sequence[str], given: Any, predicted: Any, most: int) 
     given, predicted = checked(given, predicted)
     order = np.argsort(-np.abs(given - predicted), kind="stable")[:most]
     return [
-        {"index": int(i), "text": texts[i], "given": float(given[i]), "predicted": float(predicted[i])} for i in order
+        {"index": int(i), "text": shown_text(texts[i]), "given": float(given[i]), "predicted": float(predicted[i])}
+        for i in order
     ]
 
 

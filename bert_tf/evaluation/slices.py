@@ -1,4 +1,4 @@
-"""Which of the texts a classifier is better or worse at: its scores by the values of a column, or by length.
+"""Which of the texts a model is better or worse at: its scores by the values of a column, or by length.
 
 A slicing is a dict: name of a slice -> places of its texts, int64. Functions of plain values that return plain dicts and lists.
 """
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import scipy
 
-from bert_tf.evaluation import scores
 from bert_tf.formatting import format_value
 
 MOST_SLICES = (
@@ -69,61 +68,85 @@ def _numbers(names: Sequence[str]) -> np.ndarray | None:
         return None
 
 
-def judge(slicing: Slicing, labels: Any, probabilities: Any, label_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Scores each slice of the texts by itself, and compares its accuracy with that of all other texts.
+def judge(
+    slicing: Slicing, task: Any, labels: Any, predictions: Any, label_names: Sequence[str], thresholds: Any = None
+) -> list[dict[str, Any]]:
+    """Scores each slice of the texts by itself; where the score is the share of texts that are right, compares it with that of all
+    other texts.
 
     Args:  (N = texts, C = classes)
         slicing: of the texts.
-        labels, probabilities: int `(N,)`, float `(N, C)`.
+        task: `bert_tf.tasks.task.Task`.
+        labels, predictions: as the task has them, such as int `(N,)` and float `(N, C)`.
         label_names: str, C of them.
-    Returns: for each slice a dict of `slice`, its name; `texts`, `accuracy`, `macro_f1` and `log_loss` as of `scores.evaluate`;
-        `p_value`, by Fisher's exact test against the other texts, times the number of slices (Bonferroni), 1 at most; None if
-        there are no others; `uncertain`: whether its accuracy has an interval wider than `UNCERTAIN`.
+        thresholds: float `(C,)`, of the model, for a task that decides by them.
+    Returns: for each slice a dict of `slice`, its name, `texts` and the scores of `Task.evaluate`; with accuracy also `p_value`, by
+        Fisher's exact test against the other texts, times the number of slices (Bonferroni), 1 at most; None if there are no
+        others; `uncertain`: whether its accuracy has an interval wider than `UNCERTAIN`.
     """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    right = probabilities.argmax(axis=1) == labels
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    right = task.right(labels, predictions)
     rows = []
     for name, places in slicing.items():
-        found = scores.evaluate(labels[places], probabilities[places], label_names)["scores"]
-        accuracy, others = found["accuracy"], len(labels) - len(places)
-        hits = int(right[places].sum())
-        table = [[hits, len(places) - hits], [right.sum() - hits, others - (right.sum() - hits)]]
-        p_value = min(1.0, float(scipy.stats.fisher_exact(table).pvalue) * len(slicing)) if others else None
-        uncertain = accuracy["high"] - accuracy["low"] > UNCERTAIN
-        rows.append({"slice": name, **found, "p_value": p_value, "uncertain": bool(uncertain)})
+        found = task.evaluate(labels[places], predictions[places], label_names, thresholds)["scores"]
+        row = {"slice": name, **found}
+        if right is not None:
+            p_value = _beside_others(right, places)
+            row["p_value"] = None if p_value is None else min(1.0, p_value * len(slicing))
+            row["uncertain"] = bool(found[task.score]["high"] - found[task.score]["low"] > UNCERTAIN)
+        rows.append(row)
     return rows
 
 
-def compare(slicing: Slicing, labels: Any, first: Any, second: Any) -> list[dict[str, Any]]:
-    """Compares two classifiers in each slice of the texts.
+def _beside_others(right: np.ndarray, places: np.ndarray) -> float | None:
+    """Returns the p-value of a slice being as often right as the other texts; None if there are no others."""
+    others, hits = len(right) - len(places), int(right[places].sum())
+    table = [[hits, len(places) - hits], [right.sum() - hits, others - (right.sum() - hits)]]
+    return float(scipy.stats.fisher_exact(table).pvalue) if others else None
+
+
+def compare(
+    slicing: Slicing,
+    task: Any,
+    labels: Any,
+    both: tuple[Any, Any],
+    label_names: Sequence[str],
+    thresholds: tuple[Any, Any] = (None, None),
+) -> list[dict[str, Any]]:
+    """Compares two models in each slice of the texts.
 
     Args:
-        first, second: float `(N, C)`, the probabilities of both; the others as of `judge`.
-    Returns: for each slice a dict of `slice`, `texts`, `first` and `second` (accuracy, estimates), `difference` and `p_value` of
-        `scores.compare`, the latter times the number of slices (Bonferroni), 1 at most.
+        both: the predictions of both, and `thresholds` theirs; the others as of `judge`.
+    Returns: for each slice a dict of `slice`, `texts`, `first` and `second` (the task's score, estimates), `difference` of
+        `Task.compare` and, if it tests that, `p_value`, times the number of slices (Bonferroni), 1 at most.
     """
-    labels, first, second = (np.asarray(values) for values in (labels, first, second))
+    labels, first, second = (np.asarray(values) for values in (labels, *both))
     rows = []
     for name, places in slicing.items():
-        parts = [values[places] for values in (labels, first, second)]
-        found = scores.compare(*parts)
-        accuracies = [scores.wilson((part.argmax(axis=1) == parts[0]).sum(), len(places)) for part in parts[1:]]
-        p_value = min(1.0, found["p_value"] * len(slicing))
-        both = dict(zip(("first", "second"), accuracies, strict=True))
-        rows.append(
-            {"slice": name, "texts": len(places), **both, "difference": found["difference"], "p_value": p_value}
-        )
+        own, *said = (values[places] for values in (labels, first, second))
+        found = task.compare(own, *said, ("the first", "the second"), thresholds)
+        row = {"slice": name, "texts": len(places)}
+        for which, part, chosen in zip(("first", "second"), said, thresholds, strict=True):
+            row[which] = task.evaluate(own, part, label_names, chosen)["scores"][task.score]
+        row["difference"] = found["difference"]
+        if "p_value" in found:
+            row["p_value"] = min(1.0, found["p_value"] * len(slicing))
+        rows.append(row)
     return rows
 
 
-def verdict(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+def verdict(rows: Sequence[Mapping[str, Any]], name: str, task: Any) -> str:
     """Says which slices of `judge` differ from the other texts, and which are too small to tell.
 
-    >>> verdict([{"slice": "all", "texts": 9, "p_value": None}], "lang")
+    >>> verdict([{"slice": "all", "texts": 9, "p_value": None}], "lang", None)
     'All texts are in one slice by lang.'
     """
     if len(rows) == 1:
         return f"All texts are in one slice by {name}."
+    if "p_value" not in rows[0]:
+        ends = sorted(rows, key=lambda row: row[task.score]["value"])
+        low, high = (f"{format_value(row[task.score], 'score')} ({row['slice']!r})" for row in (ends[0], ends[-1]))
+        return f"By {name}, {task.score_words} is from {low} to {high}. Whether slices differ is not tested."
     notable = [row for row in rows if row["p_value"] < 0.05]
     total = sum(row["texts"] for row in rows)
     overall = sum(row["accuracy"]["value"] * row["texts"] for row in rows) / total

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation.multi_label import text_losses
+from bert_tf.evaluation.multi_label import choose_thresholds, text_losses
 from bert_tf.evaluation.resampling import folds
 from bert_tf.evaluation.tfidf import (
     CHOICE_FOLDS,
@@ -31,11 +31,14 @@ class MultiLabelBaseline:
     Attributes:
         vectorizer: scikit-learn's.
         kernel, bias: float `(terms, C)`, `(C,)`.
+        thresholds: float `(C,)`, chosen on predictions for the training texts by models that had not seen them; None, for 0.5, if
+            there are too many texts to train such models.
     """
 
     vectorizer: Any
     kernel: np.ndarray
     bias: np.ndarray
+    thresholds: np.ndarray | None = None
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         return _probabilities(self.vectorizer.transform(texts), self.kernel, self.bias)
@@ -68,16 +71,20 @@ def train_baseline(
     fold = folds(len(labels), CHOICE_FOLDS, seed, groups)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights)
 
-    def loss(strength: float) -> float:
+    def held_out(strength: float) -> np.ndarray:
         found = np.zeros(labels.shape)
         for i in range(CHOICE_FOLDS):
             held = fold == i
             found[held] = _probabilities(rows[held], *_fit(rows[~held], labels[~held], strength, weights[~held]))
-        return float(np.average(text_losses(labels, found), weights=weights))
+        return found
 
     few = fold.max() == CHOICE_FOLDS - 1 and len(labels) <= CHOSEN_UP_TO
-    strength = min(STRENGTHS, key=loss) if few else USUAL_STRENGTH
-    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength, weights))
+    strength, thresholds = USUAL_STRENGTH, None
+    if few:
+        tried = ((strength, held_out(strength)) for strength in STRENGTHS)
+        strength, found = min(tried, key=lambda one: np.average(text_losses(labels, one[1]), weights=weights))
+        thresholds = choose_thresholds(labels, found)
+    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength, weights), thresholds)
 
 
 def _fit(rows: Any, labels: np.ndarray, strength: float, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

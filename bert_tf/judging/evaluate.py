@@ -1,6 +1,7 @@
 """A fine-tuned model, or two, on labelled texts: how good, how certain, where it fails.
 
-The texts are read, their labels put into the order of the model's, and classified once; all numbers are of these probabilities.
+The texts are read, their labels put into the order of the model's, and classified once; all numbers are of these predictions.
+What a text is given, and how that is measured, is the model's task.
 """
 
 import os
@@ -18,15 +19,15 @@ from bert_tf.checkpoints import locate
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read
 from bert_tf.data.tokenizer import Tokens, tokenize
-from bert_tf.evaluation import diagnostics, facts, scores, slices, tfidf
-from bert_tf.evaluation.tfidf import BASELINE
+from bert_tf.evaluation import diagnostics, facts, slices
 from bert_tf.formatting import counted
-from bert_tf.inference.predict import Classifier, task_of_model
+from bert_tf.inference.predict import Classifier, Predictions, task_of_model
 from bert_tf.judging import sections
 from bert_tf.options import with_options
 from bert_tf.reporting import page, tables
 from bert_tf.reporting.display import Displayed
 from bert_tf.settings import EVALUATE, Settings
+from bert_tf.tasks.task import Task, common_task
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 
 RESULTS = "evaluation.json"
@@ -40,19 +41,24 @@ class Evaluation(Displayed):
     """What `evaluate` found.
 
     Attributes:
-        metrics: dict, the content of evaluation.json: `scores`, `classes`, `confusion`,
-            `calibration`, perhaps `baseline`, `slices` and, for two models, `comparison`, `second`
-            and `slice_comparisons`. A number with an interval is a dict of `value`, `low`, `high`.
+        metrics: dict, the content of evaluation.json: `task`, `scores` and what else the task
+            measures (`classes`, `confusion` and `calibration`, or `labels`), perhaps `baseline`,
+            `slices` and, for two models, `comparison`, `second` and `slice_comparisons`. A number
+            with an interval is a dict of `value`, `low`, `high`.
         verdict: str, what the numbers mean.
-        probabilities: float32 `(N, C)`, of the model, in the order of the texts; columns in that of
-            `metrics["label_names"]`.
+        predictions: `bert_tf.inference.predict.Predictions`, of the model, in the order of the texts.
         output_dir: Path of the report; None if no files are written.
     """
 
     metrics: dict[str, Any]
     verdict: str
-    probabilities: np.ndarray
+    predictions: Predictions
     output_dir: Path | None
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float32 `(N, C)`, columns in the order of `metrics["label_names"]`; AttributeError for a regression."""
+        return self.predictions.probabilities
 
     def to_pandas(self) -> Any:
         """Returns the slices as a DataFrame, a row each; no rows if none were asked for."""
@@ -73,71 +79,73 @@ class Evaluation(Displayed):
 
 @dataclass(frozen=True)
 class Judged:
-    """A model and what it says of the texts: `(N, C)` probabilities, and N texts as its tokens."""
+    """A model and what it says of N texts: `predictions`, with classes in the order of the first model's, and their tokens."""
 
     name: str
     classifier: Classifier
     tokens: Tokens
-    probabilities: np.ndarray
+    predictions: Predictions
 
 
 @with_options(EVALUATE)
 def evaluate(
     model: Any, data: Any, other: Any = None, *, tokenizer: Any = None, train: Any = None, settings: Settings
 ) -> Evaluation:
-    """Measures a fine-tuned model on labelled texts: scores with intervals, calibration, slices.
+    """Measures a fine-tuned model on labelled texts, by its task: scores with intervals, slices.
 
-    Leaves report.html, evaluation.json and mistakes.csv (all mistakes, the most confident first)
-    in the output folder.
+    Leaves report.html, evaluation.json and mistakes.csv (all mistakes, the worst first; of a
+    regression all texts) in the output folder.
 
     Args:
-        model: folder or hub name of a classifier, or one in memory. A second part (TF-IDF) in its
-            folder counts.
-        data: a source of labelled texts, as for `bert_tf.read_examples`. Labels agree with the
-            model's by value; classes without texts are no error.
-        other: a second model, which is compared with the first on the same texts: McNemar's test,
-            paired bootstrap.
+        model: folder or hub name of a fine-tuned model, or one in memory. A second part (TF-IDF)
+            in its folder counts.
+        data: a source of labelled texts, as for `bert_tf.read_examples`, read for the model's
+            task. Labels agree with the model's by value; classes without texts are no error.
+        other: a second model, which is compared with the first on the same texts by paired
+            bootstrap; the accuracy of classifiers also by McNemar's test.
         tokenizer: of a model in memory; None = the one in the folder that it was loaded from.
         train: a source of labelled texts that the TF-IDF baseline is trained on, to stand beside
             the model.
         {options}
     Returns: `Evaluation`.
     Raises: as `bert_tf.read_examples` and `bert_tf.predict`; ValueError for labels that the model
-        does not have; FileExistsError if the folder holds another run.
+        does not have, or two models of different tasks or classes; FileExistsError if the folder
+        holds another run.
     """
     began = time.monotonic()
     folder = _folder(settings, (data, train))
     by = settings.slices.by or ()
     columns = [name for name in by if name != LENGTH]
-    reading = replace(settings.data, task="classification")  # whatever the labels look like
-    texts = read(data, reading, keep=columns)
-    training = None if train is None else read(train, reading)
-    names = _names(model, other)
-    judged = [
-        _judged(name, each, tokenizer if each is model else None, texts, settings)
-        for name, each in zip(names, (model, other), strict=False)
+    names, models = _names(model, other), [each for each in (model, other) if each is not None]
+    classifiers = [
+        Classifier(each, tokenizer if each is model else None, max_length=settings.data.max_length) for each in models
     ]
-    labelled = _relabelled(judged, texts)
-    training = None if training is None else training.relabel(judged[0].classifier.model.label_names, "The model")
-    found = _measured(judged, labelled, _slicings(by, labelled, judged[0]), training)
-    command = _command(settings, (model, other), labelled, training)
-    verdicts = _verdicts(found)
+    every = [classifier.model for classifier in classifiers]
+    task = common_task(names, [*map(task_of_model, every)], [one.label_names for one in every])
+    classes = every[0].label_names
+    reading = replace(settings.data, task=task.name)
+    texts = read(data, reading, keep=columns).relabel(classes, f"The model {names[0]}")
+    training = None if train is None else read(train, reading).relabel(classes, "The model")
+    judged = [_judged(*each, texts, task) for each in zip(names, classifiers, strict=True)]
+    found = _measured(task, judged, texts, _slicings(by, texts, judged[0]), training)
+    command = _command(settings, models, texts, training)
+    verdicts = _verdicts(found, task)
     verdict = " ".join(verdicts)
     if folder:
         folder.start(
             {"model": names[0], "other": names[1] if other is not None else None, "by": by, "command": command}
         )
-        page.write_report(folder / "report.html", _facts(judged, labelled, training, found, command))
-        _write_mistakes(folder / MISTAKES, judged[0], labelled)
+        page.write_report(folder / "report.html", _facts(task, judged, texts, training, found, command))
+        _write_mistakes(folder / MISTAKES, task, judged[0], texts)
         seconds = round(time.monotonic() - began, 2)
         files.write_json(folder / RESULTS, {**found, "verdict": verdict, "command": command, "seconds": seconds})
     if settings.output.verbose:
-        for remark in [*remarks_of(labelled, training), *found["hints"]]:
+        for remark in [*remarks_of(texts, training), *found["hints"]]:
             print(remark)
         shown = (tables.terminal(block["table"]) for block in sections.summary(found))
-        print(f"{len(labelled):,} texts, {labelled.source}", *shown, sep="\n\n")
+        print(f"{len(texts):,} texts, {texts.source}", *shown, sep="\n\n")
         print("\n".join(["", *verdicts, *([folder.contents()] if folder else [])]))
-    return Evaluation(found, verdict, judged[0].probabilities, folder.path if folder else None)
+    return Evaluation(found, verdict, judged[0].predictions, folder.path if folder else None)
 
 
 def _folder(settings: Settings, sources: Sequence[Any]) -> RunFolder | None:
@@ -159,26 +167,14 @@ def _names(model: Any, other: Any) -> list[str]:
     return locate.short_names(paths)
 
 
-def _judged(name: str, model: Any, tokenizer: Any, texts: Examples, settings: Settings) -> Judged:
+def _judged(name: str, classifier: Classifier, texts: Examples, task: Task) -> Judged:
     """Classifies the texts."""
-    classifier = Classifier(model, tokenizer, max_length=settings.data.max_length)
-    if classifier.model.problem_type != "single_label_classification":
-        task = task_of_model(classifier.model).name
-        raise ValueError(
-            f"{name}: is a model for {task}; one that gives a text one class is needed. finetune --test measures it."
-        )
-    texts.relabel(classifier.model.label_names, f"The model {name}")  # raises ValueError before the work
     tokens = tokenize(texts.texts, classifier.tokenizer, classifier.max_length)
-    return Judged(name, classifier, tokens, classifier.of_tokens(tokens, [*texts.texts]).probabilities)
-
-
-def _relabelled(judged: Sequence[Judged], texts: Examples) -> Examples:
-    """Returns the texts with the labels of the first model; ValueError if the second has others."""
-    names = [one.classifier.model.label_names for one in judged]
-    if len(names) == 2 and set(names[0]) != set(names[1]):
-        shown = " and ".join(", ".join(map(repr, each)) for each in names)
-        raise ValueError(f"The two models have different classes, {shown}: they cannot be compared.")
-    return texts.relabel(names[0], f"The model {judged[0].name}")
+    said = classifier.of_tokens(tokens, [*texts.texts])
+    places = task.places(said.label_names, texts.label_names)
+    thresholds = None if said.thresholds is None else said.thresholds[places]
+    outputs = said.outputs[..., places]
+    return Judged(name, classifier, tokens, Predictions(outputs, tuple(texts.label_names), task.name, thresholds))
 
 
 def _slicings(by: Sequence[str], texts: Examples, judged: Judged) -> dict[str, slices.Slicing]:
@@ -192,76 +188,95 @@ def _slicings(by: Sequence[str], texts: Examples, judged: Judged) -> dict[str, s
 
 
 def _measured(
-    judged: Sequence[Judged], texts: Examples, slicings: Mapping[str, slices.Slicing], training: Examples | None
+    task: Task,
+    judged: Sequence[Judged],
+    texts: Examples,
+    slicings: Mapping[str, slices.Slicing],
+    training: Examples | None,
 ) -> dict[str, Any]:
     """Returns the numbers for evaluation.json."""
-    labels, names, first = texts.labels, texts.label_names, judged[0].probabilities
-    found = {"model": judged[0].name, "source": texts.source, **scores.evaluate(labels, first, names)}
-    found["hints"] = [*_absent(texts), *diagnostics.unpredicted(found["confusion"], names)]
+    labels, names, every = texts.labels, texts.label_names, [one.predictions for one in judged]
+    measured = [task.evaluate(labels, one.outputs, names, one.thresholds) for one in every]
+    first = (every[0].outputs, names, every[0].thresholds)
+    found = {"model": judged[0].name, "source": texts.source, "task": task.name, **measured[0]}
+    found["hints"] = [*_absent(task, texts), *task.hints(labels, *first)]
     if training is not None:
-        found["baseline"] = _baseline(judged, texts, training)
+        found["baseline"] = _baseline(task, judged, texts, training)
     if slicings:
-        found["slices"] = {name: slices.judge(each, labels, first, names) for name, each in slicings.items()}
+        found["slices"] = {name: slices.judge(each, task, labels, *first) for name, each in slicings.items()}
     if len(judged) == 2:
-        columns = [judged[1].classifier.model.label_names.index(name) for name in names]
-        second = judged[1].probabilities[:, columns]
-        found["second"] = {"name": judged[1].name, **scores.evaluate(labels, second, names)}
-        found["comparison"] = scores.compare(labels, first, second, (judged[0].name, judged[1].name))
-        compared = {name: slices.compare(each, labels, first, second) for name, each in slicings.items()}
+        both, thresholds = (every[0].outputs, every[1].outputs), (every[0].thresholds, every[1].thresholds)
+        found["second"] = {"name": judged[1].name, **measured[1]}
+        found["comparison"] = task.compare(labels, *both, (judged[0].name, judged[1].name), thresholds)
+        compared = {
+            name: slices.compare(each, task, labels, both, names, thresholds) for name, each in slicings.items()
+        }
         found |= {"slice_comparisons": compared} if compared else {}
     return found
 
 
-def _absent(texts: Examples) -> list[str]:
+def _absent(task: Task, texts: Examples) -> list[str]:
     """Says which classes of the model have no texts."""
     missing = [repr(name) for name, count in texts.counts().items() if not count]
     if not missing:
         return []
     shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
     return [
-        f"{texts.source}: has no texts of {len(missing)} of the model's {len(texts.label_names)} classes ({shown}); nothing is said of "
-        "them."
+        f"{texts.source}: has no texts of {len(missing)} of the model's {len(texts.label_names)} {task.nouns} ({shown}): whether they "
+        "are found is not measured, and predicting one is a mistake."
     ]
 
 
-def _baseline(judged: Sequence[Judged], texts: Examples, training: Examples) -> dict[str, Any]:
+def _baseline(task: Task, judged: Sequence[Judged], texts: Examples, training: Examples) -> dict[str, Any]:
     """Returns the scores of TF-IDF on the same texts, and how the (first) model compares, as `facts.run_facts` does."""
-    names, model = texts.label_names, judged[0].name if len(judged) == 2 else "this model"
+    said, model = judged[0].predictions, judged[0].name if len(judged) == 2 else "this model"
     _, drawn, labels = facts.drawn(training.texts, training.labels, seed=0)
-    by_words = tfidf.train_baseline(drawn, labels, len(names))([*texts.texts])
+    trained = task.train_baseline(drawn, labels, texts.label_names)
+    by_words, thresholds = trained([*texts.texts]), (said.thresholds, trained.thresholds)
     return {
         "texts": len(drawn),
-        "scores": scores.evaluate(texts.labels, by_words, names)["scores"],
-        "comparison": scores.compare(texts.labels, judged[0].probabilities, by_words, (model, BASELINE)),
+        **({} if trained.thresholds is None else {"thresholds": trained.thresholds.tolist()}),
+        "scores": task.evaluate(texts.labels, by_words, texts.label_names, trained.thresholds)["scores"],
+        "comparison": task.compare(texts.labels, said.outputs, by_words, (model, task.baseline_name), thresholds),
     }
 
 
-def _verdicts(found: Mapping[str, Any]) -> list[str]:
+def _verdicts(found: Mapping[str, Any], task: Task) -> list[str]:
     said = [found["comparison"]["verdict"]] if "comparison" in found else []
     said += [found["baseline"]["comparison"]["verdict"]] if "baseline" in found else []
-    return said + [slices.verdict(rows, name) for name, rows in found.get("slices", {}).items()]
+    return said + [slices.verdict(rows, name, task) for name, rows in found.get("slices", {}).items()]
 
 
 def _facts(
-    judged: Sequence[Judged], texts: Examples, training: Examples | None, found: Mapping[str, Any], command: str
+    task: Task,
+    judged: Sequence[Judged],
+    texts: Examples,
+    training: Examples | None,
+    found: Mapping[str, Any],
+    command: str,
 ) -> dict[str, Any]:
     """Returns the facts of the report; see `bert_tf.reporting.sections.sections`."""
-    every, labels, names = [*texts.texts], texts.labels, tuple(one.name for one in judged)
+    every, label_names = [*texts.texts], texts.label_names
     splits = {"training": training} if training is not None else {}
     splits[THIS] = texts
     lengths = diagnostics.lengths(judged[0].tokens.uncut, judged[0].classifier.max_length)
     common = {
         "split": THIS,
-        "title": f"{' and '.join(names)}, evaluated on {Path(texts.source).name}",
-        "subtitle": f"{counted(len(texts), 'text')}, {counted(len(texts.label_names), 'class').replace('classs', 'classes')}",
+        "title": f"{' and '.join(one.name for one in judged)}, evaluated on {Path(texts.source).name}",
+        "subtitle": f"{counted(len(texts), 'text')}, {len(label_names):,} {task.nouns}",
+        "task": task.name,
         "hints": found["hints"],
         "data": {
             "splits": [
-                {"name": name, "labels": part.counts(), "lengths": lengths if part is texts else None}
+                {
+                    "name": name,
+                    **facts.split_facts(task, part.labels, label_names),
+                    "lengths": lengths if part is texts else None,
+                }
                 for name, part in splits.items()
             ],
-            "duplicates": diagnostics.duplicates(
-                {name: (part.texts, part.labels) for name, part in splits.items()}, texts.label_names
+            "duplicates": facts.duplicates(
+                task, {name: (part.texts, part.labels) for name, part in splits.items()}, label_names
             ),
             "remarks": remarks_of(*splits.values()),
             "skipped": [*dict.fromkeys(skipped for part in splits.values() for skipped in part.skipped)],
@@ -269,26 +284,32 @@ def _facts(
         "command": command,
         "versions": versions("bert-tf", "keras", "transformers"),
     }
-    sliced = sections.of_slices(found.get("slices", {}))
-    own = {key: found[key] for key in ("label_names", "scores", "confusion", "classes", "calibration")}
-    own["mistakes"] = diagnostics.mistakes(every, labels, judged[0].probabilities, texts.label_names)
-    shown = {"baseline": found["baseline"]} if "baseline" in found else {}
+    own = [
+        {
+            **measured,
+            **task.examples(every, texts.labels, one.predictions.outputs, label_names, one.predictions.thresholds),
+            "split": THIS,
+            "thresholds": sections.thresholds(found),
+        }
+        for one, measured in zip(judged, (found, found.get("second", {})), strict=False)
+    ]
     if len(judged) == 1:
-        return {**common, **own, **shown, "sections": sliced}
-    columns = [judged[1].classifier.model.label_names.index(name) for name in texts.label_names]
-    second = {**found["second"], "split": THIS}
-    second["mistakes"] = diagnostics.mistakes(every, labels, judged[1].probabilities[:, columns], texts.label_names)
-    own["split"], both = THIS, (names[0], names[1])
-    more = [sections.of_two(both, (own, second), found["comparison"], found.get("baseline"))]
-    more += sections.of_two_in_slices(both, found.get("slice_comparisons", {}))
-    return {**common, "sections": [*more, *sections.of_each(both, (own, second))]}
+        return {**own[0], **common, "sections": sections.of_slices(found)}
+    both = (judged[0].name, judged[1].name)
+    more = [sections.of_two(both, own, found), *sections.of_two_in_slices(both, found)]
+    return {**common, "sections": [*more, *sections.of_each(both, own)]}
 
 
-def _write_mistakes(file: Path, judged: Judged, texts: Examples) -> None:
+def _write_mistakes(file: Path, task: Task, judged: Judged, texts: Examples) -> None:
     """Writes all mistakes, with the columns that the texts are sliced by."""
-    wrong = diagnostics.mistakes([*texts.texts], texts.labels, judged.probabilities, texts.label_names, most=len(texts))
-    rows = [{**row, **{name: values[row["index"]] for name, values in texts.kept.items()}} for row in wrong]
-    header = ["index", "text", "given", "predicted", "probability"]
+    said = judged.predictions
+    shown = task.examples(
+        [*texts.texts], texts.labels, said.outputs, texts.label_names, said.thresholds, most=len(texts)
+    )
+    rows = [
+        {**row, **{name: values[row["index"]] for name, values in texts.kept.items()}} for row in shown[task.listed]
+    ]
+    header = task.listed_columns
     files.write_csv(file, [*header, *(name for name in texts.kept if name not in header)], rows)
 
 
@@ -300,7 +321,7 @@ def _command(settings: Settings, models: Sequence[Any], texts: Examples, trainin
         known = name in (DEMO, DEMO_VALIDATION) or name.startswith(("tfds:", "hf:")) or Path(name).exists()
         return name if known else "FILE"
 
-    given = [str(each) if isinstance(each, (str, os.PathLike)) else "MODEL" for each in models if each is not None]
+    given = [str(each) if isinstance(each, (str, os.PathLike)) else "MODEL" for each in models]
     parts = ["bert-tf", "evaluate", *given, "--data", source(texts)]
     parts += ["--train", source(training)] if training is not None else []
     return shlex.join([*parts, *EVALUATE.arguments(settings)])

@@ -4,95 +4,115 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation import slices
-from bert_tf.evaluation.tfidf import BASELINE
-from bert_tf.reporting.sections import Block, Section, calibration, classes, mistakes
+from bert_tf.reporting.sections import MAKERS, Block, Section
+from bert_tf.tasks.task import Task, task_of
 
 Rows = Sequence[Mapping[str, Any]]
-SCORES = ("accuracy", "macro_f1", "log_loss")
+IN_SLICES = 2  # measures of each slice that are shown, the first of the task's
+OF_EACH = (
+    "Classes",
+    "Labels",
+    "Predicted against given",
+    "Calibration",
+    "Most confident mistakes",
+    "Wrong labels",
+    "Largest errors",
+)  # sections of a run that each of two models has
 
 
-def of_slices(sliced: Mapping[str, Rows]) -> list[Section]:
-    """Puts slices into sections, one each slicing; `sliced`: its name -> rows of `slices.judge`."""
-    return [_slices(name, rows) for name, rows in sliced.items()]
+def thresholds(found: Mapping[str, Any]) -> str:
+    """Says by whom the thresholds of labels were chosen, of the model and, if there is one, of the baseline."""
+    said = "Each label's threshold is the model's own (0.5 if it has none), not chosen on these texts."
+    if "baseline" not in found:
+        return said
+    how = "chosen by cross-validation on its training texts" if "thresholds" in found["baseline"] else "0.5"
+    return f"{said} Those of the baseline are {how}."
 
 
-def _slices(name: str, rows: Rows) -> Section:
-    shown = rows[: slices.MOST_SLICES]
-    kinds = {"texts": "count", "accuracy": "score", "macro F1": "score", "p": "p", "": "text"}
-    cells = [
-        [row["slice"], row["texts"], row["accuracy"], row["macro_f1"], row["p_value"], "uncertain" * row["uncertain"]]
-        for row in shown
-    ]
-    caption = (
-        "Each slice by itself; in brackets, 95 % intervals. p: Fisher's exact test of its accuracy against all other texts, "
-        f"corrected for {len(rows)} slices. Uncertain: the interval of the accuracy is wider than "
-        f"{100 * slices.UNCERTAIN:.0f} points."
-    )
-    blocks = [{"verdict": slices.verdict(rows, name)}, _table(_cut(caption, rows), ("slice", "text"), kinds, cells)]
-    return {"title": f"By {name}", "blocks": blocks}
+def of_slices(found: Mapping[str, Any]) -> list[Section]:
+    """Puts the slices in the content of evaluation.json into sections, one each slicing."""
+    return [_slices(name, rows, task_of(found["task"])) for name, rows in found.get("slices", {}).items()]
 
 
-def of_two(
-    names: tuple[str, str],
-    both: Sequence[Mapping[str, Any]],
-    comparison: Mapping[str, Any],
-    baseline: Mapping[str, Any] | None,
-) -> Section:
-    """Puts the scores of two models, dicts of `scores.evaluate`, beside each other and, if there is one, the baseline's."""
-    rows = [
-        [name, *(found["scores"][key] for key in SCORES), found["calibration"]["error"]]
-        for name, found in zip(names, both, strict=True)
-    ]
-    verdicts = [comparison["verdict"]]
-    if baseline:
-        rows.append([BASELINE, *(baseline["scores"][key] for key in SCORES), None])
-        verdicts.append(baseline["comparison"]["verdict"])
-    caption = "On the same texts. In brackets, 95 % intervals of each alone; what two differ by is in the verdicts."
-    kinds = dict.fromkeys(("accuracy", "macro F1", "log loss", "calibration error"), "score")
-    words = (
-        f"Only {names[0]} has {comparison['only_first']:,} texts right, only {names[1]} {comparison['only_second']:,}."
-    )
-    said = [{"verdict": verdict} for verdict in verdicts]
-    return {"title": "Comparison", "blocks": [*said, _table(caption, ("", "text"), kinds, rows), {"text": words}]}
-
-
-def of_two_in_slices(names: tuple[str, str], sliced: Mapping[str, Rows]) -> list[Section]:
-    """Puts two models in each slice beside each other; `sliced`: name of a slicing -> rows of `slices.compare`."""
-    sections = []
-    for name, rows in sliced.items():
-        kinds = {"texts": "count", **dict.fromkeys(names, "score"), "difference": "points", "p": "p"}
-        keys = ("slice", "texts", "first", "second", "difference", "p_value")
-        cells = [[row[key] for key in keys] for row in rows[: slices.MOST_SLICES]]
-        caption = (
-            f"Accuracy. Difference: points that {names[0]} is ahead, by paired bootstrap; p: McNemar's exact test, corrected for "
-            f"{len(rows)} slices."
+def _slices(name: str, rows: Rows, task: Task) -> Section:
+    shown, measures = rows[: slices.MOST_SLICES], task.measures[:IN_SLICES]
+    kinds = {"texts": "count", **{one.words: one.kind for one in measures}}
+    cells = [[row["slice"], row["texts"], *(row[one.key] for one in measures)] for row in shown]
+    caption = "Each slice by itself; in brackets, 95 % intervals."
+    if "p_value" in rows[0]:
+        kinds |= {"p": "p", "": "text"}
+        cells = [[*row, one["p_value"], "uncertain" * one["uncertain"]] for row, one in zip(cells, shown, strict=True)]
+        caption += (
+            f" p: Fisher's exact test of its accuracy against all other texts, corrected for {len(rows)} slices. Uncertain: the "
+            f"interval of the accuracy is wider than {100 * slices.UNCERTAIN:.0f} points."
         )
-        table = _table(_cut(caption, rows), ("slice", "text"), kinds, cells)
+    else:
+        caption += " Whether a slice differs from the other texts is not tested."
+    verdict = slices.verdict(rows, name, task)
+    return {
+        "title": f"By {name}",
+        "blocks": [{"verdict": verdict}, _table(_cut(caption, rows), ("slice", "text"), kinds, cells)],
+    }
+
+
+def of_two(names: tuple[str, str], both: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> Section:
+    """Puts the scores of two models, dicts of `Task.evaluate`, beside each other and, if there is one, the baseline's."""
+    task, comparison = task_of(found["task"]), found["comparison"]
+    kinds = {one.words: one.kind for one in task.measures}
+    rows = [[name, *(own["scores"][one.key] for one in task.measures)] for name, own in zip(names, both, strict=True)]
+    verdicts = [comparison["verdict"]]
+    if baseline := found.get("baseline"):
+        rows.append([task.baseline_name, *(baseline["scores"][one.key] for one in task.measures)])
+        verdicts.append(baseline["comparison"]["verdict"])
+    if "calibration" in both[0]:
+        kinds["calibration error"] = "score"
+        errors = [*(one["calibration"]["error"] for one in both), None]
+        rows = [[*row, error] for row, error in zip(rows, errors, strict=False)]
+    caption = "On the same texts. In brackets, 95 % intervals of each alone; what two differ by is in the verdicts."
+    words = [thresholds(found)] if "labels" in found else []
+    if "only_first" in comparison:
+        right = "Only {} has {:,} texts right, only {} {:,}."
+        words.append(right.format(names[0], comparison["only_first"], names[1], comparison["only_second"]))
+    said = [{"verdict": verdict} for verdict in verdicts]
+    table = _table(caption, ("", "text"), kinds, rows)
+    return {"title": "Comparison", "blocks": [*said, table, *({"text": one} for one in words)]}
+
+
+def of_two_in_slices(names: tuple[str, str], found: Mapping[str, Any]) -> list[Section]:
+    """Puts two models in each slice beside each other, one section each slicing in the content of evaluation.json."""
+    task, sections = task_of(found["task"]), []
+    for name, rows in found.get("slice_comparisons", {}).items():
+        kinds = {"texts": "count", **dict.fromkeys(names, "score"), "difference": task.gain.kind}
+        keys = ["slice", "texts", "first", "second", "difference"]
+        caption = f"{task.score_words[:1].upper()}{task.score_words[1:]}. Difference: how far {names[0]} is ahead, by paired bootstrap"
+        if "p_value" in rows[0]:
+            kinds["p"] = "p"
+            keys.append("p_value")
+            caption += f"; p: McNemar's exact test, corrected for {len(rows)} slices"
+        cells = [[row[key] for key in keys] for row in rows[: slices.MOST_SLICES]]
+        table = _table(_cut(f"{caption}.", rows), ("slice", "text"), kinds, cells)
         sections.append({"title": f"By {name}", "blocks": [table]})
     return sections
 
 
 def of_each(names: tuple[str, str], both: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Returns for each of two models what the report of one has: classes, calibration, mistakes."""
-    makers = {"classes": classes, "calibration": calibration, "most confident mistakes": mistakes}
+    """Returns for each of two models what the report of one has: classes or labels, calibration, mistakes."""
     return [
-        {"title": f"{name}: {title}", "blocks": make(found)}
+        {"title": f"{name}: {title.lower()}", "blocks": MAKERS[title](found)}
         for name, found in zip(names, both, strict=True)
-        for title, make in makers.items()
+        for title in OF_EACH
     ]
 
 
 def summary(found: Mapping[str, Any]) -> list[Block]:
     """Puts the content of evaluation.json into a few tables: the scores, and each slicing."""
-    second = found.get("second")
+    second, task = found.get("second"), task_of(found["task"])
     rows = [(found["model"], found["scores"])] + ([(second["name"], second["scores"])] if second else [])
-    rows += [(BASELINE, found["baseline"]["scores"])] if "baseline" in found else []
-    kinds = dict.fromkeys(("accuracy", "macro F1", "log loss"), "score")
-    blocks = [_table("Scores", ("", "text"), kinds, [[name, *(one[key] for key in SCORES)] for name, one in rows])]
-    if second:
-        made = of_two_in_slices((found["model"], second["name"]), found.get("slice_comparisons", {}))
-    else:
-        made = of_slices(found.get("slices", {}))
+    rows += [(task.baseline_name, found["baseline"]["scores"])] if "baseline" in found else []
+    kinds = {one.words: one.kind for one in task.measures}
+    cells = [[name, *(scores[one.key] for one in task.measures)] for name, scores in rows]
+    blocks = [_table("Scores", ("", "text"), kinds, cells)]
+    made = of_two_in_slices((found["model"], second["name"]), found) if second else of_slices(found)
     return blocks + [block for section in made for block in section["blocks"] if "table" in block]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from bert_tf.checkpoints.config import label_names
+from bert_tf.checkpoints.config import label_names, problem_type
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
 from bert_tf.models import checks
@@ -54,9 +54,7 @@ class SequenceClassification(Pretrained):
     @property
     def problem_type(self) -> str:
         """ "regression", "single_label_classification" or "multi_label_classification", by the config or its labels."""
-        if self.config.problem_type:
-            return self.config.problem_type
-        return "regression" if self.num_labels == 1 else "single_label_classification"
+        return problem_type(self.config)
 
     def call(
         self,

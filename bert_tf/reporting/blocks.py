@@ -8,6 +8,11 @@ Block = dict[str, Any]
 Section = dict[str, Any]
 
 
+def split(facts: Facts) -> str:
+    """Returns what the texts are that are judged."""
+    return facts.get("split", "validation")
+
+
 def table(caption: str, columns: Sequence[Mapping[str, str]], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     return {"table": {"caption": caption, "columns": [*columns], "rows": [*rows]}}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bert_tf.formatting import format_value
-from bert_tf.reporting.blocks import Block, Facts, Section
+from bert_tf.reporting.blocks import Block, Facts, Section, split
 from bert_tf.reporting.blocks import columns as _columns
 from bert_tf.reporting.blocks import table as _table
 from bert_tf.reporting.figures import ACCURACY, EPOCHS, by_epoch, describe, interval
@@ -25,6 +25,7 @@ from bert_tf.tasks.task import Task, task_of
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
 MOST_SKIPPED = 100  # rows that were left out
 MOST_COLUMNS = 6  # classes across a table; more go down it
+CHOSEN_HERE = "Each label's threshold was chosen by these same texts too, and so was the baseline's."
 WEIGHTED = (
     "In training some texts counted more than others, in the choice of the epoch and in the temperature too: probabilities are "
     "those of texts so weighted. The figures here are of the texts as they come, each counted once, as log loss and calibration "
@@ -39,6 +40,7 @@ def sections(facts: Facts) -> list[Section]:
         facts: plain dict, all keys optional:
             `title`, `subtitle`: str; `split`: what the texts are that are judged, "validation" if it is missing.
             `task`: str, what a text is given, a key of `bert_tf.tasks.task.TASKS`.
+            `thresholds`: a sentence, where they were not chosen by the judged texts.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`, `labels`: of `Task.evaluate`.
             `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
             `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `Task.compare`, the model first)
@@ -67,10 +69,6 @@ def sections(facts: Facts) -> list[Section]:
     return [section for section in every if section["blocks"]]
 
 
-def split(facts: Facts) -> str:
-    return facts.get("split", "validation")
-
-
 def results(facts: Facts) -> list[Block]:
     scores = facts.get("scores")
     if not scores:
@@ -93,7 +91,7 @@ def results(facts: Facts) -> list[Block]:
     if epoch := facts.get("best_epoch"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
     if facts.get("labels"):
-        words += " Each label's threshold was chosen by these same texts too, and so was the baseline's."
+        words += " " + facts.get("thresholds", CHOSEN_HERE)
     if facts.get("weighted"):
         words += " " + WEIGHTED
     hints = [{"text": hint} for hint in facts.get("hints", ())]
@@ -352,9 +350,9 @@ def data(facts: Facts) -> list[Block]:
 def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     most = measured[0][1]["max_length"]
     series = []
-    for name, split in measured:
-        middles = [(a + b - 1) / 2 for a, b in zip(split["edges"], split["edges"][1:], strict=False)]
-        shares = [count / max(split["texts"], 1) for count in split["counts"]]
+    for name, one in measured:
+        middles = [(a + b - 1) / 2 for a, b in zip(one["edges"], one["edges"][1:], strict=False)]
+        shares = [count / max(one["texts"], 1) for count in one["counts"]]
         series.append({"name": name, "x": middles, "y": shares})
     longest = max(split["longest"] for _, split in measured)
     words = f"Share of texts by number of tokens. The longest text has {longest:,}."

@@ -85,14 +85,17 @@ class Classification(Task):
         scores_of = dict(zip(label_names, map(float, prediction), strict=True))
         return {"label": label_names[best], "score": round(float(prediction[best]), 6), "scores": scores_of}
 
+    def right(self, labels, predictions):
+        return predictions.argmax(axis=1) == labels
+
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return scores.evaluate(labels, predictions, label_names, seed)
 
     def compare(self, labels, first, second, names, thresholds=(None, None), seed=0):
         return scores.compare(labels, first, second, names, seed)
 
-    def examples(self, texts, labels, predictions, label_names, thresholds=None):
-        return {"mistakes": diagnostics.mistakes(texts, labels, predictions, label_names)}
+    def examples(self, texts, labels, predictions, label_names, thresholds=None, most=diagnostics.SHOWN):
+        return {"mistakes": diagnostics.mistakes(texts, labels, predictions, label_names, most)}
 
     def hints(self, labels, predictions, label_names, thresholds=None, weighted=True):
         return diagnostics.unpredicted(scores.confusion_matrix(labels, predictions), label_names, weighted)

@@ -28,6 +28,7 @@ class MultiLabel(Task):
     chance_words = "the label frequencies"
     columns = ("labels", "score")
     nouns = "labels"
+    listed, listed_columns = "label_mistakes", ("index", "text", "given", "predicted", "loss")
 
     def counts(self, labels, label_names):
         return dict(zip(label_names, labels.sum(axis=0).astype(int).tolist(), strict=True))
@@ -112,8 +113,7 @@ class MultiLabel(Task):
         said = [multi_label.predicted(each, chosen) for each, chosen in zip((first, second), thresholds, strict=True)]
         return multi_label.compare(labels, *said, names, seed)
 
-    def examples(self, texts, labels, predictions, label_names, thresholds=None):
-        most = diagnostics.SHOWN
+    def examples(self, texts, labels, predictions, label_names, thresholds=None, most=diagnostics.SHOWN):
         return {"label_mistakes": multi_label.mistakes(texts, labels, predictions, label_names, thresholds, most)}
 
     def hints(self, labels, predictions, label_names, thresholds=None, weighted=True):

@@ -42,6 +42,7 @@ class Regression(Task):
     chance_words = "the mean"
     columns = ("value",)
     nouns = "number"
+    listed, listed_columns = "largest_errors", ("index", "text", "given", "predicted")
 
     def of(self, labels):
         return replace(
@@ -78,6 +79,10 @@ class Regression(Task):
 
     def without(self, labels, stays):
         return labels
+
+    def places(self, own, wanted):
+        """Whatever the numbers are called."""
+        return slice(None)
 
     def codes(self, *parts, label_names):
         """All the same: two readers may well give a text different numbers."""
@@ -131,10 +136,10 @@ class Regression(Task):
     def compare(self, labels, first, second, names, thresholds=(None, None), seed=0):
         return regression.compare(labels, first, second, names, seed)
 
-    def examples(self, texts, labels, predictions, label_names, thresholds=None):
+    def examples(self, texts, labels, predictions, label_names, thresholds=None, most=diagnostics.SHOWN):
         return {
             "scatter": regression.scatter(labels, predictions),
-            "largest_errors": regression.largest_errors(texts, labels, predictions, diagnostics.SHOWN),
+            "largest_errors": regression.largest_errors(texts, labels, predictions, most),
         }
 
     def train_baseline(self, texts, labels, label_names, seed=0, weights=None, groups=None):

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from bert_tf.evaluation.diagnostics import SHOWN
+
 # Name, as in the option `task` -> module here and class.
 TASKS = {
     "classification": ("classification", "Classification"),
@@ -49,6 +51,7 @@ class Task:
         gain: the difference to the baseline, `Measure`; above 0 the model is better.
         baseline_name: str.
         chance_words: str, what the loss is compared with: "predicting ... for every text".
+        listed, listed_columns: str, which of the facts of `examples` lists texts, and what it has of each.
     """
 
     name: str
@@ -64,6 +67,8 @@ class Task:
     chance_words: str = "the class frequencies"
     columns: tuple[str, ...] = ("label", "score")  # of `answers`
     nouns = "classes"  # what `label_names` are
+    listed: str = "mistakes"
+    listed_columns: tuple[str, ...] = ("index", "text", "given", "predicted", "probability")
     blends = False  # whether its logits can be mixed with the baseline's
     config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
 
@@ -114,6 +119,13 @@ class Task:
         """Returns int `(N,)` for each part, the same number for the same label, and what to call each number. Texts of equal
         wording whose numbers differ are called contradictory."""
         raise NotImplementedError
+
+    def places(self, own: Sequence[str], wanted: Sequence[str]) -> Any:
+        """Returns where the classes `wanted` stand in `own`, an index of the last axis of predictions; ValueError for others."""
+        if {*own} != {*wanted}:
+            shown = " and ".join(", ".join(map(repr, each)) for each in (wanted, own))
+            raise ValueError(f"The two models have different {self.nouns}, {shown}: they cannot be compared.")
+        return [own.index(name) for name in wanted]
 
     # Training.
 
@@ -181,6 +193,10 @@ class Task:
 
     # Results.
 
+    def right(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray | None:
+        """Returns which texts are answered right, bool `(N,)`, where `score` is their share; None for other scores."""
+        return None
+
     def evaluate(
         self,
         labels: np.ndarray,
@@ -206,13 +222,14 @@ class Task:
 
     def examples(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Any],
         labels: np.ndarray,
         predictions: np.ndarray,
         label_names: Sequence[str],
         thresholds: Any = None,
+        most: int = SHOWN,
     ) -> dict[str, Any]:
-        """Returns facts that show texts, such as the worst mistakes."""
+        """Returns facts that show texts, such as the worst mistakes, at most `most` of them."""
         raise NotImplementedError
 
     def hints(
@@ -236,7 +253,8 @@ class Task:
         weights: Any = None,
         groups: Any = None,
     ) -> Any:
-        """Returns the baseline, `texts -> predictions`, with `parameters`, `size`; ValueError if it cannot be trained."""
+        """Returns the baseline, `texts -> predictions`, with `parameters`, `size` and `thresholds`, chosen out of fold or None;
+        ValueError if it cannot be trained."""
         raise NotImplementedError
 
     def suspects(
@@ -269,3 +287,18 @@ def task_name(problem_type: str, config: Any) -> str:
     if getattr(config, ORDINAL, None) == "ordinal":
         return "ordinal"
     return next(name for name in TASKS if task_of(name).problem_type == problem_type)
+
+
+def common_task(names: Sequence[str], tasks: Sequence[Task], classes: Sequence[Sequence[str]]) -> Task:
+    """Returns the task of one model, or of two that can be compared.
+
+    Args:
+        names, tasks, classes: of each model.
+    Raises: ValueError for two models that give a text different things, or have different classes.
+    """
+    if tasks[0].problem_type != tasks[-1].problem_type:
+        raise ValueError(
+            f"{names[0]} is a model for {tasks[0].name}, {names[-1]} for {tasks[-1].name}: they cannot be compared."
+        )
+    tasks[0].places(classes[-1], classes[0])
+    return tasks[0]
