@@ -30,8 +30,9 @@ from bert_tf.training.teacher import Teacher
 
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
 
-# Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling alone takes about one.
-LEAST_TRAINING = 2.5
+# Training that cannot last so long is not begun, in multiples of the time that stage 1 took. Compiling takes about half of that, a
+# dozen steps with a validation the rest; on 2,000 app reviews and two cores a budget of a minute leaves 1.1.
+LEAST_TRAINING = 1.0
 LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
 
 
