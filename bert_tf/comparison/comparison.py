@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bert_tf import files
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
-from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
+from bert_tf.data.examples import Examples, check_classes, check_columns, check_kinds, remarks_of, with_leaks
 from bert_tf.data.gates import parts
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, paired
@@ -117,7 +117,7 @@ class Comparison:
         train = read(train, data)
         check_columns(train, data)
         check_classes(train)
-        if not task_of(train.task).blends:
+        if not task_of(train.task).one_class:
             raise ValueError(
                 f"{train.source}: comparisons are of models that give a text one class. Received: labels for {train.task}. "
                 "bert-tf finetune compares with the baseline too."
@@ -125,7 +125,9 @@ class Comparison:
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
         else:
-            validation = with_leaks(train, read(validation, replace(data, task=train.task))).relabel(train.label_names)
+            validation = read(validation, replace(data, task=train.task))
+            check_kinds(train, validation, "validation")
+            validation = with_leaks(train, validation).relabel(train.label_names)
         self.splits = Splits(train, validation, read_test(test, train, data))
         self.train, self.validation, self.test = self.splits
         for remark in remarks_of(*self.splits):

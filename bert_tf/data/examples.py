@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
-from bert_tf.data.gates import Text, is_pair, parts
+from bert_tf.data.gates import Text, is_pair, normalised, parts
 from bert_tf.data.tables import find_column
 from bert_tf.formatting import counted, shown_text
 from bert_tf.reporting.display import Displayed, beginning, names, shortened
@@ -29,13 +29,13 @@ class Examples(Displayed):
             of a regression, float32 `(N,)`; None for unlabelled texts.
         label_names: str, the classes or labels; of a regression one, what the number is.
         source: str, their origin, for messages.
-        weights: NumPy float32 `(N,)` of mean 1, how much each text counts; None = all the same.
+        weights: NumPy float32 `(N,)` of mean 1, how much each text counts; a part of the texts has mean 1 again. None = all the same.
         groups: NumPy str `(N,)`; texts of one group stay on one side of every split. None = each text is its own.
         columns: the names of the text's and the label's column; `other_columns` those that are not read.
         remarks: what was guessed of the source, a sentence each.
         skipped: rows that are left out because they cannot be read or lack text or label, a phrase each.
         kept: name -> N values, of the other columns that were asked for.
-        read_with: the options that they were read with, where they are not the defaults.
+        read_with: the options that they were read with, where they are not the defaults; the columns of weights and groups too.
         task: str, what a text is given: a key of `bert_tf.tasks.task.TASKS`.
     """
 
@@ -108,6 +108,8 @@ class Examples(Displayed):
         changed: dict[str, Any] = {
             name: array[chosen] for name in PER_TEXT if (array := getattr(self, name)) is not None
         }
+        if self.weights is not None:
+            changed["weights"] = normalised(changed["weights"])
         return replace(self, texts=texts, kept=kept, **changed)
 
     def relabel(self, label_names: Sequence[str], of: str = "The training data") -> "Examples":
@@ -141,10 +143,17 @@ class Examples(Displayed):
         Args:
             share: float in (0, 1), of the second part; each part has at least one example of each class, except that the only
                 example of a class stays in the first, and groups stay whole.
-        Raises: ValueError if no class has two examples, or all texts are one group.
+        Raises: ValueError if no class has two examples, all texts are one group, or whole groups leave one class in the first part.
         """
         second = self._drawn(share, seed, self.groups)
-        return self.take(np.flatnonzero(~second)), self.take(np.flatnonzero(second))
+        rest = self.take(np.flatnonzero(~second))
+        lost = self._task.problem(rest.labels, self.label_names)
+        if self.groups is not None and lost and not self._task.problem(self.labels, self.label_names):
+            raise ValueError(
+                f"{self.source}: groups stay whole, and the texts that are left when some are held out all have the same label. "
+                "Pass validation data, or leave out group_column (--group-column)."
+            )
+        return rest, self.take(np.flatnonzero(second))
 
     def _drawn(self, share: float, seed: int, groups: np.ndarray | None) -> np.ndarray:
         """Returns which examples are drawn, bool `(N,)`; arguments and errors are those of `split`."""
@@ -214,13 +223,31 @@ def remarks_of(*parts: Examples | None) -> list[str]:
 def check_columns(examples: Examples, data: Data) -> None:
     """Raises ValueError if training texts lack a column that was asked for beside text and label; others may lack it."""
     for what, given in (("weight", data.weight_column), ("group", data.group_column)):
-        if given is not None and getattr(examples, f"{what}s") is None:
-            if not examples.columns:
-                raise ValueError(
-                    f"{examples.source}: has no {what}s. Pass a table with a column for them, read with "
-                    f"{what}_column={given!r} (--{what}-column)."
-                )
+        option = f"{what}_column"
+        known, there = examples.read_with.get(option), getattr(examples, f"{what}s") is not None
+        if given is None or (there and known == given):
+            continue
+        if not there and not examples.columns:
+            raise ValueError(
+                f"{examples.source}: has no {what}s. Pass a table with a column for them, read with "
+                f"{option}={given!r} (--{what}-column)."
+            )
+        if there:
+            problem = f"has {what}s already{'' if known is None else f', of the column {known!r}'}"
+        else:
             find_column([*examples.columns, *examples.other_columns], given, (), examples.source, what)
+            problem = f"was read without {what}s"
+        raise ValueError(
+            f"{examples.source}: {problem}. Received: {option}={given!r}. Pass it where it is read: "
+            f"read_examples(..., {option}={given!r})"
+        )
+
+
+def check_kinds(train: Examples, judged: Examples, name: str) -> None:
+    """Raises ValueError if one of both has pairs of texts and the other single ones; `name` says what the second are."""
+    if train.pairs != judged.pairs:
+        kinds = [f"{part.source}: {'pairs of texts' if part.pairs else 'single texts'}" for part in (train, judged)]
+        raise ValueError(f"Training and {name} texts must be of one kind. Received: {'; '.join(kinds)}.")
 
 
 def with_leaks(train: Examples, judged: Examples) -> Examples:

@@ -148,6 +148,12 @@ def weights(values: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
     return found, problems
 
 
+def normalised(weights: Any) -> np.ndarray:
+    """Returns weights as float32 of mean 1, so that they change neither learning rate nor regularisation; all 0 stay."""
+    weights = np.asarray(weights, "float64")
+    return (weights / ((weights.mean() if len(weights) else 0.0) or 1.0)).astype("float32")
+
+
 def class_numbers(labels: Any, classes: int | None = None) -> np.ndarray:
     """Checks labels as `fit` takes them and returns them as an array.
 

@@ -33,6 +33,7 @@ DEMO, DEMO_VALIDATION = "demo", "demo:validation"  # the product reviews that sh
 # What `Examples` were read with, and cannot be read with later.
 READING = ("text_column", "encoding", "separator", "quoting", "header", "sheet", "on_bad_rows")
 OF_LABELS = ("label_column", "labels", "drop", "fold_case")
+BESIDE = ("weight_column", "group_column")  # which a source may lack, see `check_columns`
 LEAST_ROWS, REPEATED = 8, 2  # of a table whose columns have no names, to tell them apart; rows per value of a label
 FEW = 0.01  # share of rows that may be skipped without being asked
 SHOWN = 3  # of them, in a message
@@ -120,7 +121,8 @@ def read(
                 f"read_examples(..., task={data.task!r})"
             )
         return replace(source, task=task) if labelled and task != source.task else source
-    return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen)
+    beside_labels = {name: value for name in BESIDE if (value := getattr(data, name)) is not None} if labelled else {}
+    return replace(_read(source, data, labelled, data_dir, keep), read_with=chosen | beside_labels)
 
 
 def _read(
@@ -153,7 +155,7 @@ def _examples(table: Table, data: Data, given: Any, labelled: bool, keep: Sequen
     source = table.source
     chosen, label, several = _columns(table, data, labelled)
     name = ",".join(table.names[place] for place in chosen)
-    kept = {k: _listed(table.columns[find_column(table.names, k, (), source, "column", None)]) for k in keep}
+    kept = {k: _plain(table.columns[find_column(table.names, k, (), source, "column", None)]) for k in keep}
     columns_of_texts = [_listed(table.columns[place]) for place in chosen]
     texts: list[Any] = columns_of_texts[0] if len(chosen) == 1 else [*zip(*columns_of_texts, strict=True)]
     if not texts and not table.broken:
@@ -319,6 +321,11 @@ def _listed(column: Sequence[Any]) -> list[Any]:
     return column.tolist() if hasattr(column, "tolist") else [*column]
 
 
+def _plain(column: Sequence[Any]) -> list[Any]:
+    """Returns values with None for the missing ones, some of which cannot even be compared."""
+    return [None if is_missing(value) else value for value in _listed(column)]
+
+
 def _named(table: Table, label: int) -> list[Any]:
     """Returns the label values, by the names that come with a data set; -1 stands for none there."""
     values, names = _listed(table.columns[label]), table.class_names.get(label)
@@ -383,7 +390,7 @@ def _without_bad_rows(
     if examples.weights is not None:
         if not examples.weights.any():
             raise ValueError(f"{source}: every text has weight 0, so that nothing would be learnt.")
-        examples = replace(examples, weights=(examples.weights / examples.weights.mean()).astype("float32"))
+        examples = replace(examples, weights=gates.normalised(examples.weights))
     return replace(examples, remarks=tuple(remarks), skipped=tuple(bad))
 
 

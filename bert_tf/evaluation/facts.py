@@ -73,7 +73,7 @@ def run_facts(
         },
     }
     learnt, judged = (split["labels"] for split in facts["data"]["splits"])
-    facts["imbalance"] = diagnostics.imbalance(learnt, judged, weighted) if task.blends else None
+    facts["imbalance"] = diagnostics.imbalance(learnt, judged, weighted) if task.one_class else None
     advised = weighted or facts["imbalance"] is not None
     facts["hints"] = task.hints(labels, probabilities, label_names, thresholds, advised)
     try:

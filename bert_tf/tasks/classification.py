@@ -23,7 +23,7 @@ class Classification(Task):
     )
     gain = Measure("difference", "accuracy above baseline (points)", "points")
     baseline_name = tfidf.BASELINE
-    blends = True
+    blends = one_class = True
 
     def counts(self, labels, label_names):
         return dict(zip(label_names, np.bincount(labels, minlength=len(label_names)).tolist(), strict=True))

@@ -2,7 +2,8 @@
 
 A fifth task is a file beside this one with a subclass of `Task`, a row in `TASKS`, and a row in each of the two tables that
 need other rooms: how its labels are read (`bert_tf.data.readers.READERS`), and how its head is solved and measured by Keras
-(`bert_tf.training.heads.HEADS`). Nothing else asks which task it is.
+(`bert_tf.training.heads.HEADS`). What else depends on the task is a method or a flag of its class; the few other places that ask
+for one by name or problem type do what only it has: a regression has no classes to relabel, an ordinal classifier a key in config.json.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,8 +70,14 @@ class Task:
     nouns = "classes"  # what `label_names` are
     listed: str = "mistakes"
     listed_columns: tuple[str, ...] = ("index", "text", "given", "predicted", "probability")
+    one_class = False  # whether a text has exactly one class: classes can then be rare, weighted and compared
     blends = False  # whether its logits can be mixed with the baseline's
     config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
+
+    @property
+    def measure(self) -> Measure:
+        """The one of `score`."""
+        return next(one for one in self.measures if one.key == self.score)
 
     def of(self, labels: np.ndarray) -> "Task":
         """Returns the task for training texts with these labels."""

@@ -114,10 +114,6 @@ class Job:
 
     @cached_property
     def _by_class(self) -> np.ndarray | None:
-        if self.settings.training.class_weight and not self.task.blends:
-            raise ValueError(
-                f"`class_weight` (--class-weight) is for one class a text. Received: it with {self.task.name}"
-            )
         return weights.class_weights(self.settings.training.class_weight, self.train)
 
     @cached_property
@@ -138,7 +134,7 @@ class Job:
     @property
     def imbalance(self) -> dict[str, Any] | None:
         """What there is to say about rare classes, see `diagnostics.imbalance`."""
-        if not self.task.blends:  # of labels and numbers it means nothing
+        if not self.task.one_class:  # of labels and numbers it means nothing
             return None
         return diagnostics.imbalance(self.train.counts(), self.validation.counts(), self.weights is not None)
 
@@ -320,6 +316,9 @@ class Job:
             **({"teacher_fingerprint": _fingerprint(self.teacher.model)} if self.teacher else {}),
             "data_fingerprint": fingerprint(tokens.ids, tokens.ends, *labels),
             "weights_fingerprint": None if self.weights is None else fingerprint(self.weights),
+            "validation_weights_fingerprint": (
+                None if self.validation_weights is None else fingerprint(self.validation_weights)
+            ),
             "groups_fingerprint": None if self.groups is None else fingerprint(self.groups),
             "checkpoint_fingerprint": _fingerprint(self.model.encoder),
         }
@@ -360,7 +359,7 @@ def prepare(
         teacher: whose student is trained; None = the checkpoint is.
     """
     precision = hardware.resolve_precision(settings.compute.precision)
-    examples, held = read_both(train, validation, settings.data, settings.training.seed, say)
+    examples, held = read_both(train, validation, settings, say)
     keras.utils.set_random_seed(settings.training.seed)
     if teacher:
         if examples.task != "classification":
@@ -390,6 +389,8 @@ def prepare(
         setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
     job = Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, task, teacher)
+    weights.check_some(job.weights, "training", examples)
+    weights.check_some(job.validation_weights, "validation", held)
     if job.imbalance:
         say(job.imbalance["verdict"])
     return job

@@ -4,35 +4,38 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bert_tf.data.examples import Examples, check_classes, check_columns, remarks_of, with_leaks
+from bert_tf.data.examples import Examples, check_classes, check_columns, check_kinds, remarks_of, with_leaks
 from bert_tf.data.readers import read
-from bert_tf.settings import Data
+from bert_tf.settings import Settings
+from bert_tf.tasks.task import task_of
 
 Say = Callable[[str], None]
 
 
-def read_both(train: Any, validation: Any, data: Data, seed: int, say: Say) -> tuple[Examples, Examples]:
+def read_both(train: Any, validation: Any, settings: Settings, say: Say) -> tuple[Examples, Examples]:
     """Reads training and validation texts and checks them against each other.
 
     Args:
         train, validation: sources; without the latter a share of the training texts is held out.
+        settings: of the run.
         say: takes what was guessed and what there is.
     Raises: ValueError, TypeError or FileNotFoundError that says what is wrong and what to do.
     """
+    data = settings.data
     examples = read(train, data)
     check_columns(examples, data)
     check_classes(examples)
+    if settings.training.class_weight and not task_of(examples.task).one_class:
+        raise ValueError(
+            f"`class_weight` (--class-weight) is for one class a text. Received: it with {examples.task} ({examples.source})"
+        )
     if validation is None:
         total = len(examples)
-        examples, validation = examples.split(data.validation_share, seed)
+        examples, validation = examples.split(data.validation_share, settings.training.seed)
         say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
     else:
         validation = with_leaks(examples, read(validation, replace(data, task=examples.task)))
-    if examples.pairs != validation.pairs:
-        kinds = [
-            f"{part.source}: {'pairs of texts' if part.pairs else 'single texts'}" for part in (examples, validation)
-        ]
-        raise ValueError(f"Training and validation texts must be of one kind. Received: {'; '.join(kinds)}.")
+    check_kinds(examples, validation, "validation")
     for remark in remarks_of(examples, validation):
         say(remark)
     for name, part in (("Training", examples), ("Validation", validation)):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from bert_tf.data.examples import Examples, with_leaks
+from bert_tf.data.examples import Examples, check_kinds, with_leaks
 from bert_tf.data.readers import read
 from bert_tf.evaluation.blend import Blend
 from bert_tf.formatting import format_value
@@ -14,10 +14,13 @@ from bert_tf.training.job import Job
 
 
 def read_test(test: Any, train: Examples, data: Data) -> Examples | None:
-    """Reads test texts, their labels as those of the training texts; ValueError if they have others. None if there are none."""
+    """Reads test texts, their labels as those of the training texts; ValueError if they have others, or are pairs and those are not.
+    None if there are none. Their weights are never used and not read."""
     if test is None:
         return None
-    return with_leaks(train, read(test, replace(data, task=train.task))).relabel(train.label_names)
+    examples = read(test, replace(data, task=train.task, weight_column=None))
+    check_kinds(train, examples, "test")
+    return with_leaks(train, examples).relabel(train.label_names)
 
 
 def measure(test: Examples, job: Job, model: Any, blend: Blend | None = None) -> dict[str, Any]:
@@ -48,6 +51,6 @@ def sentence(found: dict[str, Any]) -> str:
     """Returns what the terminal says about the numbers that `measure` gave."""
     measured, task = found["scores"], task_of(found["task"])
     keys = [one for one in task.measures if one.key in (task.score, "macro_f1")]
-    said = ", ".join(f"{one.words} {format_value(measured[one.key], 'score')}" for one in keys)
+    said = ", ".join(f"{one.words} {format_value(measured[one.key], one.kind)}" for one in keys)
     said = f"On the {measured['texts']:,} test texts: {said}."
     return f"{said} {found['comparison']['verdict']}" if "comparison" in found else said

@@ -8,12 +8,12 @@ frequent. They are calibrated for that world, as a temperature fitted on the tex
 """
 
 import json
-from typing import Any
 
 import numpy as np
 
 from bert_tf.data.classes import key_of, places
 from bert_tf.data.examples import Examples
+from bert_tf.data.gates import normalised
 from bert_tf.models.checks import class_weight_by_index
 
 BALANCED = "balanced"
@@ -53,12 +53,14 @@ def class_weights(given: str | None, examples: Examples) -> np.ndarray | None:
 def text_weights(examples: Examples, by_class: np.ndarray | None) -> np.ndarray | None:
     """Returns how much each text counts, float32 `(N,)` of mean 1; None if all count the same."""
     if by_class is None:
-        return examples.weights
-    weights: Any = by_class[examples.labels] * (1.0 if examples.weights is None else examples.weights)
-    return normalised(weights)
+        return None if examples.weights is None else normalised(examples.weights)
+    return normalised(by_class[examples.labels] * (1.0 if examples.weights is None else examples.weights))
 
 
-def normalised(weights: np.ndarray) -> np.ndarray:
-    """Returns weights as float32 of mean 1, so that they change neither learning rate nor regularisation; all 0 stay."""
-    mean = float(np.mean(weights, dtype="float64")) if len(weights) else 0.0
-    return (np.asarray(weights, "float64") / (mean or 1.0)).astype("float32")
+def check_some(weights: np.ndarray | None, name: str, examples: Examples) -> None:
+    """Raises ValueError if no text counts; `name` says what the examples are."""
+    if weights is not None and not weights.any():
+        raise ValueError(
+            f"{examples.source}: every {name} text has weight 0: nothing could be {'learnt from' if name == 'training' else 'chosen by'} "
+            "them. Change the weights (--weight-column, --class-weight) or pass validation data with some."
+        )

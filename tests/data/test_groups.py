@@ -44,6 +44,14 @@ def test_few_large_groups_are_split_too_and_one_is_refused():
         one.split(0.5, 0)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_within_classes_never_leave_one_class_to_learn(seed):
+    groups = np.array(["p", "p", "q", "q"])
+    nested = Examples(["a", "b", "c", "d"], np.array([0, 0, 1, 1]), ("no", "yes"), "some.csv", groups=groups)
+    with pytest.raises(ValueError, match="groups stay whole.*all have the same label.*--group-column"):
+        nested.split(0.3, seed)
+
+
 def test_a_sample_needs_no_whole_groups_but_keeps_them_known():
     sample = grouped().sample(20, 0)
     assert len(sample) == pytest.approx(20, abs=1)

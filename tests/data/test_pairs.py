@@ -187,3 +187,9 @@ def test_a_model_of_single_texts_refuses_pairs(tiny, reviews, tmp_path):
         bert_tf.finetune(pairs, pairs, output_dir=tmp_path / "x", **kept)
     with pytest.raises(ValueError, match="must be of one kind. Received: .*single texts; .*pairs of texts"):
         bert_tf.finetune(reviews, pairs, output_dir=tmp_path / "x", **options)
+    says = "Training and test texts must be of one kind. Received: .*single texts; .*pairs of texts"
+    with pytest.raises(ValueError, match=says):
+        bert_tf.finetune(reviews, reviews, test=pairs, output_dir=tmp_path / "x", **options)
+    for kind, others in (("validation", {"validation": pairs}), ("test", {"validation": reviews, "test": pairs})):
+        with pytest.raises(ValueError, match=f"Training and {kind} texts must be of one kind"):
+            bert_tf.ladder(reviews, **others, checkpoint=tiny, output_dir=tmp_path / "y", verbose=0)

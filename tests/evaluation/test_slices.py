@@ -1,9 +1,11 @@
 """Slices of the texts: how they are cut, what is said of them."""
 
 import numpy as np
+import pandas
 import pytest
 from scipy import stats
 
+import bert_tf
 from bert_tf.evaluation import multi_label, slices
 from bert_tf.tasks.task import task_of
 
@@ -15,6 +17,13 @@ def test_a_column_is_cut_by_value_and_missing_values_are_a_slice():
     assert {name: places.tolist() for name, places in found.items()} == {
         "(no value)": [2, 4, 5], "en": [1, 3], "de": [0], "3": [6],
     }  # fmt: skip
+
+
+def test_a_nullable_column_of_pandas_is_cut_too():
+    frame = pandas.DataFrame({"text": ["a", "b", "c"], "label": [0, 1, 1], "lang": ["de", None, "en"]})
+    kept = bert_tf.read_examples(frame.astype({"lang": "string"}), keep=["lang"]).kept["lang"]
+    assert kept == ["de", None, "en"]
+    assert set(slices.by_column(kept)) == {"de", "en", "(no value)"}
 
 
 def test_many_numbers_are_cut_into_quartiles_and_many_words_are_not():

@@ -15,6 +15,7 @@ from bert_tf.settings import DISTILL, FINETUNE
 from bert_tf.training import solver
 from bert_tf.training.job import prepare
 from bert_tf.training.teacher import load_teacher
+from bert_tf.training.testing import read_test
 from bert_tf.training.weights import class_weights, text_weights
 
 
@@ -89,7 +90,7 @@ def test_weights_of_texts_come_from_a_column(tmp_path):
     file.write_text("text,label,trust\nfine stuff,good,3\npoor stuff,bad,1\nawful stuff,bad,0\n")
     found = bert_tf.read_examples(file, weight_column="trust")
     np.testing.assert_allclose(found.weights, [2.25, 0.75, 0])
-    np.testing.assert_allclose(found.take(np.array([0, 2])).weights, [2.25, 0])
+    np.testing.assert_allclose(found.take(np.array([0, 2])).weights, [2, 0])  # mean 1 again
     assert "trust" not in found.other_columns
     with pytest.raises(ValueError, match="no column 'trusst'.*Did you mean 'trust'.*--weight-column"):
         bert_tf.read_examples(file, weight_column="trusst")
@@ -99,6 +100,68 @@ def test_weights_of_texts_come_from_a_column(tmp_path):
         )
     with pytest.raises(ValueError, match="every text has weight 0"):
         bert_tf.read_examples({"text": ["a", "b"], "label": [0, 1], "trust": [0, 0]}, weight_column="trust")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_weights_of_every_part_have_mean_1(seed):
+    whole = examples([0, 1] * 20, weights=np.linspace(0, 2, 40).astype("float32"))
+    for part in (*whole.split(0.2, seed), whole.sample(10, seed)):
+        assert part.weights.mean() == pytest.approx(1)
+        assert part.weights.dtype == np.float32
+    by_hand = examples([0, 1], weights=np.array([4.0, 8.0]))
+    np.testing.assert_allclose(text_weights(by_hand, None), [2 / 3, 4 / 3])
+
+
+def test_columns_of_weights_and_groups_that_come_too_late_are_refused(tmp_path):
+    table = {"text": ["a", "b"], "label": [0, 1], "trust": [1, 3], "care": [1, 1], "author": ["x", "y"]}
+    plain = bert_tf.read_examples(table)
+    for late in ({"weight_column": "trust"}, {"group_column": "author"}):
+        says = rf"was read without {next(iter(late))[:-7]}s. Received: .*read_examples\(\.\.\., {next(iter(late))}="
+        with pytest.raises(ValueError, match=says):
+            bert_tf.read_examples(plain, **late)
+        with pytest.raises(ValueError, match=says):
+            bert_tf.finetune(plain, output_dir=tmp_path / "run", **late)
+        again = bert_tf.read_examples(table, **late)
+        assert bert_tf.read_examples(again, **late) is again
+    weighted = bert_tf.read_examples(table, weight_column="trust")
+    with pytest.raises(ValueError, match="has weights already, of the column 'trust'. Received: weight_column='care'"):
+        bert_tf.read_examples(weighted, weight_column="care")
+    with pytest.raises(ValueError, match="no column 'car'.*Did you mean 'care'"):
+        bert_tf.read_examples(plain, weight_column="car")
+
+
+def test_test_texts_need_no_weights():
+    train = bert_tf.read_examples({"text": ["a", "b"], "label": [0, 1], "trust": [1, 3]}, weight_column="trust")
+    data = FINETUNE.settings(weight_column="trust").data
+    test = read_test({"text": ["c", "d"], "label": [0, 1], "trust": [0, None]}, train, data)
+    assert (len(test), test.weights) == (2, None)
+
+
+def test_texts_that_all_have_weight_0_are_refused_before_the_work(tiny, reviews):
+    settings = FINETUNE.settings(checkpoint=tiny, weight_column="trust", max_length=16)
+    held = prepare(reviews | {"trust": [1.0] * 24}, settings=settings, say=lambda _: None).validation
+    trust = [float(text not in [*held.texts]) for text in reviews["text"]]
+    with pytest.raises(ValueError, match="every validation text has weight 0.*--weight-column"):
+        prepare(reviews | {"trust": trust}, settings=settings, say=lambda _: None)
+    one = {"text": reviews["text"][:2], "label": [reviews["label"][0]] * 2}
+    by_class = FINETUNE.settings(checkpoint=tiny, class_weight={reviews["label"][0]: 0}, max_length=16)
+    with pytest.raises(ValueError, match="every validation text has weight 0"):
+        prepare(reviews, one, settings=by_class, say=lambda _: None)
+
+
+def test_resuming_notices_other_validation_weights(tiny, reviews):
+    settings = FINETUNE.settings(checkpoint=tiny, weight_column="trust", max_length=16)
+    train = reviews | {"trust": [1.0] * 24}
+    others = [reviews, reviews | {"trust": [2.0] * 12 + [1.0] * 12}, reviews | {"trust": [1.0] * 12 + [2.0] * 12}]
+    found = [prepare(train, other, settings=settings, say=lambda _: None).recorded() for other in others]
+    assert len({one["validation_weights_fingerprint"] for one in found}) == 3
+    assert len({one["data_fingerprint"] for one in found}) == 1
+
+
+def test_class_weights_are_refused_before_the_checkpoint_is_read(tmp_path):
+    several = {"text": ["a", "b", "c"], "label": [["x"], ["y"], ["x", "y"]]}
+    with pytest.raises(ValueError, match="`class_weight` .--class-weight. is for one class a text.*multi-label"):
+        bert_tf.finetune(several, several, checkpoint=tmp_path / "none", class_weight="balanced", output_dir=tmp_path / "x")  # fmt: skip
 
 
 def drawn(texts: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
