@@ -25,6 +25,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def significant(value: float) -> float:
+    """Rounds a number to the 7 significant digits that float32 has, whatever its unit.
+
+    >>> significant(1.23456789e-8), significant(0.30000001192092896)
+    (1.234568e-08, 0.3)
+    """
+    return float(f"{value:.7g}")
+
+
 def printable(text: str) -> str:
     """Replaces control characters, which could change a terminal or a page: white space by spaces, others by U+FFFD."""
     kept = "\n\t\u200d\u00a0"  # U+200D joins emoji

@@ -72,11 +72,9 @@ def _predict(options) -> None:
         files.write_text(output, content + "\n") if output else print(content)
     else:
         answers = task.answers(found.outputs, found.label_names, found.thresholds)
+        kinds = ["score" if name == "score" else "plain" for name in answers]
         lines = [
-            [
-                *(format_value(value, "plain" if isinstance(value, str) else "score") for value in row),
-                shortened(text, 70),
-            ]
+            [*(format_value(value, kind) for value, kind in zip(row, kinds, strict=True)), shortened(text, 70)]
             for *row, text in zip(*answers.values(), texts, strict=True)
         ]
         print(tables.table([*answers, "text"], lines))

@@ -9,6 +9,8 @@ import numpy as np
 from bert_tf.data.classes import Encoded, Rules, key_of
 from bert_tf.data.gates import is_missing
 
+LARGEST = float(np.finfo("float32").max)  # a larger number would become infinite
+
 
 def encode_numbers(
     values: Sequence[Any],
@@ -29,6 +31,8 @@ def encode_numbers(
         if number is None:
             what = "is empty" if is_missing(value) or not str(value).strip() else f"is {value!r}, no number"
             problems[row] = f"the number (column {column!r}) {what}"
+        elif abs(number) > LARGEST:
+            problems[row] = f"the number (column {column!r}) is {value!r}, larger than {LARGEST:.2g}: use another unit"
         elif given.dropped and given.drops(key_of(number) or (0, 0)):
             dropped.append(row)
         else:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.data.blocks import as_text
+from bert_tf.formatting import significant
 
-DIGITS = 6  # of probabilities in text files; Parquet has all
+DIGITS = 6  # of probabilities in text files, of other predicted numbers 7 significant ones; Parquet has all
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -97,8 +98,11 @@ def _finite(value: Any) -> Any:
 
 
 def rounded(columns: Columns) -> dict[str, list[Any]]:
-    """Rounds the numbers of columns to `DIGITS`."""
-    return {
-        name: [round(value, DIGITS) if isinstance(value, float) else value for value in values]
-        for name, values in columns.items()
-    }
+    """Rounds predictions: probabilities to `DIGITS`, other numbers, which have a unit, to significant digits."""
+
+    def shorter(name: str, value: Any) -> Any:
+        if not isinstance(value, float):
+            return value
+        return round(value, DIGITS) if name == "score" or name.startswith("probability_") else significant(value)
+
+    return {name: [shorter(name, value) for value in values] for name, values in columns.items()}

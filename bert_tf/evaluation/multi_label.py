@@ -13,7 +13,7 @@ import scipy  # its parts are imported on first use
 
 from bert_tf.evaluation.resampling import drawn_weights
 from bert_tf.evaluation.scores import TEMPERATURES, TINY, percentiles, wilson
-from bert_tf.formatting import format_value, shown_text
+from bert_tf.formatting import Text, format_value, shown_text
 
 HALF = 0.5
 SEPARATOR = "|"  # between the labels of a text, where they stand in one string
@@ -212,7 +212,7 @@ def verdict(first: str, second: str, difference: Any, words: str, kind: str, tex
 
 
 def mistakes(
-    texts: Sequence[str], labels: Any, probabilities: Any, label_names: Sequence[str], thresholds: Any, most: int
+    texts: Sequence[Text], labels: Any, probabilities: Any, label_names: Sequence[str], thresholds: Any, most: int
 ) -> list[dict[str, Any]]:
     """Lists texts with wrong labels, those with the highest loss first: dicts of `index`, `text`, `given`, `predicted` and `loss`."""
     labels, probabilities = checked(labels, probabilities)

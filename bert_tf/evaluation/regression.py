@@ -8,7 +8,7 @@ import numpy as np
 from bert_tf.evaluation.multi_label import verdict
 from bert_tf.evaluation.resampling import drawn_weights
 from bert_tf.evaluation.scores import Estimate, percentiles
-from bert_tf.formatting import shown_text
+from bert_tf.formatting import Text, shown_text
 
 DRAWN = 500  # points of a scatter plot; more would hide each other
 
@@ -34,9 +34,12 @@ def evaluate(given: Any, predicted: Any, seed: int = 0) -> dict[str, Any]:
 def estimates(given: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> dict[str, Estimate]:
     """Returns `mae`, `rmse`, `pearson` and `r2` as estimates; `weights` as of `drawn_weights`."""
     shift = given.mean()  # sums of squares are exact only near 0
-    x, y = given - shift, predicted - shift
+    scale = given.std() if given.min() < given.max() else 1.0  # whatever the unit
+    x, y = (given - shift) / scale, (predicted - shift) / scale
     sums = np.stack([np.abs(x - y), (x - y) ** 2, x, y, x * x, y * y, x * y])  # (7, N)
     once, drawn = (_measured(part) for part in (sums.mean(axis=1), sums @ weights.T.astype("float64") / len(given)))
+    for found in (once, drawn):
+        found |= {name: found[name] * scale for name in ("mae", "rmse")}
     return {name: percentiles(once[name], drawn[name]) for name in once}
 
 
@@ -80,11 +83,11 @@ def compare(
     return {
         "names": [*names],
         "difference": difference,
-        "verdict": verdict(*names, difference, words, "score", len(given)),
+        "verdict": verdict(*names, difference, words, "plain", len(given)),
     }
 
 
-def largest_errors(texts: Sequence[str], given: Any, predicted: Any, most: int) -> list[dict[str, Any]]:
+def largest_errors(texts: Sequence[Text], given: Any, predicted: Any, most: int) -> list[dict[str, Any]]:
     """Lists the texts whose number is missed most: dicts of `index`, `text`, `given` and `predicted`."""
     given, predicted = checked(given, predicted)
     order = np.argsort(-np.abs(given - predicted), kind="stable")[:most]

@@ -114,7 +114,8 @@ class Predictions(Displayed):
         columns = self.to_columns()
         if len(self.label_names) > MOST_NAMES:
             columns = {name: columns[name] for name in task_of(self.task).columns}
-        kinds = {shortened(name, 30): "text" if name in ("label", "labels") else "score" for name in columns}
+        others = {"label": "text", "labels": "text", "value": "plain"}
+        kinds = {shortened(name, 30): others.get(name, "score") for name in columns}
         cells = (
             [shortened(each) if isinstance(each, str) else each for each in row]
             for row in zip(*columns.values(), strict=True)

@@ -132,8 +132,11 @@ def model_card(
 def _training(facts: Facts) -> list[Block]:
     """The verdict on the training curves, and their numbers as a table."""
     history = facts.get("history") or {}
-    scores = ("loss", task_of(facts.get("task", "classification")).score)
-    kinds = {name: "score" if name.endswith(scores) else "plain" for name in history}
+    first = task_of(facts.get("task", "classification")).measure
+    kinds = {
+        name: "score" if name.endswith("loss") else first.kind if name.endswith(first.key) else "plain"
+        for name in history
+    }
     columns = [{"name": name, "kind": kind} for name, kind in {"epoch": "plain", **kinds}.items()]
     rows = [[epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), 1)]
     return [*sections.training(facts), *([{"table": {"columns": columns, "rows": rows}}] if history else [])]

@@ -149,7 +149,11 @@ def _stages(facts: Facts) -> list[Block]:
     task = _task(facts)
     loss = next((one.words for one in task.measures if one.key == "log_loss"), "loss")
     caption = f"Each stage on the validation texts, after calibration; seconds since the start. The one with the lower {loss} is kept."
-    columns = [*_columns("stage"), {"name": task.score_words, "kind": "score"}, {"name": loss, "kind": "score"}]
+    columns = [
+        *_columns("stage"),
+        {"name": task.score_words, "kind": task.measure.kind},
+        {"name": loss, "kind": "score"},
+    ]
     more = [one for one in task.measures if f"val_{one.key}" in stages[0] and one.key != task.score]
     columns[2:2] = [{"name": one.words, "kind": one.kind} for one in more]
     columns.append({"name": "after", "kind": "seconds"})

@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from bert_tf.evaluation import ordinal
+from bert_tf.formatting import significant
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.task import ORDINAL, Measure
 
@@ -15,10 +16,10 @@ class Ordinal(Classification):
     name = "ordinal"
     measures = (
         *Classification.measures,
-        Measure("mae", "mean absolute error", hub="mae"),
+        Measure("mae", "mean absolute error", "plain", hub="mae"),
         Measure("kappa", "quadratic weighted kappa", hub="kappa"),
     )
-    figures = (Measure("rmse", "root mean squared error"), Measure("pearson", "correlation (Pearson)"))
+    figures = (Measure("rmse", "root mean squared error", "plain"), Measure("pearson", "correlation (Pearson)"))
     columns = ("label", "value", "score")
     config: ClassVar = {ORDINAL: "ordinal"}
 
@@ -42,7 +43,7 @@ class Ordinal(Classification):
 
     def row(self, prediction, label_names, thresholds=None):
         found = super().row(prediction, label_names, thresholds)
-        return {"label": found["label"], "value": round(self.values_of(prediction[None], label_names)[0], 6)} | found
+        return {"label": found["label"], "value": significant(self.values_of(prediction[None], label_names)[0])} | found
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         found = super().evaluate(labels, predictions, label_names, thresholds, seed)

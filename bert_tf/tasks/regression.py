@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from bert_tf.evaluation import diagnostics, regression, tfidf_regression
+from bert_tf.formatting import significant
 from bert_tf.tasks.task import Measure, Task
 
 STRATA = 10
@@ -29,15 +30,15 @@ class Regression(Task):
     name = "regression"
     problem_type = "regression"
     score, score_words = "mae", "mean absolute error"
-    score_axis: ClassVar = {"label": "mean absolute error", "kind": "score"}
+    score_axis: ClassVar = {"label": "mean absolute error", "kind": "plain"}
     loss_axis: ClassVar = {"label": "squared error (1 = always the mean)", "kind": "score"}
     measures = (
-        Measure("mae", "mean absolute error", hub="mae"),
-        Measure("rmse", "root mean squared error", hub="rmse"),
+        Measure("mae", "mean absolute error", "plain", hub="mae"),
+        Measure("rmse", "root mean squared error", "plain", hub="rmse"),
         Measure("pearson", "correlation (Pearson)", hub="pearsonr"),
         Measure("r2", "R2", hub="r_squared"),
     )
-    gain = Measure("difference", "mean absolute error below baseline", "score")
+    gain = Measure("difference", "mean absolute error below baseline", "plain")
     baseline_name = tfidf_regression.BASELINE
     chance_words = "the mean"
     columns = ("value",)
@@ -128,7 +129,7 @@ class Regression(Task):
         return {"value": self.values_of(predictions, label_names)}
 
     def row(self, prediction, label_names, thresholds=None):
-        return {"value": round(float(prediction), 6)}
+        return {"value": significant(float(prediction))}
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return {"label_names": [*label_names], **regression.evaluate(labels, predictions, seed)}

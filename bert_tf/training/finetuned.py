@@ -7,6 +7,7 @@ from typing import Any
 from bert_tf.evaluation.blend import Blend
 from bert_tf.formatting import format_value
 from bert_tf.reporting.display import Displayed, table
+from bert_tf.tasks.task import task_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,13 +53,14 @@ class Finetuned(Displayed):
         ]
         seconds = format_value(self.metrics.get("seconds"), "seconds")
         rows = self.metrics.get("stages", ())
+        kind = task_of(self.metrics.get("settings", {}).get("task", "classification")).measure.kind
         kinds = {
-            name: "seconds" if name == "seconds" else "score" for name in (rows[0] if rows else ()) if name != "stage"
+            name: "seconds" if name == "seconds" else kind for name in (rows[0] if rows else ()) if name != "stage"
         }
         stages_ = [(row["stage"], *(row[name] for name in kinds)) for row in rows]
         columns = {"stage": "text"} | {name.replace("_", " "): kind for name, kind in kinds.items()}
         return [
-            table({"": "text", "score": "score"}, measured),
+            table({"": "text", "score": kind}, measured),
             *([table(columns, stages_)] if len(stages_) > 1 else []),
             {"text": f"Took {seconds}. More: .metrics, .history and the files in {self.output_dir}"},
         ]

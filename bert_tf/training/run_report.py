@@ -142,11 +142,10 @@ def measured(job: Job, numbers: Mapping[str, Any]) -> str:
     the most frequent one reaches."""
     always = job.imbalance
     beside = f" (always {always['label']!r}: {format_value(always['rate'], 'score')})" if always else ""
-    said = [f"{job.task.score_words} {format_value(numbers[f'val_{job.task.score}'], 'score')}{beside}"]
-    more = (one for one in job.task.measures if one.key != job.task.score)
-    said += [
-        f"{one.words} {format_value(numbers[f'val_{one.key}'], 'score')}" for one in more if f"val_{one.key}" in numbers
-    ]
+    first = job.task.measure
+    said = [f"{first.words} {format_value(numbers[f'val_{first.key}'], first.kind)}{beside}"]
+    more = (one for one in job.task.measures if one is not first and f"val_{one.key}" in numbers)
+    said += [f"{one.words} {format_value(numbers[f'val_{one.key}'], one.kind)}" for one in more]
     kind = "loss" if job.validation_weights is None else "weighted loss"
     return f"validation {', '.join(said)}, {kind} {format_value(numbers['val_loss'], 'score')}"
 

@@ -77,10 +77,10 @@ class Searched(display.Displayed):
         finished = results.ranked(self.trials, self.best["settings"]["objective"])
         header, cells = results.trial_table(finished[: display.MOST_ROWS], VALUES)
         task = task_of(self.best["settings"].get("task", "classification"))
-        scores = [f"validation {task.score_words} {format_value(self.best[f'val_{task.score}'], 'score')}"]
+        scores = [f"validation {task.score_words} {format_value(self.best[f'val_{task.score}'], task.measure.kind)}"]
         if "test" in self.best:
             measured = self.best["test"]["scores"][task.score]
-            scores.append(f"test {task.score_words} {format_value(measured, 'score')}")
+            scores.append(f"test {task.score_words} {format_value(measured, task.measure.kind)}")
         return [
             display.table(dict.fromkeys(header, "plain"), cells),
             {"text": f"The saved model: {', '.join(scores)}. All trials: .to_pandas()"},
@@ -399,7 +399,7 @@ def _saved_logits(job: Job, folder: RunFolder, unfreeze: int | str) -> np.ndarra
 
 
 def _reached(stage: Stage) -> str:
-    loss, score = format_value(stage.loss, "score"), format_value(stage.score, "score")
+    loss, score = format_value(stage.loss, "score"), format_value(stage.score, stage.task.measure.kind)
     return f"validation loss {loss}, validation {stage.task.score_words} {score}"
 
 

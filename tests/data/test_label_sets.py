@@ -106,6 +106,11 @@ def test_files_with_lists(tmp_path):
         ({"label": [["x"], [["y"]], ["y"], []]}, {}, "row 2: .* lists in lists"),
         ({"label": [["x"], ["y"], ["y"], []]}, {"task": "classification"}, "row 1: the label .* is a list"),
         ({"label": [1, "two", 3, 4]}, {"task": "regression"}, "row 2: the number .column 'label'. is 'two', no number"),
+        (
+            {"label": [1, "1e39", 3, 4]},
+            {"task": "regression"},
+            "row 2: .* is '1e39', larger than 3.4e.38: use another unit",
+        ),
         ({"label": [1, None, 3, 4]}, {"task": "regression"}, "row 2: the number .column 'label'. is empty"),
         (
             {"label": [1, 2, 3, 4]},

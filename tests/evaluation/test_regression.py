@@ -1,11 +1,16 @@
 """Scores of numbers and of classes that are numbers, against scikit-learn and SciPy."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error, mean_squared_error, r2_score
 
-from bert_tf.evaluation import ordinal, regression
+from bert_tf.data.writers import rounded
+from bert_tf.evaluation import multi_label, ordinal, regression
+from bert_tf.formatting import format_value
+from bert_tf.tasks.task import task_of
 
 
 def drawn(texts: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -43,6 +48,28 @@ def test_the_smaller_error_is_better():
     assert found["difference"]["low"] > 0
     assert found["verdict"].startswith("This model is significantly better")
     assert regression.compare(given, bad, good, ("this model", "b"))["verdict"].startswith("B is significantly better")
+
+
+def test_units_however_small_are_measured_and_shown():
+    given, predicted = drawn(300)
+    small = regression.evaluate(given * 1e-12, predicted * 1e-12)["scores"]
+    for name, found in regression.evaluate(given, predicted)["scores"].items():
+        if name != "texts":
+            factor = 1e-12 if name in ("mae", "rmse") else 1
+            assert small[name]["value"] == pytest.approx(factor * found["value"], rel=1e-6, abs=0), name
+    said = regression.compare(given * 1e-9, predicted * 1e-9, given * 1e-9, ("a", "b"))["verdict"]
+    assert re.search(r"by \d\.\d+e-09 \[", said)
+    task = task_of("regression").of(given)
+    assert task.row(np.float32(1e-8), ["metres"]) == {"value": 1e-8}
+    assert format_value(1e-8, task.measure.kind) == "1e-08"
+    assert rounded({"value": [1.23456789e-8], "score": [0.12345678]}) == {"value": [1.234568e-8], "score": [0.123457]}
+
+
+def test_pairs_of_texts_are_shown_as_one():
+    pairs = [("a", "b"), ("c", "d")]
+    assert regression.largest_errors(pairs, [1, 2], [1, 3], 1)[0]["text"] == "c [SEP] d"
+    found = multi_label.mistakes(pairs, [[0, 1], [1, 0]], [[0.9, 0.9], [0.9, 0.1]], ("x", "y"), None, 1)
+    assert found[0]["text"] == "a [SEP] b"
 
 
 def test_the_largest_errors_come_first():
