@@ -145,7 +145,9 @@ def verdict(rows: Sequence[Mapping[str, Any]], name: str, task: Any) -> str:
         return f"All texts are in one slice by {name}."
     if "p_value" not in rows[0]:
         ends = sorted(rows, key=lambda row: row[task.score]["value"])
-        low, high = (f"{format_value(row[task.score], 'score')} ({row['slice']!r})" for row in (ends[0], ends[-1]))
+        low, high = (
+            f"{format_value(row[task.score], task.measure.kind)} ({row['slice']!r})" for row in (ends[0], ends[-1])
+        )
         return f"By {name}, {task.score_words} is from {low} to {high}. Whether slices differ is not tested."
     notable = [row for row in rows if row["p_value"] < 0.05]
     total = sum(row["texts"] for row in rows)
