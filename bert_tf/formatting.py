@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MISSING = "-"
+LABELS_JOINED_BY = "|"  # the labels of a text, where they stand in one string
 
 
 def megabytes(size: float) -> str:

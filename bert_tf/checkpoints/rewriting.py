@@ -56,6 +56,11 @@ def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:
         raise ValueError(
             f"{folder}: cannot be folded: its layer_norm_eps is {config.layer_norm_eps}, DistilBERT's is 1e-12."
         )
+    if getattr(config, "text_pairs", False):
+        raise ValueError(
+            f"{folder}: cannot be folded: it was trained on pairs of texts, and DistilBERT cannot tell the two texts of a pair "
+            "apart. Convert it without --to (to=None); it stays a BERT."
+        )
     bert, distilbert = FAMILIES["bert"], FAMILIES["distilbert"]
     layers = config.num_hidden_layers
     old_names = bert.part_names(layers)

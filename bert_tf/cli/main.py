@@ -14,7 +14,7 @@ from bert_tf.cli.evaluate import add_evaluate
 from bert_tf.cli.explain import add_explain
 from bert_tf.cli.finetune import add_finetune
 from bert_tf.cli.plan import add_plan
-from bert_tf.cli.predict import add_predict
+from bert_tf.cli.predict import add_predict, written_in_blocks
 from bert_tf.cli.search import add_search
 
 USER_ERRORS = (ValueError, OSError, ImportError)
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         resumes = options.command in ("finetune", "distill", "search", "compare")
-        resumes = resumes or (options.command == "predict" and bool(options.output))
+        resumes = resumes or (options.command == "predict" and written_in_blocks(options.output))
         hint = " Resume with --resume." if resumes else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130

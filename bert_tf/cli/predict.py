@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
@@ -43,15 +44,24 @@ def add_predict(commands) -> None:
     command.set_defaults(run=_predict)
 
 
+def written_in_blocks(output: str | None) -> bool:
+    """Whether an output is a file that is written block by block, and can be continued."""
+    from bert_tf.data.writers import WRITERS
+
+    return output is not None and Path(output).suffix in WRITERS
+
+
 def _predict(options) -> None:
     from bert_tf.data.writers import WRITERS
 
+    if options.text_pair is not None and not options.text:
+        raise ValueError("--text-pair goes with --text. Of a file name both columns: --text-column A,B")
     output = output_file("--output", options.output, *WRITERS, ".json")
     given = {
         option.name: getattr(options, option.name) for option in PREDICT.options() if hasattr(options, option.name)
     }
     PREDICT.settings(**given)
-    if output and output.suffix in WRITERS:
+    if written_in_blocks(options.output):
         _to_file(options, output, given)
         return
     if wrong := [name for name in ("resume", "overwrite") if name in given]:
@@ -114,8 +124,6 @@ def _to_file(options, output, given: dict) -> None:
 
 def _texts(options) -> list[Any]:
     """Reads the texts or pairs of a file; what was guessed of it goes to stderr, as the table may be piped on."""
-    if options.text_pair is not None:
-        raise ValueError("--text-pair goes with --text. Of a file name both columns: --text-column A,B")
     examples = read_source(options, options.file, labelled=False)
     for remark in examples.remarks:
         print(remark, file=sys.stderr)

@@ -8,9 +8,8 @@ import numpy as np
 
 from bert_tf.data.classes import BOOLEANS, Encoded, Rules, encode, key_of
 from bert_tf.data.gates import is_missing
-from bert_tf.formatting import counted
+from bert_tf.formatting import LABELS_JOINED_BY, counted
 
-SEPARATOR = "|"
 LISTS = (list, tuple, set, frozenset, np.ndarray)
 MOSTLY = 0.5  # share of the parts of joined labels that must also occur alone
 
@@ -23,8 +22,8 @@ def looks_like_sets(values: Sequence[Any]) -> str:
     if any(isinstance(value, LISTS) for value in values):
         return "a list"
     words = {value.strip() for value in values if isinstance(value, str)}
-    joined = sorted(word for word in words if SEPARATOR in word.strip(SEPARATOR))
-    parts = {part.strip() for word in joined for part in word.split(SEPARATOR)} - {""}
+    joined = sorted(word for word in words if LABELS_JOINED_BY in word.strip(LABELS_JOINED_BY))
+    parts = {part.strip() for word in joined for part in word.split(LABELS_JOINED_BY)} - {""}
     return joined[0] if joined and len(parts & words) > MOSTLY * len(parts) else ""
 
 
@@ -79,7 +78,7 @@ def _parts(value: Any) -> list[Any]:
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str):
         return [value]
-    return [part for part in value.split(SEPARATOR) if part.strip()]
+    return [part for part in value.split(LABELS_JOINED_BY) if part.strip()]
 
 
 def encode_columns(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> Encoded:

@@ -13,10 +13,9 @@ import scipy  # its parts are imported on first use
 
 from bert_tf.evaluation.resampling import drawn_weights
 from bert_tf.evaluation.scores import TEMPERATURES, TINY, percentiles, wilson
-from bert_tf.formatting import Text, format_value, shown_text
+from bert_tf.formatting import LABELS_JOINED_BY, Text, format_value, shown_text
 
 HALF = 0.5
-SEPARATOR = "|"  # between the labels of a text, where they stand in one string
 LEAST_POSITIVES = 10  # texts of a label from which on it has a threshold of its own
 
 
@@ -233,7 +232,7 @@ def mistakes(
 
 def joined(row: Any, label_names: Sequence[str]) -> str:
     """Returns the labels of a text in one string: "anger|joy"; "" for none."""
-    return SEPARATOR.join(label_names[i] for i in np.flatnonzero(row).tolist())
+    return LABELS_JOINED_BY.join(label_names[i] for i in np.flatnonzero(row).tolist())
 
 
 def _micro(right: Any, given: Any, predictions: Any) -> Any:

@@ -57,7 +57,12 @@ def by_quartile(numbers: Any, unit: str = "") -> Slicing:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
+    if value is None or type(value).__name__ in (
+        "NAType",
+        "NaTType",
+    ):  # pandas.NA != pandas.NA is neither true nor false
+        return True
+    return value.strip() == "" if isinstance(value, str) else bool(value != value)
 
 
 def _numbers(names: Sequence[str]) -> np.ndarray | None:

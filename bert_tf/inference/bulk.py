@@ -22,7 +22,7 @@ from tqdm import tqdm
 from bert_tf.data.blocks import Block, Blocks, read_blocks
 from bert_tf.data.writers import WRITERS, rounded
 from bert_tf.files import fingerprint, read_json, write_json, written_whole
-from bert_tf.inference.predict import Classifier
+from bert_tf.inference.predict import Classifier, check_kind
 from bert_tf.options import with_options
 from bert_tf.settings import PREDICT, Settings
 
@@ -90,6 +90,7 @@ def predict_file(
     classifier = Classifier(
         model, tokenizer, batch_size=batch_size, max_length=settings.data.max_length, engine="keras"
     )
+    check_kind(classifier.model.config, len(blocks.text_names) == 2)  # before there is a folder to resume
     names = _names(classifier, blocks)
     try:
         unfinished.start(_settings(model, classifier, blocks.size))

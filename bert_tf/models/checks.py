@@ -127,7 +127,7 @@ def class_weight_by_index(given: Any, label_names: tuple[str, ...]) -> dict[int,
     """Returns `class_weight` as Keras takes it, index -> weight.
 
     Args:
-        given: a dict by index, by the name of the class, or by index as text; or an array with a weight for each class, as
+        given: a dict by index, by the name of the class, or, unless names are numbers, by index as text; or an array with a weight for each class, as
             scikit-learn's `compute_class_weight` gives.
         label_names: str, the classes.
     Raises: TypeError or ValueError that names what is no class.
@@ -147,9 +147,9 @@ def class_weight_by_index(given: Any, label_names: tuple[str, ...]) -> dict[int,
         place = _place(name, label_names)
         if place is None or place in found:
             problem = "is no class" if place is None else "is given twice"
+            numbered = "" if _are_numbers(label_names) else f"0 to {len(label_names) - 1}: "
             raise ValueError(
-                f"`class_weight`: {name!r} {problem}. The classes are 0 to {len(label_names) - 1}: "
-                f"{', '.join(map(repr, label_names))}."
+                f"`class_weight`: {name!r} {problem}. The classes are {numbered}{', '.join(map(repr, label_names))}."
             )
         found[place] = float(weight)
     return found
@@ -159,6 +159,11 @@ def _place(name: Any, label_names: tuple[str, ...]) -> int | None:
     if isinstance(name, str):
         if name in label_names:
             return label_names.index(name)
-        name = int(name) if name.strip().isdecimal() else -1
+        name = int(name) if name.strip().isdecimal() and not _are_numbers(label_names) else -1
     number = int(name) if hasattr(name, "__index__") or (hasattr(name, "is_integer") and name.is_integer()) else -1
     return number if 0 <= number < len(label_names) else None
+
+
+def _are_numbers(label_names: tuple[str, ...]) -> bool:
+    """Whether a class is called by a number, so that a number as text is a name and no index."""
+    return any(name.strip().lstrip("+-").replace(".", "", 1).isdecimal() for name in label_names)

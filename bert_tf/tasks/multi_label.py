@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from bert_tf.evaluation import diagnostics, multi_label, tfidf_multi_label
+from bert_tf.formatting import LABELS_JOINED_BY
 from bert_tf.tasks.task import Measure, Task
 
 
@@ -104,7 +105,7 @@ class MultiLabel(Task):
     def answers(self, predictions, label_names, thresholds=None):
         labels = self.labels_of(predictions, label_names, thresholds)
         best = predictions.max(axis=1, initial=0.0)
-        return {"labels": [*map(multi_label.SEPARATOR.join, labels)], "score": [float(p) for p in best]}
+        return {"labels": [*map(LABELS_JOINED_BY.join, labels)], "score": [float(p) for p in best]}
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return multi_label.evaluate(labels, predictions, label_names, thresholds, seed)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from bert_tf.evaluation.diagnostics import SHOWN
+from bert_tf.formatting import LABELS_JOINED_BY
 
 # Name, as in the option `task` -> module here and class.
 TASKS = {
@@ -96,7 +97,13 @@ class Task:
     def shown(self, labels: np.ndarray, label_names: Sequence[str]) -> Iterator[str]:
         """Yields the label of each text in words."""
         for value in self.values(labels, label_names):
-            yield "|".join(value) if isinstance(value, list) else value if isinstance(value, str) else f"{value:g}"
+            yield (
+                LABELS_JOINED_BY.join(value)
+                if isinstance(value, list)
+                else value
+                if isinstance(value, str)
+                else f"{value:g}"
+            )
 
     def described(self, labels: np.ndarray, label_names: Sequence[str]) -> str:
         """Returns what the labels are, in words."""

@@ -20,8 +20,9 @@ from bert_tf.options import with_options
 from bert_tf.reporting import sections
 from bert_tf.reporting.tables import terminal
 from bert_tf.settings import DISTILL, Settings
-from bert_tf.training.finetune import Run, carry_out, read
+from bert_tf.training.finetune import carry_out, read
 from bert_tf.training.finetuned import Finetuned
+from bert_tf.training.run import Run
 from bert_tf.training.teacher import load_teacher
 
 

@@ -374,7 +374,7 @@ def prepare(
         model, examples, new_head = classifier_for(settings, examples, hardware.policy(precision))
         held = held.relabel(examples.label_names)
     task = task_of(examples.task).of(examples.labels)
-    if not new_head or teacher:
+    if teacher:
         check_kind(model.config, examples.pairs)
     if not new_head:
         task.unfold(model)

@@ -12,7 +12,6 @@ from bert_tf.evaluation.history import write_history
 from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, sections
-from bert_tf.tasks.task import THRESHOLDS
 from bert_tf.training import run_report, stages
 from bert_tf.training.run import Run
 from bert_tf.training.run_folder import versions
@@ -59,8 +58,7 @@ def save(run: Run, stage: Stage) -> None:
     """Writes the model as it is, its tokenizer, the stage's thresholds and its second part."""
     job = run.job
     job.tokenizer.model_max_length = job.max_length
-    if (thresholds := stage.thresholds) is not None:
-        setattr(job.model.config, THRESHOLDS, [round(float(each), 6) for each in thresholds])
+    stage.give_thresholds(job.model)
     run.folder.save_model(job.model, job.tokenizer, stage.blend)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf.evaluation.blend import Blend
 from bert_tf.formatting import duration
-from bert_tf.tasks.task import Task
+from bert_tf.tasks.task import THRESHOLDS, Task
 from bert_tf.training import solver
 from bert_tf.training.heads import HEADS
 from bert_tf.training.job import Job, Say
@@ -64,6 +64,12 @@ class Stage:
     @property
     def thresholds(self) -> np.ndarray | None:
         return self.task.thresholds(self.labels, self.predictions)
+
+    def give_thresholds(self, *models: Any) -> None:
+        """Writes the thresholds into the models' configs, with as many digits as mean something; nothing without any."""
+        if (thresholds := self.thresholds) is not None:
+            for model in models:
+                setattr(model.config, THRESHOLDS, [round(float(each), 6) for each in thresholds])
 
     def numbers(self) -> dict[str, Any]:
         """Returns loss and score by the names that histories have."""

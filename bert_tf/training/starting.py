@@ -29,6 +29,11 @@ def classifier_for(settings: Settings, examples: Examples, dtype: str) -> tuple[
             f"{source} has a head for {task_name(config.problem_type, config)}, the data is read for {task.name} (task=..., --task). "
             f"{NEW_HEAD}"
         )
+    if keep_head and (pairs := getattr(config, "text_pairs", None)) not in (None, examples.pairs):
+        kinds = {True: "pairs of texts", False: "single texts"}
+        raise ValueError(
+            f"{source} has a head for {kinds[pairs]}; {examples.source}: {kinds[examples.pairs]}. {NEW_HEAD}"
+        )
     if keep_head and head not in (None, head_of(config)):
         raise ValueError(f"{source} has a head over {head_of(config)}, but head={head!r} was given. {NEW_HEAD}")
     if keep_head:

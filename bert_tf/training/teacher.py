@@ -24,6 +24,7 @@ from bert_tf.evaluation.scores import softmax
 from bert_tf.formatting import Text
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.settings import Settings
+from bert_tf.tasks.task import task_name
 
 
 @dataclass
@@ -113,9 +114,8 @@ def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -
     dtype = hardware.policy(hardware.resolve_precision(settings.compute.precision))
     model = TFAutoModelForSequenceClassification.from_pretrained(source, dtype=dtype)
     if model.problem_type != "single_label_classification":
-        raise ValueError(
-            f"{source}: a teacher must have classes of which each text has one. Received: {model.problem_type}"
-        )
+        task = task_name(model.problem_type, model.config)
+        raise ValueError(f"{source}: a teacher must give each text one class. Received: a model for {task}")
     if settings.model.unfreeze == 0:
         raise ValueError(
             "A student's layers must be trained, or it learns nothing from its teacher. Received: unfreeze=0"

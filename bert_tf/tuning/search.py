@@ -24,7 +24,7 @@ from bert_tf.options import with_options
 from bert_tf.reporting import display
 from bert_tf.reporting.tables import table
 from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
-from bert_tf.tasks.task import THRESHOLDS, task_of
+from bert_tf.tasks.task import task_of
 from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
@@ -380,9 +380,7 @@ def _keep_best(hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: 
 
 def _save_decided(model: Any, stage: Stage, job: Job, folder: RunFolder) -> None:
     """Saves a model with the thresholds of the stage that it has reached, if its task has some."""
-    if (thresholds := stage.thresholds) is not None:
-        for each in (model, job.model):
-            setattr(each.config, THRESHOLDS, thresholds.tolist())
+    stage.give_thresholds(model, job.model)
     folder.save_model(model, job.tokenizer)
 
 
