@@ -44,7 +44,9 @@ def printable(text: str) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"  # a price, not 1.235e+04
 
 
 KINDS: dict[str, Callable[[Any], str]] = {

@@ -9,13 +9,16 @@ from bert_tf.checkpoints.config import label_names, read_config
 from bert_tf.checkpoints.folder import has_head
 from bert_tf.comparison.candidates import Candidate, label_columns
 from bert_tf.comparison.comparison import Compared, Comparison, training_options
+from bert_tf.data.examples import Examples
 from bert_tf.evaluation import scores
 from bert_tf.evaluation.paired import Row, frontier, is_significant, times
 from bert_tf.evaluation.tfidf import BASELINE
 from bert_tf.formatting import format_value
+from bert_tf.inference.predict import check_kind
 from bert_tf.options import with_options
 from bert_tf.reporting.figures import ACCURACY, describe, interval
 from bert_tf.settings import RACE, Settings
+from bert_tf.tasks.task import task_name
 
 BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
 SCORES, MEASURED = ("accuracy", "macro_f1", "log_loss"), ("latency", "texts_per_second", "size", "memory", "parameters")
@@ -59,9 +62,7 @@ def race(
     for model, name in zip(models, locate.short_names(models), strict=True):
         folder, kind = locate.resolve(model), {"kind": "finetuned_and_kept", "work": 3.0}
         if has_head(folder):
-            label_columns(
-                label_names(read_config(folder)), comparison.train.label_names, str(model)
-            )  # raises ValueError
+            _check_classifier(read_config(folder), comparison.train, str(model))
             kind = {"kind": "existing_classifier", "work": 1.0}
         every.append({**common, "name": name, "options": {**options, "checkpoint": str(model)}, **kind})
     if "tfidf" in baselines:
@@ -79,6 +80,21 @@ def race(
         "the peak of the process, training included if it trained. Candidates trained here chose their best epoch by these same texts."
     )
     return comparison.finish(rows, COLUMNS, verdict(rows), notes, plots(rows))
+
+
+def _check_classifier(config: Any, train: Examples, name: str) -> None:
+    """Raises ValueError for a classifier that cannot classify the texts of a race as they are labelled."""
+    if config.problem_type not in (None, "single_label_classification"):
+        task = task_name(config.problem_type, config)
+        raise ValueError(
+            f"{name}: is a model for {task}; a race is of models that give a text one class. Leave it out, or give a checkpoint "
+            "without a head."
+        )
+    label_columns(label_names(config), train.label_names, name)
+    try:
+        check_kind(config, train.pairs)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, Any]]:

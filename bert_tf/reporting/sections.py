@@ -224,7 +224,7 @@ def curves(
             if any(math.isfinite(value) for value in history.get(key) or ())
         ]
         if series:
-            ends = [[one["name"], *(format_value(one["y"][i], "score") for i in (0, -1))] for one in series]
+            ends = [[one["name"], *(format_value(one["y"][i], axis["kind"]) for i in (0, -1))] for one in series]
             words = "; ".join(f"{name} from {first} to {last}" for name, first, last in ends).capitalize()
             words += f", over {len(series[0]['x'])} epochs."
             marks = [{"x": best_epoch, "label": f"kept: epoch {best_epoch}"}] if best_epoch else []

@@ -30,6 +30,7 @@ class MultiLabel(Task):
     columns = ("labels", "score")
     nouns = "labels"
     listed, listed_columns = "label_mistakes", ("index", "text", "given", "predicted", "loss")
+    decides = True
 
     def counts(self, labels, label_names):
         return dict(zip(label_names, labels.sum(axis=0).astype(int).tolist(), strict=True))

@@ -72,6 +72,7 @@ class Task:
     listed: str = "mistakes"
     listed_columns: tuple[str, ...] = ("index", "text", "given", "predicted", "probability")
     one_class = False  # whether a text has exactly one class: classes can then be rare, weighted and compared
+    decides = False  # whether `thresholds` are chosen
     blends = False  # whether its logits can be mixed with the baseline's
     config: ClassVar[Mapping[str, Any]] = {}  # keys of config.json beside those of `problem_type`
 

@@ -156,6 +156,10 @@ def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:
     Args:
         of: whose options `settings` are.
     """
+    read = {} if job.train.task == "classification" else {"task": job.train.task}
+    settings = settings.replace(
+        **job.train.read_with, **read
+    )  # what was said where `Examples` were read counts as well
     sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
     if job.teacher and len(job.teacher.unlabelled):
         sources["unlabelled"] = job.teacher.unlabelled.source

@@ -216,12 +216,15 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             clip=training.clip or None,
             metrics=self.job.metrics,
         )
-        oracles.read_weights_with(model, lambda folder: self._load_weights(model, folder))
+        oracles.read_weights_with(model, lambda folder: self._load_weights(model, folder, values["unfreeze"]))
         return model
 
-    def _load_weights(self, model: Any, folder: Path) -> bool:
-        """Loads what a trial trained, as a saved model has it; returns whether its folder holds that."""
+    def _load_weights(self, model: Any, folder: Path, unfreeze: int | str) -> bool:
+        """Loads what a trial trained, as a saved model has it, with its thresholds; returns whether its folder holds that."""
         if found := load_trial_weights(model, folder):
+            if self.job.task.decides:
+                logits = self.job.logits(model, self._runner(unfreeze).inputs, 64)
+                Stage("", self.job.task, logits, self.job.validation.labels, 0.0).give_thresholds(model)
             self.job.task.fold(model)
         return found
 

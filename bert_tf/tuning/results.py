@@ -40,18 +40,22 @@ def trial_table(rows: Sequence[Mapping], names: Sequence[str]) -> tuple[list[str
     cells = []
     for row in rows:
         values = [short(row[name]) for name in varied]
-        scores = [format_value(row[metric], "score") for metric in measured]
+        scores = [format_value(row[metric], kind) for metric, kind in measured.items()]
         cells.append(
             [row["trial"], *values, f"{row['best_epoch']} of {row['epochs']}", *scores, f"{row['seconds']:.1f}"]
         )
     return header, cells
 
 
-def metrics_of(rows: Sequence[Mapping]) -> list[str]:
-    """Returns the metrics of the validation texts: "val_loss", and the task's score such as "val_accuracy"."""
-    return sorted(
+def metrics_of(rows: Sequence[Mapping]) -> dict[str, str]:
+    """Returns the metrics of the validation texts: "val_loss", and the task's score such as "val_accuracy"; and their kinds for
+    `format_value`."""
+    names = sorted(
         (name for name in (rows[0] if rows else ()) if name.startswith("val_")), key=lambda name: name != "val_loss"
     )
+    return {
+        name: "plain" if name == "val_mae" else "score" for name in names
+    }  # that error is in the unit of the labels
 
 
 def short(value: Any) -> str:

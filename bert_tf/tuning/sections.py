@@ -63,8 +63,7 @@ def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -
         "is, and differences in the third digit are noise."
     )
     # Beside the values that were searched.
-    scores = dict.fromkeys(metrics_of(finished), "score")
-    measured = {"best_epoch": "plain", "epochs": "plain", **scores, "seconds": "seconds"}
+    measured = {"best_epoch": "plain", "epochs": "plain", **metrics_of(finished), "seconds": "seconds"}
     caption = f"The {MOST_ROWS} best trials" if len(finished) > MOST_ROWS else "Trials, best first"
     columns = [
         {"name": "trial", "kind": "text"},

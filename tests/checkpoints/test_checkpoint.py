@@ -185,6 +185,15 @@ def test_unknown_checkpoints(name):
         load(name)
 
 
+def test_a_model_of_pairs_is_not_folded(tmp_path):
+    shutil.copytree(GOLDEN / "bert_tiny", tmp_path / "pairs")
+    config = json.loads((tmp_path / "pairs/config.json").read_text())
+    (tmp_path / "pairs/config.json").write_text(json.dumps(config | {"text_pairs": True}))
+    with pytest.raises(ValueError, match="cannot be folded: it was trained on pairs"):
+        bert_tf.convert(tmp_path / "pairs", tmp_path / "folded", to="distilbert")
+    assert not (tmp_path / "folded").exists()
+
+
 def test_folding_is_exact_to_rounding(tmp_path, caplog):
     caplog.set_level("INFO")
     bert_tf.convert(GOLDEN / "bert_tiny", tmp_path / "folded", to="distilbert")

@@ -172,6 +172,17 @@ def test_a_run_on_pairs_from_the_command_line_to_the_prediction(tiny, tmp_path, 
     ):
         assert main(["predict", model, *wrong]) == 2
         assert says in capsys.readouterr().err
+    singles = {"text": ["loud it", "blue"] * 8, "label": ["together", "apart"] * 8}
+    written = tmp_path / "o.csv"
+    assert main(["predict", model, "--file", str(file), "--text-column", "answer", "--output", str(written)]) == 2
+    assert "was trained on pairs of texts" in capsys.readouterr().err
+    assert not [*tmp_path.glob("o.csv*")]  # nothing that the corrected command would have to resume
+    both = ["--text-column", "question,answer", "--output", str(written)]
+    assert main(["predict", model, "--file", str(file), *both]) == 0
+    with pytest.raises(ValueError, match=r"model: The model was trained on pairs of texts"):
+        bert_tf.race([model], singles, singles, baselines=["tfidf"], output_dir=tmp_path / "race", verbose=0)
+    with pytest.raises(ValueError, match=r"a head for pairs of texts; .*: single texts. For a new head pass new_head"):
+        bert_tf.finetune(singles, singles, checkpoint=model, output_dir=tmp_path / "more", verbose=0)
     assert main(["explain", model, "--text", "loud"]) == 2
     assert "pairs of texts, which cannot be explained yet" in capsys.readouterr().err
 
@@ -183,7 +194,7 @@ def test_a_model_of_single_texts_refuses_pairs(tiny, reviews, tmp_path):
         bert_tf.predict(run.model, [("a", "b")], run.tokenizer)
     pairs = ([(text, text) for text in reviews["text"]], reviews["label"])
     kept = options | {"checkpoint": tmp_path / "model"}
-    with pytest.raises(ValueError, match="was trained on single texts"):  # its head is kept
+    with pytest.raises(ValueError, match="has a head for single texts; .*: pairs of texts. For a new head"):
         bert_tf.finetune(pairs, pairs, output_dir=tmp_path / "x", **kept)
     with pytest.raises(ValueError, match="must be of one kind. Received: .*single texts; .*pairs of texts"):
         bert_tf.finetune(reviews, pairs, output_dir=tmp_path / "x", **options)

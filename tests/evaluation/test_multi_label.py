@@ -106,6 +106,8 @@ def test_mistakes_begin_with_the_worst():
         ("b", "", "anger"),
         ("c", "anger|joy", "joy"),
     ]
+    (pair,) = multi_label.mistakes([("a", "b")], [[1, 0]], [[0.1, 0.1]], ("anger", "joy"), None, 5)
+    assert pair["text"] == "a [SEP] b"
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def test_a_nullable_column_of_pandas_is_cut_too():
     assert set(slices.by_column(kept)) == {"de", "en", "(no value)"}
 
 
+def test_missing_values_of_nullable_columns_are_a_slice():
+    values = [*pandas.Series(["en", pandas.NA, "de"], dtype="string").tolist(), pandas.NaT, np.float32("nan")]
+    assert {name: places.tolist() for name, places in slices.by_column(values).items()} == {
+        "(no value)": [1, 3, 4], "en": [0], "de": [2],
+    }  # fmt: skip
+
+
 def test_many_numbers_are_cut_into_quartiles_and_many_words_are_not():
     numbers = slices.by_column([str(i / 2) for i in range(100)] + [""])
     assert [*numbers] == ["0 to 12", "12.5 to 24.5", "25 to 37", "37.5 to 49.5", "(no value)"]

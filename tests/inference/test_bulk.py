@@ -208,6 +208,7 @@ def test_bad_rows_are_named_before_anything_is_computed(folder, tmp_path, capsys
         (["--output", "out.xml"], "expected a file that ends in .csv or .jsonl"),
         (["--output", "none/out.csv"], "there is no folder none"),
         (["--resume"], "--resume needs --output"),
+        (["--output", "out.csv", "--text-pair", "x"], "--text-pair goes with --text"),
         (["--output", "out.csv", "--resume", "--overwrite"], "exclude each other"),
     ],
 )
@@ -217,6 +218,26 @@ def test_wrong_options_are_one_line(folder, source, tmp_path, capsys, monkeypatc
     said = capsys.readouterr().err
     assert says in said
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("output", "resumes"), [("out.csv", True), ("out.json", False), (None, False)])
+def test_stopped_it_says_whether_it_can_be_resumed(folder, tmp_path, capsys, monkeypatch, output, resumes):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bert_tf.cli.predict._predict", stop)
+    assert main(["predict", str(folder), "--text", "a", *(["--output", output] if output else [])]) == 130
+    assert ("--resume" in capsys.readouterr().err) == resumes
+
+
+def test_small_numbers_keep_their_digits(tmp_path):
+    found = predict.Predictions(np.array([1e-8, 0.1, 1234567.0], "float32"), ("price",), "regression")
+    kept = [1e-8, 0.1, 1234567.0]
+    assert [row["value"] for row in found.rows("abc")] == kept
+    assert writers.rounded(found.to_columns()) == {"value": kept}
+    assert writers.rounded({"score": [0.12345678]}) == {"score": [0.123457]}
+    assert "1e-08" in repr(found)
+    assert "1,234,567" in repr(found)
 
 
 def test_texts_of_the_command_line_are_written_too(folder, tmp_path, capsys):

@@ -54,6 +54,15 @@ def test_weights_of_no_class_are_refused(weights, message):
         checks.class_weight_by_index(weights, ("negative", "positive"))
 
 
+def test_numbers_as_text_are_names_where_classes_are_numbers():
+    stars = ("1", "2", "3")
+    assert checks.class_weight_by_index({"3": 2.0, 0: 5.0}, stars) == {2: 2.0, 0: 5.0}
+    with pytest.raises(ValueError, match="'0' is no class. The classes are '1', '2', '3'"):
+        checks.class_weight_by_index({"0": 3.0}, stars)
+    with pytest.raises(ValueError, match="'0' is no class"):
+        checks.class_weight_by_index({"0": 3.0}, ("-1", "0.5"))
+
+
 def test_weights_by_name_weigh(model):
     weights = {"negative": 1, "positive": 9}
     loss = model.fit(X, Y, batch_size=12, verbose=0, class_weight=weights).history["loss"]

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -150,6 +151,8 @@ def test_hosted_data_sets_are_named_in_the_command():
     assert run_report.command(job, FINETUNE.settings(header=True)) == (
         "bert-tf finetune --train hf:imdb@train --validation tfds:imdb@test --header"
     )
+    job.train = replace(part("hf:imdb@train"), task="ordinal", read_with={"label_column": "stars"})
+    assert " --label-column stars --task ordinal" in run_report.command(job, FINETUNE.settings())
     job.train = part("the DataFrame")
     assert "--train FILE " in run_report.command(job, FINETUNE.settings())
 

@@ -97,6 +97,20 @@ class LearningRates(keras.callbacks.Callback):
         self.seen.append(float(self.model.optimizer.learning_rate))
 
 
+def test_the_best_model_of_several_labels_has_thresholds(options, tmp_path):
+    data = {
+        "text": ["good", "bad and slow", "fine", "slow"] * 4,
+        "label": [["good"], ["bad", "slow"], [], ["slow"]] * 4,
+    }
+    hypermodel = ClassifierHyperModel(data, data, learning_rate=[1e-2], batch_size=8, epochs=1, **options)
+    tuner = keras_tuner.RandomSearch(hypermodel, "val_loss", max_trials=1, directory=tmp_path)
+    tuner.search(verbose=0)
+    (model,) = tuner.get_best_models()
+    probabilities = bert_tf.predict(model, data["text"], hypermodel.job.tokenizer).probabilities
+    chosen = hypermodel.job.task.thresholds(hypermodel.job.validation.labels, probabilities)
+    np.testing.assert_allclose(model.config.label_thresholds, chosen, atol=1e-4)
+
+
 def test_a_failed_trial_that_is_tried_again_starts_again(hypermodel, tmp_path):
     tuner = keras_tuner.RandomSearch(
         hypermodel, "val_loss", max_trials=1, max_consecutive_failed_trials=9, directory=tmp_path, project_name="t"
