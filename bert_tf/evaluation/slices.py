@@ -57,12 +57,10 @@ def by_quartile(numbers: Any, unit: str = "") -> Slicing:
 
 
 def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in (
-        "NAType",
-        "NaTType",
-    ):  # pandas.NA != pandas.NA is neither true nor false
-        return True
-    return value.strip() == "" if isinstance(value, str) else bool(value != value)
+    missing = value is None or type(value).__name__ in ("NAType", "NaTType")  # NA != NA is neither true nor false
+    if missing or isinstance(value, str):
+        return missing or not value.strip()
+    return bool(value != value)
 
 
 def _numbers(names: Sequence[str]) -> np.ndarray | None:
