@@ -201,5 +201,5 @@ def test_what_cannot_teach_is_refused(tiny, classic, reviews, tmp_path):
         classic, problem_type="multi_label_classification"
     )
     several.save_pretrained(tmp_path / "several")
-    with pytest.raises(ValueError, match="each text has one. Received: multi_label_classification"):
+    with pytest.raises(ValueError, match="give each text one class. Received: a model for multi-label"):
         bert_tf.distill(tmp_path / "several", reviews, **options(tmp_path / "run"))
