@@ -82,7 +82,7 @@ def of_two_in_slices(names: tuple[str, str], found: Mapping[str, Any]) -> list[S
     """Puts two models in each slice beside each other, one section each slicing in the content of evaluation.json."""
     task, sections = task_of(found["task"]), []
     for name, rows in found.get("slice_comparisons", {}).items():
-        kinds = {"texts": "count", **dict.fromkeys(names, task.score_kind), "difference": task.gain.kind}
+        kinds = {"texts": "count", **dict.fromkeys(names, task.measure.kind), "difference": task.gain.kind}
         keys = ["slice", "texts", "first", "second", "difference"]
         caption = f"{task.score_words[:1].upper()}{task.score_words[1:]}. Difference: how far {names[0]} is ahead, by paired bootstrap"
         if "p_value" in rows[0]:
