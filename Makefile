@@ -1,13 +1,14 @@
-# make demo   fine-tune on the reviews that ship with bert_tf, in a virtual environment made here
-# make test   run the tests, without the slow end-to-end ones
+# make demo       fine-tune on the reviews that ship with bert_tf, in a virtual environment made here
+# make test       run the tests, without the slow end-to-end ones
+# make test-slow  run the slow end-to-end tests
 # make test-all   run all tests
-# make lint   lint, format and type checks
+# make lint       lint, format and type checks
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test test-slow test-all lint format clean
 
 demo: .venv/demo
 	$(BIN)/bert-tf finetune --train demo --output-dir $(DEMO) --overwrite
@@ -18,6 +19,9 @@ demo: .venv/demo
 
 test: .venv/test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m "not slow"
+
+test-slow: .venv/test
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal -m slow
 
 test-all: .venv/test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
