@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import scipy  # its parts are imported on first use
 
-from bert_tf.evaluation.resampling import drawn_weights
-from bert_tf.evaluation.scores import TEMPERATURES, TINY, percentiles, wilson
-from bert_tf.formatting import LABELS_JOINED_BY, Text, format_value, shown_text
+from bert_tf.evaluation.resampling import bootstrapped, drawn_weights
+from bert_tf.evaluation.scores import TINY, percentiles, temperature_of, verdict, wilson
+from bert_tf.formatting import LABELS_JOINED_BY, Text, shown_text
 
 HALF = 0.5
 LEAST_POSITIVES = 10  # texts of a label from which on it has a threshold of its own
@@ -148,12 +148,7 @@ def temperature(labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | No
         errors = (scipy.special.expit(logits * math.exp(-log_temperature)) - labels) * logits
         return float(np.average(errors.mean(axis=1), weights=weights))
 
-    low, high = map(math.log, TEMPERATURES)
-    if slope(low) <= 0:
-        return TEMPERATURES[0]
-    if slope(high) >= 0:
-        return TEMPERATURES[1]
-    return math.exp(scipy.optimize.brentq(slope, low, high))
+    return temperature_of(slope)
 
 
 def micro_f1(labels: np.ndarray, probabilities: np.ndarray, thresholds: Any = None) -> float:
@@ -193,21 +188,8 @@ def compare(
     return {
         "names": [*names],
         "difference": difference,
-        "verdict": verdict(*names, difference, "points of micro F1", "points", len(labels)),
+        "verdict": verdict(*names, difference, "points of micro F1", "points", bootstrapped(len(labels))),
     }
-
-
-def verdict(first: str, second: str, difference: Any, words: str, kind: str, texts: int) -> str:
-    """Says which of two is better, by an estimate that is above 0 where the first is."""
-    test = f"paired bootstrap, {texts:,} texts"
-    if difference["low"] <= 0 <= difference["high"]:
-        return f"No significant difference between {first} and {second}: {format_value(difference, kind)} {words} ({test})."
-    if difference["high"] < 0:
-        first, second = second, first
-        ends = {"value": "value", "low": "high", "high": "low"}
-        difference = {name: -difference[end] for name, end in ends.items()}
-    by = f"{format_value(difference, kind).replace('+', '')} {words}"
-    return f"{first[:1].upper()}{first[1:]} is significantly better than {second}, by {by} ({test})."
 
 
 def mistakes(

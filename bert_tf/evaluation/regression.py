@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation.multi_label import verdict
-from bert_tf.evaluation.resampling import drawn_weights
-from bert_tf.evaluation.scores import Estimate, percentiles
+from bert_tf.evaluation.resampling import bootstrapped, drawn_weights
+from bert_tf.evaluation.scores import Estimate, percentiles, verdict
 from bert_tf.formatting import Text, shown_text
 
 DRAWN = 500  # points of a scatter plot; more would hide each other
@@ -83,7 +82,7 @@ def compare(
     return {
         "names": [*names],
         "difference": difference,
-        "verdict": verdict(*names, difference, words, "plain", len(given)),
+        "verdict": verdict(*names, difference, words, "plain", bootstrapped(len(given))),
     }
 
 

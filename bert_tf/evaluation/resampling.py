@@ -16,6 +16,11 @@ def drawn_weights(texts: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(texts, np.full(texts, 1 / texts), draws).astype("float32")
 
 
+def bootstrapped(texts: int) -> str:
+    """Returns how a comparison by these resamples was tested, in words."""
+    return f"paired bootstrap, {texts:,} texts"
+
+
 def folds(texts: int, count: int, seed: int = 0, groups: Any = None) -> np.ndarray:
     """Returns the fold of each text, int `(texts,)` from 0 to `count` - 1, at random, all of about the same size.
 

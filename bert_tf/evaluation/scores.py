@@ -5,7 +5,7 @@ the ends of its 95 % interval, `low` and `high`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -245,6 +245,11 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarr
         expected = (softmax(logits * math.exp(-log_temperature)) * logits).sum(axis=1)
         return float(np.average(expected, weights=weights) - actual)
 
+    return temperature_of(slope)
+
+
+def temperature_of(slope: Callable[[float], float]) -> float:
+    """Returns the temperature within `TEMPERATURES` where a slope, a falling function of the logarithm of the temperature, is 0."""
     low, high = map(math.log, TEMPERATURES)
     if slope(low) <= 0:
         return TEMPERATURES[0]
@@ -289,13 +294,15 @@ def compare(
     drawn = np.random.default_rng(seed).multinomial(texts, shares, RESAMPLES)
     difference = percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts)
     p_value = mcnemar(only_first, only_second)
+    shown = format_value(p_value, "p")
+    test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
     return {
         "names": [*names],
         "difference": difference,
         "only_first": only_first,
         "only_second": only_second,
         "p_value": p_value,
-        "verdict": _verdict(*names, difference, p_value, texts),
+        "verdict": verdict(*names, difference, "points of accuracy", "points", test, p_value < 0.05),
     }
 
 
@@ -305,14 +312,22 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(scipy.stats.binomtest(only_first, trials).pvalue) if trials else 1.0
 
 
-def _verdict(better: str, worse: str, difference: Any, p_value: float, texts: int) -> str:
-    shown = format_value(p_value, "p")
-    test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
-    if p_value >= 0.05 or difference["low"] <= 0 <= difference["high"]:
-        by = f"{format_value(difference, 'points')} points of accuracy"
-        return f"No significant difference between {better} and {worse}: {by} ({test})."
+def verdict(
+    first: str, second: str, difference: Any, words: str, kind: str, test: str, significant: bool = True
+) -> str:
+    """Says which of two is better.
+
+    Args:
+        first, second: what they are called.
+        difference: an estimate, above 0 where the first is better; if 0 lies in its interval, neither is.
+        words, kind: what the difference is of, and its kind for `format_value`.
+        test: how it was tested.
+        significant: bool, what another test says.
+    """
+    if not significant or difference["low"] <= 0 <= difference["high"]:
+        return f"No significant difference between {first} and {second}: {format_value(difference, kind)} {words} ({test})."
     if difference["high"] < 0:
-        better, worse = worse, better
+        first, second = second, first
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
-    by = f"{format_value(difference, 'points').replace('+', '')} points of accuracy"
-    return f"{better[:1].upper()}{better[1:]} is significantly better than {worse}, by {by} ({test})."
+    by = f"{format_value(difference, kind).replace('+', '')} {words}"
+    return f"{first[:1].upper()}{first[1:]} is significantly better than {second}, by {by} ({test})."

@@ -29,7 +29,7 @@ from bert_tf.settings import HYPERMODEL, Settings
 from bert_tf.training import recipe
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say, prepare
-from bert_tf.training.learning_rate import usual_learning_rate, warning
+from bert_tf.training.learning_rate import warning
 from bert_tf.training.optimizer import compile_with
 from bert_tf.training.solver import SolvedHead
 from bert_tf.training.stages import Stage, give_head, solve_head
@@ -190,7 +190,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         defaults["dropout"] = float(self.job.model.dropout.rate) if first.model.dropout is None else first.model.dropout
         found = {name: ask(hp, name, values, defaults[name]) for name, values in self.space.items()}
         for name, values, depths in learning_rate_ranges(self.learning_rate, self.depths):
-            default = self._learning_rate(depths[0])
+            default = self.of_depth(depths[0]).training.learning_rate
             if depths == self.depths:
                 found["learning_rate"] = ask(hp, name, values, default)
                 continue
@@ -313,12 +313,6 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         """Returns the current logits of the classifier of a depth for the validation texts, float32 `(M, C)`."""
         runner = self._runner(unfreeze)
         return self.job.logits(runner.model, runner.inputs, 64)
-
-    def _learning_rate(self, unfreeze: int | str) -> float:
-        """Returns the learning rate that `bert_tf.finetune` would take."""
-        if self.job.solves and unfreeze != 0:
-            return recipe.STAGED_LEARNING_RATE
-        return usual_learning_rate(unfreeze, self.job.model.head)
 
     def load_features(self) -> None:
         """Computes the features of each freeze depth, or reads them from the cache. Without it the first trial does."""

@@ -150,7 +150,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
         _join(folder, recorded)
     if not chief:
         hypermodel.load_features()
-        if hypermodel.solved and worker is None:
+        if worker is None and hypermodel.solved:  # a worker needs it only where it trains layers
             say(f"The head solved on the frozen base, which the trials have to beat: {_reached(hypermodel.solved[1])}.")
     with distributed.tuner_role(address, "chief" if chief else worker):
         loop = distributed.SearchTuner(oracle, hypermodel, directory=folder.path, project_name=TRIALS)
