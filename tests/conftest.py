@@ -117,6 +117,22 @@ def random_distilbert(minilm: Path, folder: Path, layers: int) -> Path:
 
 
 @pytest.fixture(scope="session")
+def unigram():
+    """A small tokenizer as XLM-R's: sentencepiece's unigram, whose words are what stands between blanks."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = "▁it ▁bro ke ▁this ▁don t ▁この ホテル コンピュータ は 最高 でした สว ัส ดี ครับ 영화 는 ຂ້ອຍ ມັກ ខ្ញុំ ចូល ကို တယ်"
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", *words.split(), *",.!?'-ー。"]
+    fast = Tokenizer(models.Unigram([(piece, -float(i)) for i, piece in enumerate(pieces)], unk_id=3))
+    fast.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    fast.decoder = decoders.Metaspace()
+    fast.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=fast, **special)
+
+
+@pytest.fixture(scope="session")
 def reviews() -> dict:
     """Twenty-four short reviews of two classes, of many lengths. Shared by all tests: copy before changing."""
     good = ["good", "really good and sturdy", "lovely thing, works well every day", "great, would buy it again"] * 3

@@ -168,6 +168,32 @@ def test_words_are_those_of_the_text(tokenizer):
         read_words(" \n", tokenizer, 256)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("this broke! it, don't.", ("this", "broke", "!", "it", ",", "don't", ".")),
+        ("このホテルは最高でした。", ("この", "ホテル", "は", "最高", "でした", "。")),
+        ("コンピューター は", ("コンピューター", "は")),  # no word begins with the bar
+        ("สวัสดีครับ", ("สวัส", "ดี", "ครับ")),  # nor with a vowel sign
+        ("영화는 it", ("영화는", "it")),  # Korean has blanks
+        ("ຂ້ອຍມັກ", ("ຂ້ອຍ", "ມັກ")),
+        ("ខ្ញុំចូល", ("ខ្ញុំ", "ចូល")),
+        ("ကိုတယ်", ("ကို", "တယ်")),
+        ("it  broke...!?", ("it", "broke", "...!?")),
+    ],
+)
+def test_words_of_a_tokenizer_that_splits_at_blanks_alone(unigram, text, names):
+    ids, words = read_words(text, unigram, 256)
+    assert words.real_names == names
+    assert all(text[start:end] == name for (start, end), name in zip(words.spans, words.names, strict=True) if end)
+    assert [*words.of_token] == sorted(words.of_token)
+    assert len(ids) == len(words.of_token)
+
+
+def test_signs_of_a_word_piece_model_are_not_joined_to_letters(tokenizer):
+    assert read_words("`x` 🐎\U0001f3fd it", tokenizer, 256)[1].real_names == ("`", "x", "`", "🐎\U0001f3fd", "it")
+
+
 def test_merging_pieces_keeps_sums(tokenizer):
     ids, words = read_words(TEXT, tokenizer, 256)
     random = np.random.default_rng(0)
