@@ -48,7 +48,7 @@ _HOME = {
     "create_optimizer": "transformers4.optimizer",
 }
 for _family in FAMILIES.values():
-    _HOME |= dict.fromkeys(class_names(_family).values(), f"models.families.{_family.module}")
+    _HOME |= dict.fromkeys(class_names(_family).values(), "models.auto")
     _HOME |= dict.fromkeys((_family.config_class, *_family.tokenizers), "transformers4.tokenizers")
 
 __all__ = sorted(_HOME)

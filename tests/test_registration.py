@@ -12,13 +12,15 @@ import pytest
 
 import bert_tf
 from bert_tf import registration
-from bert_tf.models import encoder, layers
+from bert_tf.models import encoder, layers, parts
 
 LAYERS = (
-    layers.Dropout, layers.Standardization, layers.Embedding, layers.Embeddings, layers.SelfAttention, layers.FeedForward,
+    parts.Dropout, parts.Standardization, parts.Embedding, layers.Embeddings, layers.SelfAttention, layers.FeedForward,
     layers.EncoderLayer, encoder.Blocks, encoder.Encoder,
 )  # fmt: skip
-MODELS = tuple(getattr(bert_tf, name) for name in bert_tf.__all__ if name.startswith(("TFBert", "TFDistilBert")))
+MODELS = tuple(
+    getattr(bert_tf, name) for name in bert_tf.__all__ if name.startswith("TF") and not name.startswith("TFAuto")
+)
 
 
 @pytest.mark.parametrize("kind", [*LAYERS, *MODELS, bert_tf.WarmUp], ids=lambda kind: kind.__name__)
@@ -28,7 +30,7 @@ def test_every_class_is_registered(kind):
 
 def test_a_layer_of_ours_in_a_model_of_theirs_is_saved_and_loaded(tmp_path):
     inputs = keras.Input((4,))
-    keras.Model(inputs, layers.Dropout(0.25)(inputs)).save(tmp_path / "model.keras")
+    keras.Model(inputs, parts.Dropout(0.25)(inputs)).save(tmp_path / "model.keras")
     assert keras.models.load_model(tmp_path / "model.keras").layers[-1].rate == 0.25
 
 

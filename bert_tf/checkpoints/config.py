@@ -3,19 +3,24 @@
 from pathlib import Path
 from typing import Any
 
-from bert_tf.checkpoints.families.table import family_of
+from bert_tf.checkpoints.families.table import family_of, type_by_architecture
+from bert_tf.checkpoints.heads import OWN_KEY, THEIR_KEY, without_old_key
 from bert_tf.files import read_json
 
 # Keys that bert_tf reads but transformers' config classes do not list.
-EXTRA_KEYS: tuple[str, ...] = ("classifier_pooling", "bert_tf_task", "label_thresholds", "text_pairs")
+EXTRA_KEYS: tuple[str, ...] = (OWN_KEY, THEIR_KEY, "bert_tf_task", "label_thresholds", "text_pairs")
 EXTRA_KEYS += ("output_attentions", "output_hidden_states", "return_dict")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 REMEDY = "Fetch or write the checkpoint again."  # for a missing or damaged file of a checkpoint
 
 
 def read_values(folder: Path) -> dict[str, Any]:
-    """Returns what config.json of a checkpoint folder holds; raises FileNotFoundError or ValueError naming the file."""
-    return read_json(folder / "config.json", hint=REMEDY)
+    """Returns what config.json of a checkpoint folder holds, with its `model_type`, which some lack.
+
+    Raises: FileNotFoundError or ValueError naming the file.
+    """
+    values = read_json(folder / "config.json", hint=REMEDY)
+    return values | {"model_type": type_by_architecture(values)}
 
 
 def read_config(folder: Path, given=None, **overrides):
@@ -43,7 +48,7 @@ def read_config(folder: Path, given=None, **overrides):
         raise ValueError(
             f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."
         )
-    values |= overrides
+    values = without_old_key(values) | without_old_key(overrides)
     if values.get("problem_type") not in (None, *PROBLEM_TYPES):
         raise ValueError(
             f"`problem_type` must be one of {', '.join(PROBLEM_TYPES)}. Received: {values['problem_type']!r}"

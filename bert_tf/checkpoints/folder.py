@@ -15,18 +15,19 @@ import numpy as np
 
 from bert_tf.checkpoints.config import read_values
 from bert_tf.checkpoints.families.family import Family
-from bert_tf.checkpoints.families.table import encoder_settings, family_of
-from bert_tf.checkpoints.heads import HEADS, in_head
+from bert_tf.checkpoints.families.table import distinct_layers, encoder_settings, family_of
+from bert_tf.checkpoints.heads import gives_logits, head_parts, in_head
 from bert_tf.checkpoints.weights import PYTORCH_NAMES, read_tensors, remove_weights, tensor_names, write_tensors
 
 log = logging.getLogger("bert_tf")
+CONSTANT = ".embeddings.position_ids"  # 0, 1, 2, ...: in most files that transformers wrote before 4.31
 new_head_log = logging.getLogger("bert_tf.new_head")  # of its own, so that it can be silenced
 
 
 def has_head(folder: Path, **options) -> bool:
-    """Returns whether a checkpoint has a classification head. Raises what `read_tensors` raises."""
+    """Returns whether a checkpoint has a trained classification head. Raises what `read_tensors` raises."""
     family = family_of(read_values(folder).get("model_type"), str(folder / "config.json"))
-    return any(in_head(name, family) for name in tensor_names(folder, **options))
+    return any(gives_logits(name, family) for name in tensor_names(folder, **options))
 
 
 def standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -34,13 +35,13 @@ def standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict
 
     Adds the base's prefix where it is missing, and renames what old files call gamma and beta.
 
-    Returns: the tensors by their standard names, and the names of those that belong to other tasks.
+    Returns: the tensors by their standard names, and the names of those that belong to other tasks or are constants.
     """
     prefix = family.prefix + "."
     base_only = not any(name.startswith(prefix) for name in tensors)
     standard, of_other_tasks = {}, []
     for name, value in tensors.items():
-        if name.startswith(family.other_heads):
+        if name.startswith(family.other_heads) or f".{name}".endswith(CONSTANT):
             of_other_tasks.append(name)
             continue
         stem, _, last = name.rpartition(".")
@@ -54,24 +55,63 @@ def standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict
 
 def part_list(names: Iterable[str]) -> str:
     """Lists the parts that tensors belong to, for messages."""
-    return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in names}))
+    wholes = {name.partition("[")[0] for name in names}
+    return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in wholes}))
 
 
 def _variables(model) -> dict[str, tuple]:
-    """Returns every tensor of a model: name in the file -> (variable, whether the file stores it transposed, its initializer)."""
+    """Returns every tensor of a model: name in the file -> (variable, whether the file stores it transposed, its initializer).
+
+    Of a tensor whose parts are variables of their own, the name of each ends in "[i/n]".
+    """
     family = family_of(model.config.model_type)
-    layers = encoder_settings(model.config)["num_hidden_layers"]
+    settings = encoder_settings(model.config)
+    layers = len({*distinct_layers(settings["num_hidden_layers"], settings.get("groups"))})
     variables = {}
-    head = (HEADS[model.head].parts or family.head) if model.head else None
-    for path, part_name in family.part_names(layers, head).items():
+    for path, part_name in family.part_names(layers, head_parts(model.head, family)).items():
         part = model
         for step in path.split("."):
-            part = part[int(step)] if step.isdigit() else getattr(part, step)
+            part = part[int(step)] if step.isdigit() else getattr(part, step, None)
+        whole, _, slice_of = part_name.partition("[")
         for attribute, suffix in PYTORCH_NAMES.items():
-            if hasattr(part, attribute):
+            if getattr(part, attribute, None) is not None:
                 initializer = getattr(part, f"{attribute}_initializer", None)
-                variables[f"{part_name}.{suffix}"] = (getattr(part, attribute), attribute == "kernel", initializer)
+                name = f"{whole}.{suffix}" + (f"[{slice_of}" if slice_of else "")
+                variables[name] = (getattr(part, attribute), attribute == "kernel", initializer)
     return variables
+
+
+def split(tensors: dict[str, np.ndarray], names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Cuts the tensors of which `names` has parts, such as "qkv.weight[0/3]", along their first axis; a part that does not come
+    out even keeps its tensor whole, for the error message."""
+    found = dict(tensors)
+    for name in names:
+        whole, _, part = name.partition("[")
+        if part and whole in tensors:
+            i, count = map(int, part.rstrip("]").split("/"))
+            rows = len(tensors[whole]) // count
+            even = rows * count == len(tensors[whole])
+            found[name] = tensors[whole][i * rows : (i + 1) * rows] if even else tensors[whole]
+            found.pop(whole, None)
+    return found
+
+
+def join(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The reverse of `split`. Raises ValueError, naming it, for a tensor of which a part is missing."""
+    found: dict[str, np.ndarray] = {}
+    parts: dict[str, dict[int, np.ndarray]] = {}
+    for name, value in tensors.items():
+        whole, _, part = name.partition("[")
+        if not part:
+            found[name] = value
+            continue
+        i, count = map(int, part.rstrip("]").split("/"))
+        parts.setdefault(whole, dict.fromkeys(range(count), np.zeros(0)))[i] = value
+    for whole, values in parts.items():
+        if missing := [i for i, value in values.items() if not value.size]:
+            raise ValueError(f"{whole}: parts {missing} of {len(values)} are missing. It cannot be written.")
+        found[whole] = np.concatenate([*values.values()])
+    return found
 
 
 def load_weights(
@@ -93,6 +133,7 @@ def load_weights(
     family = family_of(model.config.model_type)
     tensors, unread = standard_names(read_tensors(folder, **options), family)
     variables = _variables(model)
+    tensors = split(tensors, variables)
     shapes = {
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
         for name, (variable, transposed, _) in variables.items()
@@ -100,15 +141,13 @@ def load_weights(
     head_names = {name for name in variables if in_head(name, family)}
     if new_head:
         tensors = {name: value for name, value in tensors.items() if not in_head(name, family)}
-    may_miss = set()
-    if not head_names & set(tensors):
-        optional = tuple(f"{family.prefix}.{family.base[part]}." for part in family.optional)
-        may_miss = head_names | {name for name in variables if name.startswith(optional)}
-    missing = sorted(set(variables) - set(tensors) - may_miss)
+    missing = sorted(set(variables) - set(tensors) - _may_miss(tensors, variables, family))
     unexpected = sorted(set(tensors) - set(variables))
+    pooler = f"{family.prefix}.{family.base.get('pooler')}." if family.pooler == "base" and model.head else None
+    unread += [name for name in unexpected if (pooler and name.startswith(pooler))]
     if not model.head:  # a base read from a file with a head
         unread += [name for name in unexpected if in_head(name, family)]
-        unexpected = [name for name in unexpected if name not in unread]
+    unexpected = [name for name in unexpected if name not in unread]
     misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
     replaced = [name for name in misshapen if name in head_names] if ignore_mismatched_sizes else []
     if missing or unexpected or set(misshapen) - set(replaced):
@@ -130,8 +169,25 @@ def load_weights(
     return {"missing_keys": initial, "unexpected_keys": sorted(unread), "mismatched_keys": replaced, "error_msgs": []}
 
 
+def _may_miss(tensors: dict, variables: dict, family: Family) -> set[str]:
+    """Returns the tensors that are newly initialised if a file lacks them.
+
+    The parts of a head that was never trained, of which pretraining may have left some, and the base's pooler: of every model
+    without a trained head, or where it is the head of no model at all.
+    """
+    trained = any(gives_logits(name, family) for name in tensors)
+    pooler = f"{family.prefix}.{family.base.get('pooler')}."
+    missable = family.pooler == "base" or not trained
+    may_miss = {name for name in variables if missable and name.startswith(pooler)}
+    if trained:
+        return may_miss
+    parts = {name.rpartition(".")[0] for name in tensors}
+    return may_miss | {name for name in variables if in_head(name, family) and name.rpartition(".")[0] not in parts}
+
+
 def _misfit(folder, missing, unexpected, misshapen, tensors, shapes, head_names) -> str:
     named = (f"{name} is {tensors[name].shape} in the file, {shapes[name]} in the model" for name in misshapen)
+    missing = [*dict.fromkeys(name.partition("[")[0] for name in missing)]
     wrong = {"Missing": ", ".join(missing), "Unexpected": ", ".join(unexpected), "Wrong shape": "; ".join(named)}
     lines = [f"{folder}: the weights do not fit the model that config.json describes."]
     lines += [f"{kind}: {names}." for kind, names in wrong.items() if names]
@@ -184,6 +240,7 @@ def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") ->
     for name, (variable, transposed, _) in _variables(model).items():
         value = ops.convert_to_numpy(variable).astype("float32")
         tensors[name.removeprefix(prefix)] = value.T if transposed else value
+    tensors = join(tensors)
     with replacing_files(folder) as scratch:
         write_tensors(scratch, tensors, max_shard_size)
         config.save_pretrained(scratch)

@@ -59,10 +59,11 @@ def resolve(
         )
         return Path(snapshot) / subfolder
 
+    texts = ("*.json", "*.txt", "*.model")
     try:
-        folder = download("*.json", "*.txt", "*.safetensors")
+        folder = download(*texts, "*.safetensors")
         if not any(folder.glob("*.safetensors")):
-            folder = download("*.json", "*.txt", "*.h5")
+            folder = download(*texts, "*.h5")
         return folder
     except Exception as error:  # the hub's errors (name, revision, token, network, disk) have no common class
         raise FileNotFoundError(

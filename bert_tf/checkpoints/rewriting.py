@@ -8,11 +8,18 @@ import numpy as np
 from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings, family_of
 from bert_tf.checkpoints.folder import log, part_list, replacing_files, standard_names
-from bert_tf.checkpoints.heads import class_name, in_head
+from bert_tf.checkpoints.heads import class_name, gives_logits
 from bert_tf.checkpoints.weights import read_tensors, write_tensors
 from bert_tf.files import SECOND_PART, read_json, write_json
 
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json")
+TOKENIZER: tuple[str, ...] = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+TOKENIZER += ("vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 
 
 def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle: bool = False) -> tuple[int, int]:
@@ -24,7 +31,7 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
     family = family_of(config.model_type)
     read = read_tensors(folder, allow_pickle=allow_pickle)
     tensors, left_out = standard_names(read, family)
-    headed = any(in_head(name, family) for name in tensors)
+    headed = any(gives_logits(name, family) for name in tensors)
     fold = to == "distilbert" and config.model_type != "distilbert"
     if fold:
         config, tensors, dropped = _fold(folder, config, tensors)
@@ -74,6 +81,6 @@ def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:
     token_types = "bert.embeddings.token_type_embeddings.weight"
     folded[positions] = folded[positions].astype("float32") + tensors[token_types][0].astype("float32")
     settings = encoder_settings(config)
-    values = {key: settings[argument] for argument, key in distilbert.config.items()}
+    values = {distilbert.key(argument): settings[argument] for argument in distilbert.config}
     new_config = DistilBertConfig(**values, pad_token_id=config.pad_token_id)
     return new_config, folded, sorted(set(tensors) - {*new_names, token_types})

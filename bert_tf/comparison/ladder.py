@@ -8,7 +8,7 @@ import numpy as np
 
 from bert_tf import files
 from bert_tf.checkpoints import config, locate
-from bert_tf.checkpoints.families.table import encoder_settings
+from bert_tf.checkpoints.families.table import depths
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.comparison.candidates import Candidate
 from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, accuracy_on_test, training_options
@@ -56,8 +56,9 @@ def ladder(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     """
     checkpoint, rungs = settings.model.checkpoint, settings.ladder.rungs
     comparison = Comparison("ladder", train, validation, test, [checkpoint], settings)
-    layers = encoder_settings(config.read_config(locate.resolve(checkpoint)))["num_hidden_layers"]
-    rungs = ["baseline", *HEADS, "solved", *range(1, layers), "all", "auto"] if rungs is None else rungs
+    possible = depths(config.read_config(locate.resolve(checkpoint)))
+    layers = possible[-1]
+    rungs = ["baseline", *HEADS, "solved", *possible[1:-1], "all", "auto"] if rungs is None else rungs
     every = [_candidate(rung, layers, settings) for rung in rungs]
     comparison.run(every)
     results = {one["name"]: (one, result) for one in every if (result := comparison.result(one)) is not None}

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.checkpoints import locate
+from bert_tf.checkpoints.families import table as families
 from bert_tf.data import gates
 from bert_tf.formatting import counted
 from bert_tf.reporting.display import Displayed
@@ -88,14 +90,23 @@ def load_tokenizer(source: str | os.PathLike, **hub):
         source: folder, hub name or `"minilm"`.
         **hub: options of `bert_tf.checkpoints.locate.resolve`.
     Returns: a fast tokenizer of transformers.
-    Raises: FileNotFoundError if the checkpoint has no tokenizer; ValueError if it has no fast one.
+    Raises: FileNotFoundError if the checkpoint has no tokenizer; ImportError if it needs the package sentencepiece; ValueError
+        if it has no fast one.
     """
     from transformers import AutoTokenizer
 
     folder = locate.resolve(source, **hub)
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
+    quick = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "merges.txt"))
+    pieces = [*folder.glob("*.model")]
+    if not quick and not pieces:
         advice = "Save it with the model: tokenizer.save_pretrained(folder)."
-        raise FileNotFoundError(f"{folder}: no tokenizer found (tokenizer.json or vocab.txt). {advice}")
+        names = "tokenizer.json, vocab.txt, vocab.json with merges.txt, or a SentencePiece file such as spm.model"
+        raise FileNotFoundError(f"{folder}: no tokenizer found ({names}). {advice}")
+    if not quick and find_spec("sentencepiece") is None:
+        raise ImportError(
+            f"{folder}: the tokenizer is a SentencePiece file ({pieces[0].name}), which needs the package sentencepiece: "
+            "pip install 'bert-tf[sentencepiece]'"
+        )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if not tokenizer.is_fast:
         problem = "the tokenizer has no fast version (tokenizer.json)"
@@ -165,7 +176,7 @@ def resolve_max_length(max_length: int | None, config, source: str | Path, defau
 
     Raises: ValueError unless the model of `config` has positions for `max_length` tokens; `source` names the model.
     """
-    positions = config.max_position_embeddings
+    positions = families.positions(config)
     max_length = min(default, positions) if max_length is None else operator.index(max_length)
     if not 3 <= max_length <= positions:
         raise ValueError(

@@ -8,6 +8,7 @@ dropout, and their output is cached on disk or in memory; training then starts a
 """
 
 import hashlib
+import inspect
 import random
 import sys
 import time
@@ -151,18 +152,43 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
     """Returns everything except the text that determines a feature, as JSON values; the cache's key depends on it."""
     boundary = encoder.boundary
     digest = hashlib.blake2b(digest_size=16)
-    for layer in (encoder.embeddings, *encoder.blocks.layer[:boundary]):
-        for variable in layer.weights:
+    for part in encoder.frozen_parts:
+        for variable in part.weights:
             digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).view("uint8").data)
-    settings = encoder.get_config()
     return {
         "weights": digest.hexdigest(),
-        **{name: settings[name] for name in ("hidden_size", "num_attention_heads", "hidden_act", "layer_norm_eps")},
+        **settings_of(encoder),
         "layers": boundary,
         "pooling": encoder.pooling.replace("_", " ") if encoder.all_frozen else "none",
         "precision": encoder.compute_dtype,
         "kept": keep,
     }
+
+
+def settings_of(encoder: Encoder) -> dict[str, Any]:
+    """Returns the settings of an encoder on which a feature depends: some always, as the names of all caches were made with them,
+    the others where they differ from their default."""
+    defaults = {name: each.default for name, each in inspect.signature(Encoder.__init__).parameters.items()}
+    settings = {name: value for name, value in encoder.get_config().items() if name in defaults}
+    return {
+        name: value
+        for name, value in settings.items()
+        if name in ALWAYS or (name not in NO_MATTER and value != defaults[name])
+    }
+
+
+ALWAYS = ("hidden_size", "num_attention_heads", "hidden_act", "layer_norm_eps")
+# What does nothing to a feature, or shows in its weights, or stands in the description anyway.
+NO_MATTER: tuple[str, ...] = (
+    "hidden_dropout",
+    "attention_dropout",
+    "attention_output_dropout",
+    "embedding_dropout",
+    "initializer_range",
+    "pooler",
+    "pooling",
+)
+NO_MATTER += ("vocab_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings", "type_vocab_size")
 
 
 class _Index:

@@ -9,9 +9,10 @@ from keras import ops
 
 from bert_tf.checkpoints import locate, rewriting
 from bert_tf.checkpoints.config import read_config
+from bert_tf.checkpoints.families.table import positions
 from bert_tf.checkpoints.folder import has_head, load_weights
 from bert_tf.models.auto import model_class
-from bert_tf.models.layers import weights_from_a_file
+from bert_tf.models.parts import weights_from_a_file
 
 PROBE = [101, 2023, 2003, 1037, 3231, 102]  # six token ids, modulo the vocabulary's size
 
@@ -73,7 +74,7 @@ def _probe(folder: Path, **options) -> dict[str, np.ndarray]:
     with weights_from_a_file():
         model = model_class(config, headed)(config)
     load_weights(model, folder, **options)
-    ids = np.array([PROBE[: config.max_position_embeddings]]) % config.vocab_size
+    ids = np.array([PROBE[: positions(config)]]) % config.vocab_size
     outputs = model(ids, output_hidden_states=True)
     arrays = {"hidden states": outputs.hidden_states[-1]} | ({"logits": outputs.logits} if headed else {})
     return {name: ops.convert_to_numpy(array) for name, array in arrays.items()}

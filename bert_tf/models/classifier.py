@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
 from bert_tf.checkpoints.config import label_names, problem_type
-from bert_tf.checkpoints.families.table import FAMILIES
+from bert_tf.checkpoints.families.table import depths, family_of
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
 from bert_tf.models import checks
+from bert_tf.models.encoder import layer_means
 from bert_tf.models.keras_internals import all_layers
-from bert_tf.models.layers import Dropout
+from bert_tf.models.layers import ACTIVATIONS
 from bert_tf.models.outputs import TFSequenceClassifierOutput
+from bert_tf.models.parts import Dropout
 from bert_tf.models.pretrained import Pretrained, number_of_weights
 
 MODELS_LOSS = ("auto", "auto_with_warning", "passthrough")  # transformers 4's names for a model's own loss
 
 
 class SequenceClassification(Pretrained):
-    """An encoder and a classification head over its first token, which the family's subclass adds.
+    """An encoder and the classification head of its family's row, in most families over the first token.
 
     The head computes in float32 under every dtype policy: that costs next to nothing, and logits are exact to rounding.
     """
@@ -28,10 +31,27 @@ class SequenceClassification(Pretrained):
     head = "first_token"
 
     def _add_head(self, hidden_size):
-        keys = FAMILIES[self.model_type].head_dropout
-        rate = next(rate for rate in (getattr(self.config, key) for key in keys) if rate is not None)
-        self.dropout = Dropout(rate, dtype="float32", name="dropout")
-        self.classifier = self._dense(self.config.num_labels, hidden_size, "classifier")
+        row, eps = family_of(self.model_type).head, self.encoder.get_config()["layer_norm_eps"]
+        if row.dense:
+            activation = ACTIVATIONS[getattr(self.config, row.activation, row.activation)]
+            bias = getattr(self.config, row.dense_bias) if isinstance(row.dense_bias, str) else row.dense_bias
+            options = {"activation": activation, "use_bias": bias}
+            setattr(self, row.dense, self._dense(hidden_size, hidden_size, row.dense, **options))
+        if "norm" in row.parts:
+            self.norm = keras.layers.LayerNormalization(epsilon=eps, name="norm", dtype="float32")
+            self.norm.build((None, hidden_size))
+        self._add_classifier(hidden_size)
+        if row.first_dropout:
+            same = row.first_dropout == row.dropout
+            self.first_dropout = self.dropout if same else self._dropout(row.first_dropout, "first_dropout")
+
+    def _add_classifier(self, width):
+        self.dropout = self._dropout(family_of(self.model_type).head.dropout, "dropout")
+        self.classifier = self._dense(self.config.num_labels, width, "classifier")
+
+    def _dropout(self, keys, name) -> Dropout:
+        rate = next(rate for rate in (getattr(self.config, key, None) for key in keys) if rate is not None)
+        return Dropout(rate, dtype="float32", name=name)
 
     def _dense(self, units: int, inputs: int, name: str, **options) -> keras.layers.Dense:
         initializer = keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
@@ -39,8 +59,23 @@ class SequenceClassification(Pretrained):
         dense.build((None, inputs))
         return dense
 
-    def _head(self, base, training):
-        raise NotImplementedError
+    def _head(self, base, attention_mask, features, training):
+        """Returns the logits, from the output of the encoder."""
+        row, states = family_of(self.model_type).head, base.last_hidden_state
+        if self.encoder.pooler is not None:
+            pooled = base.pooler_output
+        elif self.encoder.pooling == "mean" and (features is None or not self.encoder.all_frozen):
+            mask = ops.ones(ops.shape(states)[:2], "int32") if attention_mask is None else attention_mask
+            pooled = layer_means([states], mask)
+        else:
+            pooled = states[:, 0]
+        if row.first_dropout:
+            pooled = self.first_dropout(pooled, training=training)
+        if row.dense:
+            pooled = getattr(self, row.dense)(pooled)
+        if "norm" in row.parts:
+            pooled = self.norm(pooled)
+        return self.classifier(self.dropout(pooled, training=training))
 
     @property
     def num_labels(self) -> int:
@@ -71,7 +106,7 @@ class SequenceClassification(Pretrained):
     ):
         inputs = (input_ids, attention_mask, token_type_ids, inputs_embeds, features)
         base = self._encode(inputs, output_attentions, output_hidden_states, training, first_token=True)
-        logits = self._head(base, training)
+        logits = self._head(base, attention_mask, features, training)
         loss = None if labels is None else self.hf_compute_loss(labels, logits)
         output = TFSequenceClassifierOutput(loss, logits, base.hidden_states, base.attentions)
         return output if self._or_config(return_dict, "return_dict") else output.to_tuple()
@@ -98,7 +133,8 @@ class SequenceClassification(Pretrained):
         self.encoder.trainable = False  # first: Keras ignores setting True where it is True already, sublayers included
         self.encoder.trainable = trained > 0
         if unfreeze != "all" and trained:
-            self.encoder.embeddings.trainable = False
+            for part in self.encoder.lowest:
+                part.trainable = False
             for layer in layers[: len(layers) - trained]:
                 layer.trainable = False
 
@@ -111,6 +147,11 @@ class SequenceClassification(Pretrained):
             return layers
         if type(unfreeze) is not int or unfreeze not in range(layers + 1):
             raise ValueError(f"`unfreeze` must be 0 to {layers} (layers) or 'all'. Received: unfreeze={unfreeze!r}")
+        if unfreeze not in (possible := depths(self.config)):
+            raise ValueError(
+                f"`unfreeze` must be {', '.join(map(str, possible))} (layers) or 'all': the other layers of this model share their "
+                f"weights. Received: unfreeze={unfreeze}"
+            )
         return unfreeze
 
     def fork(self, unfreeze: int | str = 0, dropout: float | None = None) -> Any:
@@ -124,7 +165,7 @@ class SequenceClassification(Pretrained):
         """
         config = copy.deepcopy(self.config)
         if dropout is not None:
-            setattr(config, FAMILIES[self.model_type].head_dropout[0], dropout)
+            setattr(config, family_of(self.model_type).head.dropout[0], dropout)
         shared = 0 if unfreeze == "all" else len(self.encoder.blocks.layer) - self._layers_to_train(unfreeze)
         shares = {"shares": self.encoder, "shared_layers": shared} if shared else None
         other = type(self)(config, shares=shares, dtype=self.dtype_policy)
@@ -144,10 +185,11 @@ class SequenceClassification(Pretrained):
             chosen: int, the layers in their order, 0 = the lowest.
         """
         config = copy.deepcopy(self.config)
-        setattr(config, FAMILIES[self.model_type].config["num_hidden_layers"], len(chosen))
+        setattr(config, family_of(self.model_type).key("num_hidden_layers", config), len(chosen))
         other = type(self)(config, dtype=self.dtype_policy)
         ours, theirs = self.encoder, other.encoder
-        copy_weights(ours.embeddings, theirs.embeddings)
+        for part, copied in zip(ours.lowest, theirs.lowest, strict=True):
+            copy_weights(part, copied)
         for i, layer in zip(chosen, theirs.blocks.layer, strict=True):
             copy_weights(ours.blocks.layer[i], layer)
         if ours.pooler is not None:
@@ -157,14 +199,16 @@ class SequenceClassification(Pretrained):
 
     def _copy_head(self, other: Any, chosen: Sequence[int]) -> None:
         """Copies the head to a classifier that has only the layers `chosen`."""
-        for name in FAMILIES[self.model_type].head:
+        for name in family_of(self.model_type).head.parts:
             copy_weights(getattr(self, name), getattr(other, name))
 
     def parameter_table(self) -> list[tuple[str, int, int]]:
         """Returns `(part, parameters, trainable parameters)` for the embeddings, each layer and the head."""
         encoder = self.encoder
         parts = [("embeddings", encoder.embeddings)]
-        parts += [(f"layer {i}", layer) for i, layer in enumerate(encoder.blocks.layer)]
+        if encoder.positional is not None:
+            parts.append(("positions", encoder.positional))
+        parts += [(f"layer {i}", layer) for i, layer in enumerate(encoder.blocks.layers_of_groups)]
         if encoder.pooler is not None:
             parts.append(("pooler", encoder.pooler))
 

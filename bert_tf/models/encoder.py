@@ -10,11 +10,13 @@ import logging
 import keras
 from keras import ops
 
-from bert_tf.checkpoints.heads import HEADS
+from bert_tf.checkpoints.families.table import distinct_layers
 from bert_tf.models.calls import CallForms
 from bert_tf.models.keras_internals import set_untracked
-from bert_tf.models.layers import Embeddings, EncoderLayer, Part, arguments
+from bert_tf.models.layers import Embeddings, EncoderLayer
 from bert_tf.models.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
+from bert_tf.models.parts import Part, arguments
+from bert_tf.models.positional import POSITIONAL
 
 log = logging.getLogger("bert_tf")
 
@@ -26,13 +28,22 @@ class Blocks(keras.layers.Layer):
     Args:
         num_hidden_layers: int.
         below: `EncoderLayer`s of another stack that become the lowest of this one too.
+        groups: int, in how many groups of equal size the layers of a group are one and the same; None = each is its own.
         **settings: the arguments of `bert_tf.models.layers.EncoderLayer`.
     """
 
-    def __init__(self, num_hidden_layers: int, below=(), name: str = "blocks", dtype=None, **settings):
+    def __init__(
+        self, num_hidden_layers: int, below=(), groups: int | None = None, name: str = "blocks", dtype=None, **settings
+    ):
         super().__init__(name=name, dtype=dtype)
-        own = range(len(below), num_hidden_layers)
-        self.layer = [*below, *(EncoderLayer(**settings, dtype=self.dtype_policy, name=f"layer_{i}") for i in own)]
+        own = distinct_layers(num_hidden_layers, groups)[len(below) :]
+        layers = {i: EncoderLayer(**settings, dtype=self.dtype_policy, name=f"layer_{i}") for i in sorted({*own})}
+        self.layer = [*below, *(layers[i] for i in own)]
+
+    @property
+    def layers_of_groups(self) -> list[EncoderLayer]:
+        """The distinct layers, from the lowest."""
+        return [*dict.fromkeys(self.layer)]
 
     def build(self, input_shape=None):
         for layer in self.layer:
@@ -51,15 +62,19 @@ class Encoder(CallForms, Part):
         hidden_dropout, attention_dropout, attention_output_dropout: float in [0, 1).
         layer_norm_eps, initializer_range: float.
         pooler: bool, whether the model has a dense tanh layer over the first token (BERT).
-        pooling: str, a key of `bert_tf.checkpoints.heads.HEADS`: the head for which `features` are computed when all layers
-            are frozen.
+        pooling: str, what the head sees, for which `features` are computed when all layers are frozen: "first_token" or "mean" of
+            the last layer, or "layer_means", those of every layer.
+        embedding_dropout: float in [0, 1), on the embeddings; None = `hidden_dropout`.
+        embedding_size, projection, positions_after: see `bert_tf.models.layers.Embeddings`.
+        positional: dict, see `bert_tf.models.layers.EncoderLayer`.
+        groups: int, see `Blocks`: ALBERT's shared layers.
         shares: an `Encoder` of the same sizes, whose embeddings and lowest layers this one uses too.
         shared_layers: int, how many of its layers.
     Call arguments:
         input_ids, attention_mask, token_type_ids: int `(B, T)`; mask 1 = real token, None = all real.
         inputs_embeds: float `(B, T, D)` instead of `input_ids`.
         features: instead of `input_ids`, the result of the method `features`, from which the layers above the freeze
-            boundary go on: float `(B, T, D)`; if all layers are frozen `(B, D)`, the first token's states.
+            boundary go on: float `(B, T, D)`; if all layers are frozen `(B, D)`, what the head sees.
         output_hidden_states, output_attentions: bool.
         first_token: bool, whether only the first token of the last layer is needed; `last_hidden_state` is `(B, 1, D)`.
     Returns: `TFBaseModelOutput`, or with a pooler `TFBaseModelOutputWithPooling`.
@@ -88,6 +103,12 @@ class Encoder(CallForms, Part):
         initializer_range: float = 0.02,
         pooler: bool = False,
         pooling: str = "first_token",
+        embedding_dropout: float | None = None,
+        embedding_size: int | None = None,
+        projection: str | None = None,
+        positions_after: int | None = None,
+        positional: dict | None = None,
+        groups: int | None = None,
         shares: "Encoder | None" = None,
         shared_layers: int = 0,
         **kwargs,
@@ -96,16 +117,25 @@ class Encoder(CallForms, Part):
         self._settings = arguments(locals(), leave_out=("shares", "shared_layers"))
         self.hidden_size = hidden_size
         self.pooling = pooling
-        sizes = (vocab_size, hidden_size, max_position_embeddings, type_vocab_size)
-        others = (layer_norm_eps, hidden_dropout, initializer_range)
+        dropout = hidden_dropout if embedding_dropout is None else embedding_dropout
         self.embeddings: Embeddings = (
-            shares.embeddings if shares else self._own(Embeddings, "embeddings", *sizes, *others)
+            shares.embeddings
+            if shares
+            else self._own(Embeddings, "embeddings", **self._of(Embeddings), dropout=dropout)
         )
-        below = shares.blocks.layer[:shared_layers] if shares else ()
-        of_layers = inspect.signature(EncoderLayer.__init__).parameters
-        settings = {name: value for name, value in self._settings.items() if name in of_layers}
-        self.blocks: Blocks = self._own(Blocks, "blocks", num_hidden_layers, below, **settings)
+        stack = (num_hidden_layers, shares.blocks.layer[:shared_layers] if shares else (), groups)
+        self.blocks: Blocks = self._own(Blocks, "blocks", *stack, **self._of(EncoderLayer))
+        self.positional: Part | None = shares.positional if shares else None
+        if positional and not shares:
+            numbers = dict(positional)
+            once = POSITIONAL[numbers.pop("kind")].once
+            self.positional = self._own(once, "positional", **self._of(once), **numbers)
         self.pooler = self._dense("pooler", hidden_size, activation="tanh") if pooler else None
+
+    def _of(self, kind: type) -> dict:
+        """Returns those of the settings that the constructor of `kind` names."""
+        named = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
+        return {name: value for name, value in self._settings.items() if name in named}
 
     # The stack by the families' own names: `model.distilbert.transformer.layer[i]`, `model.bert.encoder.layer[i]`.
     transformer = encoder = property(lambda self: self.blocks)
@@ -116,12 +146,17 @@ class Encoder(CallForms, Part):
         self._settings["vocab_size"] = vocab_size
 
     @property
+    def lowest(self) -> list[Part]:
+        """What comes before the layers, and is trained only with all of them."""
+        return [part for part in (self.embeddings, self.positional) if part is not None]
+
+    @property
     def boundary(self) -> int:
         """Number of layers below the freeze boundary: frozen, with nothing trained beneath them.
 
         0 also if only the embeddings are frozen: looking them up costs no more than reading them from a cache.
         """
-        if self.embeddings.trainable_variables:
+        if any(part.trainable_variables for part in self.lowest):
             return 0
         layers = self.blocks.layer
         return next((i for i, layer in enumerate(layers) if layer.trainable_variables), len(layers))
@@ -132,14 +167,19 @@ class Encoder(CallForms, Part):
         return self.boundary == len(self.blocks.layer)
 
     @property
+    def frozen_parts(self) -> list[Part]:
+        """The parts whose weights `features` depends on."""
+        return [*dict.fromkeys([*self.lowest, *self.blocks.layer[: self.boundary]])]
+
+    @property
     def _means(self) -> bool:
         """Whether `features` are the means of every layer."""
-        return self.all_frozen and HEADS[self.pooling].every_layer
+        return self.all_frozen and self.pooling == "layer_means"
 
     @property
     def cacheable(self) -> bool:
         """Whether training can start from `features`: some layers are frozen; all, if the head needs every layer."""
-        return self.all_frozen if HEADS[self.pooling].every_layer else self.boundary > 0
+        return self.all_frozen if self.pooling == "layer_means" else self.boundary > 0
 
     @property
     def feature_size(self) -> int:
@@ -155,12 +195,19 @@ class Encoder(CallForms, Part):
             the head sees, `(B, feature_size)`.
         """
         flat = self.embeddings(input_ids, token_type_ids, training=False)
-        hidden_states = [flat]
-        for layer in self.blocks.layer[: self.boundary]:
-            only_first = layer is self.blocks.layer[-1] and not self._means
-            flat, _ = layer(flat, attention_mask, first_token=only_first, training=False)
+        positional = self._positional(attention_mask, training=False)
+        hidden_states, last = [flat], len(self.blocks.layer) - 1
+        for i, layer in enumerate(self.blocks.layer[: self.boundary]):
+            only_first = i == last and self.pooling == "first_token"
+            flat, _ = layer(flat, attention_mask, first_token=only_first, positional=positional, training=False)
             hidden_states.append(flat)
+        if self.all_frozen and self.pooling == "mean":
+            return layer_means([flat], attention_mask)
         return layer_means(hidden_states, attention_mask) if self._means else flat
+
+    def _positional(self, attention_mask, training):
+        """Returns what every layer needs of the positions, computed once."""
+        return None if self.positional is None else self.positional(attention_mask, training=training)
 
     def call(
         self,
@@ -193,10 +240,13 @@ class Encoder(CallForms, Part):
         def unflat(flat):  # (B * T, D) -> (B, T, D)
             return ops.reshape(flat, (-1, shape[1], self.hidden_size))
 
+        positional = self._positional(attention_mask, training) if above else None
         hidden_states, attentions = [flat], []
-        for layer in above:
-            only_first = first_token and layer is above[-1]
-            flat, probabilities = layer(flat, attention_mask, first_token=only_first, training=training)
+        for i, layer in enumerate(above, 1):
+            only_first = first_token and i == len(above)
+            flat, probabilities = layer(
+                flat, attention_mask, first_token=only_first, positional=positional, training=training
+            )
             hidden_states.append(flat)
             attentions.append(probabilities)
         last_hidden_state = flat[:, None] if first_token and above else unflat(flat)

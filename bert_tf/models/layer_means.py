@@ -4,12 +4,12 @@ from keras import ops
 
 from bert_tf.models.classifier import SequenceClassification
 from bert_tf.models.encoder import layer_means
-from bert_tf.models.layers import Standardization
 from bert_tf.models.outputs import TFBaseModelOutputWithPooling
+from bert_tf.models.parts import Standardization
 
 
 class LayerMeansForSequenceClassification(SequenceClassification):
-    """An encoder and a linear head over the standardised means of every layer. Documented at the families' classes."""
+    """An encoder and a linear head over the standardised means of every layer."""
 
     head = "layer_means"
 
@@ -17,7 +17,7 @@ class LayerMeansForSequenceClassification(SequenceClassification):
         width = hidden_size * (len(self.encoder.blocks.layer) + 1)
         self.standardization = Standardization(dtype="float32", name="standardization")
         self.standardization.build((None, width))
-        super()._add_head(width)
+        self._add_classifier(width)
         # A convex problem can start from zero; random weights on so many features would only be in the way.
         self.classifier.kernel.assign(ops.zeros_like(self.classifier.kernel))
 
@@ -40,7 +40,7 @@ class LayerMeansForSequenceClassification(SequenceClassification):
             attentions=base.attentions,
         )
 
-    def _head(self, base, training):
+    def _head(self, base, attention_mask, features, training):
         return self.classifier(self.dropout(self.standardization(base.pooler_output), training=training))
 
     def _copy_head(self, other, chosen):

@@ -12,11 +12,11 @@ from bert_tf.checkpoints import hub, locate
 from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings
 from bert_tf.checkpoints.folder import has_head, load_weights, save
-from bert_tf.checkpoints.heads import HEADS, class_name, head_of
+from bert_tf.checkpoints.heads import HEADS, OWN_KEY, THEIR_KEY, class_name, head_of, pooling_of
 from bert_tf.models.calls import CallForms
 from bert_tf.models.encoder import Encoder
 from bert_tf.models.keras_internals import all_layers
-from bert_tf.models.layers import weights_from_a_file
+from bert_tf.models.parts import weights_from_a_file
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 
@@ -40,7 +40,7 @@ class _class_property:  # noqa: N801  (used as a decorator)
 
 
 class Pretrained(CallForms, keras.Model):
-    """What all models share: an encoder built from a config, files, names. Documented at the families' classes."""
+    """What all models share: an encoder built from a config, files, names. Its classes are made in `bert_tf.models.auto`."""
 
     model_type: str
     head: str | None = None  # a key of `bert_tf.checkpoints.heads.HEADS`; None = no head
@@ -54,11 +54,15 @@ class Pretrained(CallForms, keras.Model):
             )
         if self.head and head_of(config) != self.head:
             config = copy.deepcopy(config)
-            config.classifier_pooling = self.head
+            if getattr(config, THEIR_KEY, None) in HEADS:  # as older versions wrote it
+                delattr(config, THEIR_KEY)
+            setattr(config, OWN_KEY, self.head)
         super().__init__(**kwargs)
         self.config = config
         self.name_or_path = ""
-        settings = encoder_settings(config) | ({"pooling": self.head} if self.head else {}) | (shares or {})
+        settings = encoder_settings(config, headed=self.head is not None) | (shares or {})
+        if self.head:
+            settings["pooling"] = pooling_of(config)
         encoder = Encoder(**settings, dtype=self.dtype_policy, name=self.base_model_prefix)
         setattr(self, self.base_model_prefix, encoder)
         self._add_head(encoder.hidden_size)
@@ -118,7 +122,7 @@ class Pretrained(CallForms, keras.Model):
         """Calls the encoder; `inputs` are in the order of its `call`, `first_token` says that the head needs no more."""
         attentions = self._or_config(attentions, "output_attentions")
         hidden_states = self._or_config(hidden_states, "output_hidden_states")
-        first_token = first_token and not attentions and not hidden_states
+        first_token = first_token and self.encoder.pooling == "first_token" and not attentions and not hidden_states
         outputs = {"output_attentions": attentions, "output_hidden_states": hidden_states, "first_token": first_token}
         # Past `CallForms`, which has named the inputs already.
         return keras.layers.Layer.__call__(self.encoder, *inputs, **outputs, training=training)

@@ -18,7 +18,7 @@ import numpy as np
 
 from bert_tf import hardware
 from bert_tf.backends.backend import create_variables
-from bert_tf.checkpoints.families.table import FAMILIES
+from bert_tf.checkpoints.families.table import family_of
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.examples import Examples
@@ -386,7 +386,7 @@ def prepare(
     settings = recipe.filled_in(settings.replace(max_length=max_length), model, new_head, solves or teacher is not None)
     if settings.model.dropout is not None:
         model.dropout.rate = settings.model.dropout
-        setattr(model.config, FAMILIES[model.model_type].head_dropout[0], settings.model.dropout)
+        setattr(model.config, family_of(model.model_type).head.dropout[0], settings.model.dropout)
     model.freeze(settings.model.unfreeze)
     job = Job(examples, held, tokenizer, model, settings, precision, validation is None, solves, task, teacher)
     weights.check_some(job.weights, "training", examples)

@@ -4,11 +4,11 @@ from typing import Any
 
 from bert_tf.checkpoints import folder, locate
 from bert_tf.checkpoints.config import label_names, read_config
-from bert_tf.checkpoints.heads import head_of
+from bert_tf.checkpoints.heads import OWN_KEY, head_of
 from bert_tf.data.classes import key_of
 from bert_tf.data.examples import Examples
 from bert_tf.models.auto import model_class
-from bert_tf.models.layers import weights_from_a_file
+from bert_tf.models.parts import weights_from_a_file
 from bert_tf.settings import Settings
 from bert_tf.tasks.task import ORDINAL, THRESHOLDS, task_name, task_of
 
@@ -45,7 +45,7 @@ def classifier_for(settings: Settings, examples: Examples, dtype: str) -> tuple[
         id2label=dict(enumerate(examples.label_names)),
         problem_type=task.problem_type,
         **task.config,
-        **({"classifier_pooling": head} if head else {}),
+        **({OWN_KEY: head} if head else {}),
     )
     for key in {ORDINAL, THRESHOLDS} - {*task.config}:  # of the checkpoint's own task
         vars(config).pop(key, None)
@@ -53,7 +53,8 @@ def classifier_for(settings: Settings, examples: Examples, dtype: str) -> tuple[
         model = model_class(config)(config, dtype=dtype)
     info = folder.load_weights(model, path, new_head=options.new_head)
     frozen = options.unfreeze == 0 or (options.unfreeze is None and settings.training.recipe == "plain")
-    if frozen and model.head == "first_token" and any("pooler" in n for n in info["missing_keys"]):
+    pooler = model.encoder.pooler is not None and model.head == "first_token"
+    if frozen and pooler and any("pooler" in name for name in info["missing_keys"]):
         raise ValueError(
             f"{source} has no pooler, and with a frozen base a random one would stay. Train it with unfreeze=1 "
             "(--unfreeze 1), use head='layer_means' (--head layer_means), or fold the checkpoint: bert-tf convert --to distilbert."

@@ -116,7 +116,7 @@ def test_a_model_like_any_other(deeper, reviews, tmp_path, unfreeze):
     assert done.metrics["settings"]["features"] == ("float32" if unfreeze == 0 else None)
     folder = tmp_path / "run/model"
     config = json.loads((folder / "config.json").read_text())
-    assert config["classifier_pooling"] == "layer_means"
+    assert config["bert_tf_pooling"] == "layer_means"
     assert config["architectures"] == ["DistilBertLayerMeansForSequenceClassification"]
     expected = bert_tf.predict(done.model, reviews["text"], done.tokenizer).probabilities
     loaded = AUTO.from_pretrained(folder)

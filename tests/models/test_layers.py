@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert_tf.models import layers
+from bert_tf.models import layers, parts
 from bert_tf.models.encoder import Encoder
 
 SIZES = {"hidden_size": 12, "initializer_range": 0.3}
@@ -122,7 +122,7 @@ def test_wrong_settings_are_refused(make, message):
 
 def test_adam_counts_a_repeated_word_once():
     """One step of Adam moves every touched row by the learning rate, however often its word stands in the text."""
-    table = layers.Embedding(5, 3)
+    table = parts.Embedding(5, 3)
     model = keras.Sequential([keras.Input((6,), dtype="int32"), table])
     model.compile(keras.optimizers.Adam(0.1), loss=lambda target, found: ops.mean(ops.square(found - 1.0)))
     before = np.array(table.embeddings)

@@ -1,1 +1,1 @@
-"""What Hugging Face's files call things in each model family, one file each; their classes are in models/families."""
+"""What Hugging Face's files call things in each model family, one file each."""

@@ -1,18 +1,18 @@
 """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805): its names in Hugging Face files."""
 
-from bert_tf.checkpoints.families.family import Family, same
+from bert_tf.checkpoints.families.family import ClassificationHead, Family, same
 
 FAMILY = Family(
     model_type="bert",
     name="Bert",
+    title="BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805)",
     tokenizers=("BertTokenizer", "BertTokenizerFast"),
     prefix="bert",
     config=same("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     | same("max_position_embeddings", "type_vocab_size", "hidden_act", "layer_norm_eps", "initializer_range")
     | dict.fromkeys(("hidden_dropout", "attention_output_dropout"), "hidden_dropout_prob")
     | {"attention_dropout": "attention_probs_dropout_prob"},
-    head_dropout=("classifier_dropout", "hidden_dropout_prob"),
-    fixed={"pooler": True},
+    fixed={},
     base=same(*(f"embeddings.{kind}_embeddings" for kind in ("word", "position", "token_type")))
     | {
         "embeddings.layer_norm": "embeddings.LayerNorm",
@@ -26,8 +26,8 @@ FAMILY = Family(
         "blocks.layer.{i}.feed_forward_norm": "encoder.layer.{i}.output.LayerNorm",
         "pooler": "pooler.dense",
     },
-    head=same("classifier"),
-    other_heads=("cls.", "qa_outputs.", "embeddings.position_ids", "bert.embeddings.position_ids"),
+    head=ClassificationHead(same("classifier"), dropout=("classifier_dropout", "hidden_dropout_prob")),
+    other_heads=("cls.", "qa_outputs."),
     example="bert-base-uncased",
-    optional=("pooler",),
+    pooler="classifier",
 )

@@ -1,10 +1,11 @@
 """DistilBERT (Sanh et al. 2019, https://arxiv.org/abs/1910.01108): its names in Hugging Face files."""
 
-from bert_tf.checkpoints.families.family import Family, same
+from bert_tf.checkpoints.families.family import ClassificationHead, Family, same
 
 FAMILY = Family(
     model_type="distilbert",
     name="DistilBert",
+    title="DistilBERT (Sanh et al. 2019, https://arxiv.org/abs/1910.01108)",
     tokenizers=("DistilBertTokenizer", "DistilBertTokenizerFast"),
     prefix="distilbert",
     config=same("vocab_size", "max_position_embeddings", "attention_dropout", "initializer_range")
@@ -16,8 +17,7 @@ FAMILY = Family(
         "hidden_act": "activation",
         "hidden_dropout": "dropout",
     },
-    head_dropout=("seq_classif_dropout",),
-    fixed={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "attention_output_dropout": 0.0, "pooler": False},
+    fixed={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "attention_output_dropout": 0.0},
     base=same("embeddings.word_embeddings", "embeddings.position_embeddings")
     | {
         "embeddings.layer_norm": "embeddings.LayerNorm",
@@ -30,7 +30,7 @@ FAMILY = Family(
         "blocks.layer.{i}.feed_forward.dense": "transformer.layer.{i}.ffn.lin2",
         "blocks.layer.{i}.feed_forward_norm": "transformer.layer.{i}.output_layer_norm",
     },
-    head=same("pre_classifier", "classifier"),
+    head=ClassificationHead(same("pre_classifier", "classifier"), dropout=("seq_classif_dropout",), activation="relu"),
     other_heads=("vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "qa_outputs."),
     example="distilbert-base-uncased",
 )

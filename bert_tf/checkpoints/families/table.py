@@ -1,13 +1,14 @@
 """The model families that bert_tf knows, by `model_type`.
 
-A new family is two files of one name, checkpoints/families/NAME.py (its row) and models/families/NAME.py (its classes),
-and a line here and in models/auto.py. Everything else, public names included, follows from the row.
+A new family is a file, its row, and its name here. Everything else, public names included, follows from the row.
 """
+
+import re
 
 from bert_tf.checkpoints.families import bert, distilbert
 from bert_tf.checkpoints.families.family import Family
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (distilbert.FAMILY, bert.FAMILY)}
+FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in (distilbert, bert)}
 
 
 def family_of(model_type: str | None, where: str = "config.json") -> Family:
@@ -25,7 +26,46 @@ def family_of(model_type: str | None, where: str = "config.json") -> Family:
     return FAMILIES[model_type]
 
 
-def encoder_settings(config) -> dict:
-    """Returns the arguments of `bert_tf.models.encoder.Encoder` for a transformers config of a known family."""
+def type_by_architecture(values: dict) -> str | None:
+    """Returns the `model_type` of what config.json holds; where it is missing, that of the class which wrote the checkpoint."""
+    if values.get("model_type") is None:
+        for written in values.get("architectures") or ():
+            for family in FAMILIES.values():
+                if re.fullmatch(rf"(TF)?{family.name}(Model|PreTrainedModel|(LayerMeans)?For\w+)", str(written)):
+                    return family.model_type
+    return values.get("model_type")
+
+
+def encoder_settings(config, headed: bool = True) -> dict:
+    """Returns the arguments of `bert_tf.models.encoder.Encoder` for a transformers config of a known family.
+
+    Args:
+        headed: whether the model has a classification head; some families have a pooler only without one.
+    """
     family = family_of(config.model_type)
-    return {argument: getattr(config, key) for argument, key in family.config.items()} | family.fixed
+    settings = {argument: getattr(config, family.key(argument, config)) for argument in family.config} | family.fixed
+    settings["pooler"] = family.pooler == "classifier" or (family.pooler == "base" and not headed)
+    return settings | (family.derived(config) if family.derived else {})
+
+
+def positions(config) -> int:
+    """Returns the most tokens that a text can have: all of a model's positions that are not for padding, or without a table of
+    them, what it was trained on."""
+    settings = encoder_settings(config)
+    if not settings["max_position_embeddings"]:
+        return config.max_position_embeddings
+    after = settings.get("positions_after")
+    return settings["max_position_embeddings"] - (0 if after is None else after + 1)
+
+
+def distinct_layers(layers: int, groups: int | None) -> list[int]:
+    """Returns which of the distinct layers each layer is: ALBERT's share their weights in groups of equal size."""
+    return [int(i * groups / layers) if groups else i for i in range(layers)]
+
+
+def depths(config) -> list[int]:
+    """Returns how many of a model's top layers can be trained: any number, but layers that share their weights all or none."""
+    settings = encoder_settings(config)
+    which = distinct_layers(settings["num_hidden_layers"], settings.get("groups"))
+    below = [i for i in range(len(which) + 1) if i in (0, len(which)) or which[i] != which[i - 1]]
+    return [len(which) - i for i in reversed(below)]

@@ -1,0 +1,92 @@
+"""Self-attention. What makes it depend on the distance of two tokens are its subclasses, in files of their own.
+
+Letters in the shape comments are those of `bert_tf.models.layers`.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from bert_tf.models.parts import Part, arguments
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class SelfAttention(Part):
+    """Multi-head scaled dot-product self-attention over padded sequences.
+
+    Vaswani et al. 2017, sec. 3.2 (https://arxiv.org/abs/1706.03762), with biases as in BERT.
+    Differs from `keras.layers.MultiHeadAttention`: 2-D kernels, so that Hugging Face
+    weights need only a transpose, and one numeric path whatever `dropout` is. The
+    softmax runs in float32 under every dtype policy.
+
+    Args:  (B = batch, T = tokens, D = hidden_size)
+        hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
+        dropout: on the attention probabilities.
+        positional: dict, the settings of a subclass; see `bert_tf.models.positional`.
+    Call arguments:
+        hidden_states: float `(B * T, D)`, compute dtype, to attend to.
+        attention_mask: int or bool `(B, T)`, 1 = real token.
+        queries: float `(B, D)`, the first tokens' states, if only they attend, Q = 1; None = all, Q = T.
+        positional: what the encoder computed once for all layers, for `scores`.
+    Returns: `(context, probabilities)`: float `(B * Q, D)`, where rows at padding are finite and
+        meaningless, and float32 `(B, H, Q, T)`.
+    Raises: ValueError if `hidden_size` is not a multiple of `num_heads`.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        dropout: float = 0.1,
+        initializer_range: float = 0.02,
+        positional: dict | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._settings = arguments(locals())
+        if hidden_size % num_heads:
+            raise ValueError(
+                "`hidden_size` must be a multiple of `num_heads`. "
+                f"Received: hidden_size={hidden_size}, num_heads={num_heads}"
+            )
+        self.hidden_size = hidden_size
+        self.num_heads = num_heads
+        self.head_size = hidden_size // num_heads
+        self.query, self.key, self.value, self.dense = (
+            self._dense(name, hidden_size) for name in ("query", "key", "value", "dense")
+        )
+        self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
+
+    def call(self, hidden_states, attention_mask, queries=None, positional=None, training=None):
+        tokens = ops.shape(attention_mask)[1]
+        query = self.heads(self.query(hidden_states), tokens) if queries is None else self.heads(self.query(queries), 1)
+        key, value = (self.heads(dense(hidden_states), tokens) for dense in (self.key, self.value))
+        scores = self.scores(query, key, positional, training=training)
+        if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
+            probabilities = ops.ones_like(scores)
+        else:
+            probabilities = ops.softmax(scores + attention_bias(attention_mask), axis=-1)
+        dropped = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
+        context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))  # (B, Q, H, S)
+        return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
+
+    def heads(self, states, tokens):  # (B * T, D) -> (B, H, T, S)
+        return ops.transpose(ops.reshape(states, (-1, tokens, self.num_heads, self.head_size)), (0, 2, 1, 3))
+
+    def scores(self, query, key, positional=None, training=None):
+        """Returns how much each token attends to each other one, before the softmax: the step for subclasses to change.
+
+        Args:
+            query, key: float `(B, H, Q, S)` and `(B, H, T, S)`; Q = 1, the first token's, or T.
+            positional: the argument of the call.
+        Returns: float32 `(B, H, Q, T)`, scaled.
+        """
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        return ops.cast(scores, "float32") / math.sqrt(self.head_size)
+
+
+def attention_bias(attention_mask):
+    """Returns float32 `(B, 1, 1, T)`: 0 at real tokens, a large negative number at padding of `(B, T)`."""
+    # -1e9 and not the smallest float: a row of padding alone must stay finite after the addition.
+    return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * -1e9

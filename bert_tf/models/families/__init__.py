@@ -1,1 +1,0 @@
-"""The classes of each model family, one file each; their rows are in checkpoints/families."""
