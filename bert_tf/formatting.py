@@ -18,6 +18,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def capital(words: str) -> str:
+    """Returns words with a capital first letter, the others as they are: "Micro F1"."""
+    return words[:1].upper() + words[1:]
+
+
 def duration(seconds: float) -> str:
     """Formats a number of seconds: "3.2 s", "4 min 05 s", "2 h 07 min"."""
     minutes, rest = divmod(round(seconds), 60)
@@ -53,6 +58,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "score": lambda value: f"{value:.3f}",  # accuracy, F1, a loss: 500 texts determine at most two digits
     "share": lambda value: f"{value:.1%}",
     "points": lambda value: f"{100 * value:+.1f}",  # a difference of two shares
+    "change": lambda value: ("+" if value > 0 else "") + _plain(value),  # of a number in any unit
     "count": lambda value: f"{value:,.0f}",
     "p": lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
     "seconds": duration,

@@ -371,7 +371,7 @@ SEARCH = command(
     "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
-_FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip", "class_weight"}
+_FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
 LADDER = command(
     "ladder",
     (*_BASE, "ladder", "repeats", "output"),

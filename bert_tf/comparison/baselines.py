@@ -10,6 +10,7 @@ import numpy as np
 
 from bert_tf.data.examples import Examples
 from bert_tf.formatting import Text, shown_text
+from bert_tf.tasks.task import Task, task_of
 
 WORD = re.compile(r"\w+|[^\w\s]")
 VOCABULARY = 20_000  # most words that the LSTM knows
@@ -19,21 +20,21 @@ UNKNOWN = 1  # 0 is padding
 
 @dataclass(frozen=True)
 class Lstm:
-    """The trained network. Call it with texts to get probabilities, float `(M, C)`.
+    """The trained network. Call it with texts to get predictions, as the task has them.
 
     Attributes:
+        task: `Task`, for the training texts' labels.
         model: Keras', from ids of words to logits.
         vocabulary: word -> id.
         history: metric -> value of each epoch.
     """
 
+    task: Task
     model: Any
     vocabulary: Mapping[str, int]
     history: Mapping[str, list[float]]
 
     def __call__(self, texts: Sequence[Text]) -> np.ndarray:
-        import keras
-
         from bert_tf.data.bucketing import padded_batch, token_batches
 
         tokens = _tokens(texts, self.vocabulary)
@@ -41,7 +42,7 @@ class Lstm:
         for chosen in token_batches(tokens.lengths, 8192, 64):
             batch = dict(zip(("input_ids", "attention_mask"), padded_batch(tokens, chosen), strict=True))
             logits[chosen] = self.model.predict_on_batch(batch)
-        return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+        return self.task.squash(self.task.logits(logits))
 
     @property
     def parameters(self) -> int:
@@ -53,7 +54,9 @@ class Lstm:
         return 4 * self.parameters + sum(len(word.encode()) + 1 for word in self.vocabulary)
 
 
-def train_lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int = 10) -> Lstm:
+def train_lstm(
+    train: Examples, validation: Examples, seed: int = 0, epochs: int = 10, weights: np.ndarray | None = None
+) -> Lstm:
     """Trains a small bidirectional LSTM on the training texts alone and keeps its best epoch.
 
     Hochreiter & Schmidhuber 1997; Schuster & Paliwal 1997. Word vectors of 64, 32 units in each direction, dropout 0.5, Adam
@@ -63,12 +66,15 @@ def train_lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int
         train, validation: `Examples` with the same classes.
         seed: int, of weights, order and dropout.
         epochs: int, the maximum.
+        weights: float `(N,)` of mean 1, how much each training text counts; None = all the same.
     """
     import keras
 
     from bert_tf import hardware
     from bert_tf.data.pipeline import batches
+    from bert_tf.training.heads import HEADS
 
+    task = task_of(train.task).of(train.labels)
     keras.utils.set_random_seed(seed)
     train_texts = [*train.texts]
     counts = Counter(word for text in train_texts for word in _words(text))
@@ -84,19 +90,19 @@ def train_lstm(train: Examples, validation: Examples, seed: int = 0, epochs: int
     model = keras.Model({"input_ids": ids, "attention_mask": mask}, logits)
     model.compile(
         keras.optimizers.Adam(1e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        HEADS[task.name].loss(),
+        metrics=HEADS[task.name].metrics(task),
         jit_compile=hardware.jit_compile(),
     )
     history = model.fit(
-        batches(_tokens(train_texts, vocabulary), train.labels, weights=train.weights, shuffle=True, seed=seed),
-        validation_data=batches(_tokens(validation.texts, vocabulary), validation.labels, batch_size=64),
+        batches(_tokens(train_texts, vocabulary), task.targets(train.labels), weights=weights, shuffle=True, seed=seed),
+        validation_data=batches(_tokens(validation.texts, vocabulary), task.targets(validation.labels), batch_size=64),
         epochs=epochs,
         callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)],
         shuffle=False,  # the batches are shuffled
         verbose=0,
     ).history
-    return Lstm(model, vocabulary, history)
+    return Lstm(task, model, vocabulary, history)
 
 
 def _words(text: str | tuple[str, str]) -> list[str]:

@@ -2,8 +2,8 @@
 is its own.
 
 A candidate is a dict of plain values: `name`, `kind` (a key of `KINDS`), `seeds`, and the options of its kind. Its folder holds
-seed-S/run.json and seed-S/probabilities.npy (with test texts test_probabilities.npy too) for each seed, and record.json when
-all is done.
+seed-S/run.json and seed-S/probabilities.npy, its predictions (with test texts test_probabilities.npy too), for each seed, and
+record.json when all is done.
 """
 
 import json
@@ -25,20 +25,23 @@ from bert_tf.data.classes import key_of, places
 from bert_tf.data.examples import Examples, Stream
 from bert_tf.evaluation.blend import load_blend
 from bert_tf.evaluation.history import best_epoch
-from bert_tf.evaluation.tfidf import train_baseline
+from bert_tf.evaluation.multi_label import HALF
 from bert_tf.files import folder_size, read_json, write_json
 from bert_tf.formatting import Text
 from bert_tf.hardware import keep_memory, peak_process_memory
 from bert_tf.inference import speed
+from bert_tf.settings import Settings
+from bert_tf.tasks.task import THRESHOLDS, Task, task_of
+from bert_tf.training.weights import class_weights, text_weights
 
 RECORD = "record.json"  # a candidate that has one is finished
 RUN = "run.json"  # a seed that has one is finished
-PROBABILITIES = {"validation": "probabilities.npy", "test": "test_probabilities.npy"}  # of a seed's model
+PREDICTIONS = {"validation": "probabilities.npy", "test": "test_probabilities.npy"}  # of a seed's model
 BESIDE = ("weights", "groups")  # arrays of `Examples` beside the labels
 DAMAGED = "Delete it, then resume the comparison."
 
 Candidate = Mapping[str, Any]
-Classify = Callable[[Sequence[Text]], np.ndarray]  # texts -> probabilities (M, C)
+Classify = Callable[[Sequence[Text]], np.ndarray]  # texts -> predictions, as the task has them
 Measured = tuple[Classify, dict[str, Any]]  # a classifier, and facts for the record
 
 
@@ -48,6 +51,11 @@ class Splits(NamedTuple):
     train: Examples
     validation: Examples
     test: Examples | None = None
+
+    @property
+    def task(self) -> Task:
+        """For the labels of the training texts."""
+        return task_of(self.train.task).of(self.train.labels)
 
     def given(self) -> dict[str, Examples]:
         return {name: part for name, part in self._asdict().items() if part is not None}
@@ -125,6 +133,12 @@ def run(candidate: Candidate, splits: Splits, folder: Path, alone: bool = False)
     write_json(folder / RECORD, {"name": candidate["name"], **facts})
 
 
+def baseline_candidate(name: str, seeds: Sequence[int], settings: Settings) -> Candidate:
+    """Returns TF-IDF as a candidate, its classes weighted as those of the others."""
+    weighted = {"class_weight": settings.training.class_weight} if settings.training.class_weight else {}
+    return {"name": name, "kind": "tfidf", "seeds": [*seeds], "work": 0.2, **weighted}
+
+
 def finished(candidate: Candidate, folder: Path) -> bool:
     """Returns whether a candidate has been run to its end."""
     return (folder / candidate["name"] / RECORD).is_file()
@@ -137,11 +151,11 @@ def record(candidate: Candidate, folder: Path) -> dict[str, Any]:
 
 def runs(candidate: Candidate, folder: Path) -> list[dict[str, Any]]:
     """Returns the results of a candidate's seeds: their `run.json`, with `validation` and, if there are test texts, `test`: the
-    probabilities, `(M, C)`."""
+    predictions."""
     folders = [folder / candidate["name"] / f"seed-{seed}" for seed in candidate["seeds"]]
     return [
         read_json(seed / RUN, DAMAGED)
-        | {split: np.load(seed / file) for split, file in PROBABILITIES.items() if (seed / file).is_file()}
+        | {split: np.load(seed / file) for split, file in PREDICTIONS.items() if (seed / file).is_file()}
         for seed in folders
     ]
 
@@ -161,19 +175,24 @@ def _write(
     classify: Classify,
     history: Mapping,
     started: float,
-    probabilities: np.ndarray | None = None,
+    predictions: np.ndarray | None = None,
+    thresholds: np.ndarray | None = None,
 ) -> None:
-    """Classifies the validation texts, unless their probabilities are given, then the test texts, and writes what came out."""
-    if probabilities is None:
-        probabilities = classify([*splits.validation.texts])
+    """Classifies the validation texts, unless their predictions are given, then the test texts, and writes what came out.
+
+    Thresholds that are not given are chosen by the validation texts, as `bert_tf.finetune` does.
+    """
+    if predictions is None:
+        predictions = classify([*splits.validation.texts])
+    if thresholds is None:
+        thresholds = splits.task.thresholds(splits.validation.labels, predictions)
     seconds = time.monotonic() - started  # without the test texts: they are no part of a run
-    found = {"validation": probabilities} | (
-        {"test": classify([*splits.test.texts])} if splits.test is not None else {}
-    )
+    found = {"validation": predictions} | ({"test": classify([*splits.test.texts])} if splits.test is not None else {})
     for split, values in found.items():
-        np.save(folder / PROBABILITIES[split], np.asarray(values, "float32"))
+        np.save(folder / PREDICTIONS[split], np.asarray(values, "float32"))
     measured = {"best_epoch": best_epoch(history) if history else None, "seconds": seconds}
-    write_json(folder / RUN, {"history": dict(history), **measured})
+    decided = {} if thresholds is None else {"thresholds": thresholds.tolist()}
+    write_json(folder / RUN, {"history": dict(history), **measured, **decided})
 
 
 # Kinds: each trains what is unfinished, and returns the classifier and facts for the record.
@@ -182,21 +201,19 @@ def _write(
 def _baseline(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Trains a baseline."""
     for seed, seed_folder in _unfinished(candidate, folder):
-        started = time.monotonic()
+        started, part = time.monotonic(), _part(candidate, splits.train, seed)
+        weights = text_weights(part, class_weights(candidate.get("class_weight"), part))
         if candidate["kind"] == "lstm":
-            model: Any = train_lstm(splits.train, splits.validation, seed, candidate["epochs"])
+            model: Any = train_lstm(part, splits.validation, seed, candidate["epochs"], weights)
         else:
-            part = _part(candidate, splits.train, seed)
-            known = ([*part.texts], part.labels, len(part.label_names), seed)
-            model = train_baseline(*known, part.weights, part.groups)
+            known = ([*part.texts], part.labels, part.label_names, seed)
+            model = splits.task.train_baseline(*known, weights, part.groups)
         _write(seed_folder, splits, model, getattr(model, "history", {}), started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 
 
 def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
     """Trains a checkpoint as `bert_tf.finetune` with these seeds would, with the same compiled steps for all of them."""
-    from keras import ops
-
     from bert_tf.inference.predict import predict
     from bert_tf.training.learning_rate import usual_learning_rate
     from bert_tf.tuning.hypermodel import ClassifierHyperModel
@@ -206,7 +223,7 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
     model: Any = None
 
     def classify(texts: Sequence[Text]) -> np.ndarray:
-        return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").probabilities
+        return predict(model, texts, job.tokenizer, max_length=job.max_length, engine="keras").outputs
 
     for seed, seed_folder in _unfinished(candidate, folder):
         if model is None or "texts" in candidate:  # else the same texts, and the same compiled steps
@@ -226,8 +243,9 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
             hypermodel.load_depth(unfreeze)
         started = time.monotonic()
         model, history = hypermodel.train(values, seed_folder, seed)
-        probabilities = ops.convert_to_numpy(ops.softmax(hypermodel.validation_logits(unfreeze)))
-        _write(seed_folder, splits, classify, history, started, probabilities)
+        predictions = job.task.squash(hypermodel.validation_logits(unfreeze))
+        job.task.fold(model)  # the next run starts from weights of its own
+        _write(seed_folder, splits, classify, history, started, predictions)
         for name in ("last.safetensors", "best.safetensors"):
             (seed_folder / name).unlink(missing_ok=True)
     trainable = model.num_parameters(only_trainable=True)
@@ -235,7 +253,7 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
 
 
 def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
-    """Measures a classifier that has already been fine-tuned for these labels."""
+    """Measures a model that has already been fine-tuned for these labels, with its own thresholds."""
     from bert_tf.checkpoints import locate
     from bert_tf.data.tokenizer import load_tokenizer
     from bert_tf.inference.predict import predict
@@ -246,15 +264,21 @@ def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> 
     model = TFAutoModelForSequenceClassification.from_pretrained(source)
     tokenizer = load_tokenizer(source)
     blend = load_blend(source)
-    columns = label_columns(model.label_names, splits.validation.label_names, options["checkpoint"])
+    columns: Any = slice(None)
+    if splits.task.has_classes:
+        columns = label_columns(model.label_names, splits.validation.label_names, options["checkpoint"])
     max_length = options["max_length"]
+    thresholds = None
+    if splits.task.decides:
+        own = getattr(model.config, THRESHOLDS, None) or [HALF] * model.num_labels
+        thresholds = np.asarray(own, "float64")[columns]
 
     def classify(texts: Sequence[Text]) -> np.ndarray:
         found = predict(model, texts, tokenizer, max_length=max_length, engine="keras", blend=blend)
-        return found.probabilities[:, columns]
+        return found.outputs[..., columns]
 
     for _, seed_folder in _unfinished(candidate, folder):
-        _write(seed_folder, splits, classify, {}, time.monotonic())
+        _write(seed_folder, splits, classify, {}, time.monotonic(), thresholds=thresholds)
     return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": folder_size(source)}
 
 
@@ -314,7 +338,7 @@ def _finetuned_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> M
         max_length = run.metrics["settings"]["max_length"]
 
         def classify(texts: Sequence[Text], run=run, max_length=max_length) -> np.ndarray:
-            return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").probabilities
+            return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").outputs
 
         _write(seed_folder, splits, classify, run.history, started)
         shutil.rmtree(output_dir)

@@ -19,13 +19,13 @@ from bert_tf.comparison.candidates import Candidate, Splits
 from bert_tf.data.examples import Examples, check_classes, check_columns, check_kinds, remarks_of, with_leaks
 from bert_tf.data.gates import parts
 from bert_tf.data.readers import read
-from bert_tf.evaluation import diagnostics, paired
-from bert_tf.evaluation.scores import log_loss
+from bert_tf.evaluation import paired
+from bert_tf.evaluation.facts import duplicates, split_facts
 from bert_tf.formatting import format_value
 from bert_tf.reporting import display, figures, page, tables
 from bert_tf.settings import FINETUNE, Settings
-from bert_tf.tasks.task import task_of
 from bert_tf.training.run_folder import RUN, RunFolder
+from bert_tf.training.sources import check_class_weight
 from bert_tf.training.testing import read_test
 
 EARLY_STOPPING = 5  # epochs without a lower validation loss, for frozen bases: their epochs cost next to nothing
@@ -33,13 +33,17 @@ SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds (bootstrap of both)."
 
 # Options that a candidate shares with `bert_tf.finetune`, if the comparison has them.
-SHARED = ("checkpoint", "batch_size", "new_head", "max_length", "precision", "cache_dir", "learning_rate")
+SHARED = (
+    "checkpoint", "batch_size", "new_head", "max_length", "precision", "cache_dir", "learning_rate", "class_weight"
+)  # fmt: skip
 
 
 def training_options(settings: Settings, unfreeze: int | str = 0, **others: Any) -> dict[str, Any]:
     """Returns the options of a candidate that is trained, as JSON values."""
     values = FINETUNE.values(settings)
     shared = {name: str(values[name]) if isinstance(values[name], Path) else values[name] for name in SHARED}
+    if shared["class_weight"] is None:  # as comparisons were recorded before there was the option
+        del shared["class_weight"]
     early_stopping = EARLY_STOPPING if unfreeze == 0 else None
     return {**shared, "unfreeze": unfreeze, "early_stopping": early_stopping, **others}
 
@@ -81,16 +85,16 @@ class Result:
 
     Attributes:
         record: what was measured: memory, size, speed, parameters.
-        runs: for each seed `history`, `best_epoch`, `seconds` and the probabilities: `validation` `(M, C)`, `test` `(T, C)`.
-        right: bool `(S, M)`, which texts each seed's model has right.
-        log_loss: float, in nats, the mean over the seeds.
-        tested: bool `(S, T)`, which test texts each seed's model has right; None without such texts.
+        runs: for each seed `history`, `best_epoch`, `seconds`, perhaps `thresholds`, and the predictions: `validation`, `test`.
+        shares: float `(2, S, M)`, what each text adds to the score of each seed's model, of `Task.shares`.
+        loss: float, the mean over the seeds.
+        tested: float `(2, S, T)`, the same as `shares` for the test texts; None without such texts.
     """
 
     record: dict[str, Any]
     runs: list[dict[str, Any]]
-    right: np.ndarray
-    log_loss: float
+    shares: np.ndarray
+    loss: float
     tested: np.ndarray | None
 
 
@@ -117,11 +121,7 @@ class Comparison:
         train = read(train, data)
         check_columns(train, data)
         check_classes(train)
-        if not task_of(train.task).one_class:
-            raise ValueError(
-                f"{train.source}: comparisons are of models that give a text one class. Received: labels for {train.task}. "
-                "bert-tf finetune compares with the baseline too."
-            )
+        check_class_weight(settings, train)
         if validation is None:
             train, validation = train.split(data.validation_share, seed=0)
         else:
@@ -130,6 +130,7 @@ class Comparison:
             validation = with_leaks(train, validation).relabel(train.label_names)
         self.splits = Splits(train, validation, read_test(test, train, data))
         self.train, self.validation, self.test = self.splits
+        self.task = self.splits.task
         for remark in remarks_of(*self.splits):
             self.say(remark)
 
@@ -180,18 +181,31 @@ class Comparison:
             run(candidate, self.splits, self.folder)
         except (RuntimeError, MemoryError) as error:  # too large for this machine, for example: the others still count
             return f"failed: {error}"
-        accuracy = paired.accuracy(_right(candidates.runs(candidate, self.folder), "validation", self.validation))
-        return f"accuracy {format_value(accuracy, 'score')}"
+        score = paired.score(self._shares(candidates.runs(candidate, self.folder), "validation", self.validation))
+        return f"{self.task.score_words} {format_value(score, self.task.measure.kind)}"
 
     def result(self, candidate: Candidate) -> Result | None:
         """Returns the results of a candidate, None if it failed."""
         if not candidates.finished(candidate, self.folder):
             return None
         runs = candidates.runs(candidate, self.folder)
-        losses = [log_loss(self.validation.labels, run["validation"]) for run in runs]
-        right = _right(runs, "validation", self.validation)
-        tested = None if self.test is None else _right(runs, "test", self.test)
-        return Result(candidates.record(candidate, self.folder), runs, right, float(np.mean(losses)), tested)
+        losses = [self.task.loss_of(self.validation.labels, run["validation"]) for run in runs]
+        shares = self._shares(runs, "validation", self.validation)
+        tested = None if self.test is None else self._shares(runs, "test", self.test)
+        return Result(candidates.record(candidate, self.folder), runs, shares, float(np.mean(losses)), tested)
+
+    def evaluated(self, run: Mapping[str, Any], split: str = "validation") -> dict[str, Any]:
+        """Returns what `Task.evaluate` finds of a run's predictions for the validation texts, or the test texts."""
+        part = self.splits.given()[split]
+        return self.task.evaluate(part.labels, run[split], part.label_names, run.get("thresholds"))
+
+    def _shares(self, runs: Sequence[Mapping[str, Any]], split: str, part: Examples) -> np.ndarray:
+        return np.stack([self.task.shares(part.labels, run[split], run.get("thresholds")) for run in runs], axis=1)
+
+    def decided(self) -> str:
+        """Says how labels are decided on, where there are thresholds; else nothing."""
+        words = " Thresholds of models that are trained here, the baseline's too, are chosen by the validation texts."
+        return words if self.task.decides else ""
 
     def _which_is_which(self) -> str:
         """Says which numbers are of the test texts, if there are any."""
@@ -241,15 +255,17 @@ class Comparison:
             *({"plot": one} for one in plots),
         ]
         splits = {"training": self.train, "validation": self.validation}
-        labelled = {split: (part.texts, part.labels) for split, part in splits.items()}
+        labelled, names = {split: (part.texts, part.labels) for split, part in splits.items()}, self.train.label_names
         tested = f", tested on {self.test.source}" if self.test is not None else ""
         facts = {
             "title": title,
             "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}{tested}",
             "sections": [{"title": name, "blocks": blocks}],
             "data": {
-                "splits": [{"name": split, "labels": part.counts()} for split, part in splits.items()],
-                "duplicates": diagnostics.duplicates(labelled, self.train.label_names),
+                "splits": [
+                    {"name": split, **split_facts(self.task, part.labels, names)} for split, part in splits.items()
+                ],
+                "duplicates": duplicates(self.task, labelled, names),
             },
             "command": shlex.join(["bert-tf", *sys.argv[1:]]) if Path(sys.argv[0]).name == "bert-tf" else None,
             "versions": {library: version(library) for library in ("bert-tf", "keras", "transformers")},
@@ -264,13 +280,9 @@ class Comparison:
         return Compared(rows, verdict, out.path, columns)
 
 
-def accuracy_on_test(result: Result, name: str = "test_accuracy") -> dict[str, Any]:
-    """Returns the accuracy on the test texts as a column of a row; nothing without such texts."""
-    return {} if result.tested is None else {name: paired.accuracy(result.tested)}
-
-
-def _right(runs: Sequence[Mapping[str, Any]], split: str, part: Examples) -> np.ndarray:
-    return np.stack([run[split].argmax(axis=1) for run in runs]) == part.labels
+def score_on_test(result: Result, name: str) -> dict[str, Any]:
+    """Returns the score on the test texts as a column of a row, "test_" before its name; nothing without such texts."""
+    return {} if result.tested is None else {f"test_{name}": paired.score(result.tested)}
 
 
 def _contents(examples: Examples) -> Iterator[bytes]:

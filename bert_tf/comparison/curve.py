@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, accuracy_on_test, training_options
+from bert_tf.comparison.candidates import baseline_candidate
+from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, score_on_test, training_options
 from bert_tf.evaluation import paired
-from bert_tf.evaluation.paired import Row, gain, is_gain
-from bert_tf.evaluation.tfidf import BASELINE
-from bert_tf.formatting import format_value
+from bert_tf.evaluation.paired import Row, change, gain, is_gain
+from bert_tf.formatting import capital
 from bert_tf.options import with_options
-from bert_tf.reporting.figures import ACCURACY, describe, interval
+from bert_tf.reporting.figures import describe, interval
 from bert_tf.settings import CURVE, Settings
+from bert_tf.tasks.task import Task, task_of
 
-COLUMNS = {"texts": "count", "accuracy": "score", "loss": "score", "baseline": "score", "above_baseline": "points"}
+BESIDE = {1: "above_baseline", -1: "below_baseline"}  # `Task.sign` -> the column of how much better the model is
 
 
 @with_options(CURVE)
@@ -22,7 +23,7 @@ def curve(train: Any, validation: Any = None, *, test: Any = None, settings: Set
     """Trains on more and more of the texts, and says whether still more would help.
 
     Leaves curve.csv, curve.png, report.html, compare.json, entrants/. Beside the model, the
-    baseline (TF-IDF with logistic regression) is trained on the same texts. Each seed draws its
+    baseline (TF-IDF with a linear model) is trained on the same texts. Each seed draws its
     own texts, the same share of each class.
 
     Args:
@@ -46,10 +47,9 @@ def curve(train: Any, validation: Any = None, *, test: Any = None, settings: Set
     )
     solved = epochs is None and head == "layer_means"
     options = training_options(settings, model.unfreeze or 0, head=head, epochs=epochs if solved else epochs or 20)
-    seeds = [*range(settings.repeats.seeds)]
-    candidates = {}
+    candidates, task = {}, comparison.task
     for count in counts:
-        common = {"seeds": seeds, "texts": count}
+        common: dict[str, Any] = {"seeds": [*range(settings.repeats.seeds)], "texts": count}
         trained = {
             "kind": "finetuned_per_seed" if solved else "trained_per_seed",
             "options": options,
@@ -57,53 +57,59 @@ def curve(train: Any, validation: Any = None, *, test: Any = None, settings: Set
         }
         candidates[count] = (
             {"name": f"{count} texts", **common, **trained},
-            {"name": f"{count} texts, baseline", **common, "kind": "tfidf", "work": 0.2},
+            {**baseline_candidate(f"{count} texts, baseline", common["seeds"], settings), "texts": count},
         )
     # the largest first: it computes the features of all
     comparison.run([candidate for count in reversed(counts) for candidate in candidates[count]])
     rows: list[dict[str, Any]] = []
-    right: dict[int, np.ndarray] = {}
-    baseline_right: dict[int, np.ndarray] = {}
+    shares: dict[int, np.ndarray] = {}
+    of_baseline: dict[int, np.ndarray] = {}
     for count, pair in candidates.items():
         result, simple = map(comparison.result, pair)
         if result and simple:
-            right[count], baseline_right[count] = result.right, simple.right
-            accuracies = {"accuracy": paired.accuracy(result.right), "loss": result.log_loss}
-            accuracies |= {
-                "baseline": paired.accuracy(simple.right),
-                "above_baseline": gain(result.right, simple.right),
+            shares[count], of_baseline[count] = result.shares, simple.shares
+            scored = {task.score: paired.score(result.shares), "loss": result.loss}
+            scored |= {
+                "baseline": paired.score(simple.shares),
+                BESIDE[task.sign]: gain(result.shares, simple.shares, task.sign),
             }
             rows.append(
-                {"texts": count, **accuracies, **accuracy_on_test(result), **accuracy_on_test(simple, "test_baseline")}
+                {"texts": count, **scored, **score_on_test(result, task.score), **score_on_test(simple, "baseline")}
             )
     if not rows:
         failed = "at no size did both the model and the baseline finish"
         raise ValueError(f"{comparison.output.path}: no results: {failed}.")
-    notes = f"{INTERVALS} The baseline: {BASELINE} on the same texts."
-    return comparison.finish(rows, COLUMNS, verdict(right, baseline_right), notes, plots(rows))
+    notes = f"{INTERVALS} The baseline: {task.baseline_name} on the same texts.{comparison.decided()}"
+    kind = task.measure.kind
+    columns = {"texts": "count", task.score: kind, "loss": "score", "baseline": kind, BESIDE[task.sign]: task.gain.kind}
+    return comparison.finish(rows, columns, verdict(shares, of_baseline, task), notes, plots(rows, task))
 
 
-def verdict(right: Mapping[int, np.ndarray], baseline: Mapping[int, np.ndarray]) -> list[str]:
+def verdict(
+    shares: Mapping[int, np.ndarray], baseline: Mapping[int, np.ndarray], task: Task | None = None
+) -> list[str]:
     """Says whether more texts would help, and how the model compares with the baseline.
 
     Args:
-        right, baseline: number of training texts -> bool `(S, M)`, whether a seed's model or baseline has a text right.
+        shares, baseline: number of training texts -> shares of `bert_tf.evaluation.paired`, of the model and the baseline.
+        task: None = classification.
     """
-    counts = sorted(right)
+    counts, task = sorted(shares), task or task_of("classification")
     sentences: list[str] = []
     if len(counts) > 1:
         last = counts[-1]
         # About two doublings, if there are such sizes: the gain of a single one is often not significant.
         before = min(counts[-2], *(count for count in counts if count * 5 >= last))
-        difference = gain(right[last], right[before])
-        doubling = 100 * difference["value"] / np.log2(last / before)  # type: ignore[operator]
-        change = f"from {before:,} to {last:,} texts accuracy changed by {format_value(difference, 'points')} points"
+        difference = gain(shares[last], shares[before], task.sign)
+        doubling = difference["value"] / np.log2(last / before)  # type: ignore[operator]
+        by = f"from {before:,} to {last:,} texts {task.score_words} changed by {change(difference, task)}"
         if is_gain(difference):
-            sentences.append(f"More data would help: {change}; doubling it again may add about {doubling:.1f} points.")
+            more = f"add about {100 * doubling:.1f} points" if task.sign > 0 else f"lower it by about {doubling:.2g}"
+            sentences.append(f"More data would help: {by}; doubling it again may {more}.")
         else:
             advice = "First check the labels, or unfreeze layers."
-            sentences.append(f"More data may not help: {change}, no significant gain. {advice}")
-    better = [count for count in counts if is_gain(gain(right[count], baseline[count]))]
+            sentences.append(f"More data may not help: {by}, no significant gain. {advice}")
+    better = [count for count in counts if is_gain(gain(shares[count], baseline[count], task.sign))]
     if better:
         sizes = ", ".join(f"{count:,}" for count in better)
         sentences.append(f"With {sizes} training texts the model is significantly better than TF-IDF.")
@@ -112,13 +118,13 @@ def verdict(right: Mapping[int, np.ndarray], baseline: Mapping[int, np.ndarray])
     return sentences
 
 
-def plots(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Describes accuracy by number of training texts, the model beside the baseline."""
+def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
+    """Describes the score by number of training texts, the model beside the baseline."""
     counts = [row["texts"] for row in rows]
     series = [
         {"name": name, "x": counts, **interval([row[key] for row in rows])}
-        for name, key in (("model", "accuracy"), ("baseline", "baseline"))
+        for name, key in (("model", task.score), ("baseline", "baseline"))
     ]
     axis = {"label": "training texts", "log": True, "kind": "count"}
     words = "Mean over the seeds; bars are 95 % intervals."
-    return [describe("Accuracy by number of training texts", words, axis, ACCURACY, series)]
+    return [describe(f"{capital(task.score_words)} by number of training texts", words, axis, task.score_axis, series)]

@@ -1,6 +1,7 @@
 """How much to unfreeze: one checkpoint, trained with more and more of its layers."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,19 @@ from bert_tf import files
 from bert_tf.checkpoints import config, locate
 from bert_tf.checkpoints.families.table import depths
 from bert_tf.checkpoints.heads import HEADS
-from bert_tf.comparison.candidates import Candidate
-from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, accuracy_on_test, training_options
+from bert_tf.comparison.candidates import Candidate, baseline_candidate
+from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, score_on_test, training_options
 from bert_tf.evaluation import paired
-from bert_tf.evaluation.paired import Row, gain, is_gain, is_significant, points, times
-from bert_tf.evaluation.tfidf import BASELINE
-from bert_tf.formatting import format_value
+from bert_tf.evaluation.paired import Row, change_of, is_gain, is_significant, size_of, times
+from bert_tf.evaluation.scores import Estimate
+from bert_tf.formatting import capital
 from bert_tf.options import with_options
-from bert_tf.reporting.figures import ACCURACY, EPOCHS, LOSS, by_epoch, describe, interval
+from bert_tf.reporting.figures import EPOCHS, by_epoch, describe, interval
 from bert_tf.settings import LADDER, Settings
+from bert_tf.tasks.task import Task, task_of
 
 COLUMNS = {
-    "rung": "text",
-    **dict.fromkeys(("accuracy", "lowest", "highest", "loss", "gap"), "score"),
+    **dict.fromkeys(("loss", "gap"), "score"),
     **dict.fromkeys(("best_epoch", "epochs"), "plain"),
     "trainable_parameters": "count",
     "memory": "bytes",
@@ -59,25 +60,28 @@ def ladder(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     possible = depths(config.read_config(locate.resolve(checkpoint)))
     layers = possible[-1]
     rungs = ["baseline", *HEADS, "solved", *possible[1:-1], "all", "auto"] if rungs is None else rungs
-    every = [_candidate(rung, layers, settings) for rung in rungs]
+    every = [_candidate(rung, layers, settings, comparison.task.baseline_name) for rung in rungs]
     comparison.run(every)
+    task = comparison.task
     results = {one["name"]: (one, result) for one in every if (result := comparison.result(one)) is not None}
-    rows = [_row(candidate, result) for candidate, result in results.values()]
-    right = {name: result.right for name, (_, result) in results.items()}
+    rows = [_row(candidate, result, comparison) for candidate, result in results.values()]
+    shares = {name: result.shares for name, (_, result) in results.items()}
     histories = {name: [run["history"] for run in result.runs] for name, (_, result) in results.items()}
-    _write_epochs(comparison.output / "epochs.csv", histories)
+    _write_epochs(comparison.output / "epochs.csv", histories, task)
     notes = (
         f"{INTERVALS} Lowest and highest: of the seeds ({settings.repeats.seeds}). Gap: validation minus training loss at the "
         "best epoch; a larger gap means more overfitting. Seconds: of one run, not counting the features of frozen layers, "
         "which are computed once and cached. Memory: the peak of the rung's process, TensorFlow included. Texts per second: "
-        "prediction, from text to label."
+        f"prediction, from text to label.{comparison.decided()}"
     )
-    return comparison.finish(rows, COLUMNS, verdict(rows, right), notes, plots(rows, histories))
+    more = {one.key: one.kind for one in task.measures if one.key not in (task.score, "log_loss")}
+    columns = {"rung": "text", **dict.fromkeys((task.score, "lowest", "highest"), task.measure.kind), **more, **COLUMNS}
+    return comparison.finish(rows, columns, verdict(rows, shares, task), notes, plots(rows, histories, task))
 
 
-def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
+def _candidate(rung: int | str, layers: int, settings: Settings, baseline: str) -> Candidate:
     if rung in ("baseline", "floor"):
-        return {"name": BASELINE, "kind": "tfidf", "seeds": [0], "work": 0.2}
+        return baseline_candidate(baseline, [0], settings)
     kind = "trained_per_seed"
     if rung in HEADS:
         name, work, epochs = f"frozen, {str(rung).replace('_', ' ')}", 1.0, settings.ladder.frozen_epochs
@@ -100,20 +104,26 @@ def _candidate(rung: int | str, layers: int, settings: Settings) -> Candidate:
     return {"name": name, "kind": kind, "seeds": seeds, "options": options, "work": work}
 
 
-def _row(candidate: Candidate, result: Result) -> dict[str, Any]:
+def _row(candidate: Candidate, result: Result, comparison: Comparison) -> dict[str, Any]:
     unfreeze = candidate["options"]["unfreeze"] if "options" in candidate else None
     kind = "baseline" if unfreeze is None else "unfrozen" if unfreeze else "frozen"
-    accuracies = result.right.mean(axis=1)
+    task, by_seed = comparison.task, paired.by_seed(result.shares)
+    scores = [comparison.evaluated(run)["scores"] for run in result.runs]
     trained = [(run["history"], run["best_epoch"]) for run in result.runs if run["history"]]
     gaps = [history["val_loss"][epoch - 1] - history["loss"][epoch - 1] for history, epoch in trained]
     return {
         "rung": candidate["name"],
         "kind": kind,
-        "accuracy": paired.accuracy(result.right),
-        **accuracy_on_test(result),
-        "lowest": float(accuracies.min()),
-        "highest": float(accuracies.max()),
-        "loss": result.log_loss,
+        task.score: paired.score(result.shares),
+        **score_on_test(result, task.score),
+        "lowest": float(by_seed.min()),
+        "highest": float(by_seed.max()),
+        **{
+            one.key: _mean([found[one.key]["value"] for found in scores])
+            for one in task.measures
+            if one.key != task.score
+        },
+        "loss": result.loss,
         "gap": float(np.mean(gaps)) if trained else None,
         "best_epoch": float(np.median([epoch for _, epoch in trained])) if trained else None,
         "epochs": float(np.median([len(history["loss"]) for history, _ in trained])) if trained else None,
@@ -123,8 +133,13 @@ def _row(candidate: Candidate, result: Result) -> dict[str, Any]:
     }
 
 
-def _write_epochs(file: Path, histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> None:
-    metrics = ("loss", "accuracy", "val_loss", "val_accuracy")
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _write_epochs(file: Path, histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]], task: Task) -> None:
+    metrics = ("loss", task.score, "val_loss", f"val_{task.score}")
     rows = [
         {"rung": rung, "seed": seed, "epoch": epoch, **dict(zip(metrics, values, strict=True))}
         for rung, runs in histories.items()
@@ -135,27 +150,30 @@ def _write_epochs(file: Path, histories: Mapping[str, Sequence[Mapping[str, Sequ
     files.write_csv(file, ["rung", "seed", "epoch", *metrics], rows)
 
 
-def verdict(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]:
+def verdict(rows: Sequence[Row], shares: Mapping[str, np.ndarray], task: Task | None = None) -> list[str]:
     """Says what unfreezing gains and costs, which head of a frozen base is better, and what the baseline is worth.
 
     Args:
-        rows: with `rung`, `kind` ("baseline", "frozen" or "unfrozen"), `accuracy` (an estimate), `seconds`, `best_epoch` and
-            `epochs`.
-        right: rung -> bool `(S, M)`, whether a seed's model has a text right.
+        rows: with `rung`, `kind` ("baseline", "frozen" or "unfrozen"), the task's score (an estimate), `seconds`, `best_epoch`
+            and `epochs`.
+        shares: rung -> shares of `bert_tf.evaluation.paired`.
+        task: None = classification.
     """
+    task = task or task_of("classification")
+    gain = partial(paired.gain, sign=task.sign)
 
     def best(chosen: Iterable[Row | None]) -> Row | None:
-        return max(filter(None, chosen), key=lambda row: row["accuracy"]["value"], default=None)
+        return max(filter(None, chosen), key=lambda row: task.sign * row[task.score]["value"], default=None)
 
     kinds = ("baseline", "frozen", "unfrozen")
     baseline, frozen, unfrozen = (best(row for row in rows if row["kind"] == kind) for kind in kinds)
     sentences: list[str] = []
     if frozen and unfrozen:
-        sentences.append(_unfreezing(frozen, unfrozen, right))
+        sentences.append(_unfreezing(frozen, unfrozen, gain(shares[unfrozen["rung"]], shares[frozen["rung"]]), task))
     if unfrozen:
         name = unfrozen["rung"]
         cheaper = [row for row in rows if row["seconds"] < unfrozen["seconds"]]
-        as_good = [row for row in cheaper if not is_significant(gain(right[name], right[row["rung"]]))]
+        as_good = [row for row in cheaper if not is_significant(gain(shares[name], shares[row["rung"]]))]
         if as_good:
             fastest = min(as_good, key=lambda row: row["seconds"])
             ratio = times(unfrozen["seconds"] / fastest["seconds"])
@@ -166,50 +184,53 @@ def verdict(rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> list[str]:
             f'The validation loss of "{unfrozen["rung"]}" was lowest at its last epoch ({unfrozen["epochs"]:g}): more epochs or '
             "a larger learning rate may change this."
         )
-    if {"frozen, first token", "frozen, layer means"} <= set(right):
-        difference = gain(right["frozen, layer means"], right["frozen, first token"])
+    if {"frozen, first token", "frozen, layer means"} <= set(shares):
+        difference = gain(shares["frozen, layer means"], shares["frozen, first token"])
         significant = f"{'' if is_significant(difference) else 'not '}a significant difference"
         sentences.append(
-            f"With a frozen base, the head over the means of all layers scores {format_value(difference, 'points')} points compared "
+            f"With a frozen base, the head over the means of all layers scores {change_of(difference, task)} compared "
             f"with the head over the first token, {significant}."
         )
     if baseline and (top := best([frozen, unfrozen])):
-        difference = gain(right[top["rung"]], right[baseline["rung"]])
+        difference = gain(shares[top["rung"]], shares[baseline["rung"]])
         better = f"{'' if is_gain(difference) else 'not '}significantly"
         sentences.append(
-            f'The best rung, "{top["rung"]}", is {better} better than TF-IDF: {format_value(difference, "points")} points.'
+            f'The best rung, "{top["rung"]}", is {better} better than TF-IDF: {change_of(difference, task)}.'
         )
     return sentences
 
 
-def _unfreezing(frozen: Row, unfrozen: Row, right: Mapping[str, np.ndarray]) -> str:
-    difference = gain(right[unfrozen["rung"]], right[frozen["rung"]])
+def _unfreezing(frozen: Row, unfrozen: Row, difference: Estimate, task: Task) -> str:
     name, other = f'"{unfrozen["rung"]}"', f'"{frozen["rung"]}"'
     cost = f"for {times(unfrozen['seconds'] / frozen['seconds'])} times the training time"
-    by = f"{format_value(difference, 'points')} points"
+    by = change_of(difference, task)
     if not is_significant(difference):
         return f"Unfreezing makes no significant difference: {name} scores {by} compared with {other}, {cost}."
     if is_gain(difference):
-        return f"Unfreezing pays: {name} is significantly better than {other}, by {points(difference)}, {cost}."
+        return f"Unfreezing pays: {name} is significantly better than {other}, by {size_of(difference, task)}, {cost}."
     return f"Unfreezing does not pay here: {name}, the best unfrozen rung, is significantly worse than {other}: {by}."
 
 
-def plots(rows: Sequence[Row], histories: Mapping[str, Sequence[Mapping]]) -> list[dict[str, Any]]:
-    """Describes accuracy by rung and against time and, of the rungs with a history, validation loss and overfitting."""
-    accuracy = interval([row["accuracy"] for row in rows])
+def plots(rows: Sequence[Row], histories: Mapping[str, Sequence[Mapping]], task: Task) -> list[dict[str, Any]]:
+    """Describes the score by rung and against time and, of the rungs with a history, validation loss and overfitting."""
+    scored, title = interval([row[task.score] for row in rows]), capital(task.score_words)
     words = "Mean over the seeds; bars are 95 % intervals."
-    described = [describe("Accuracy by rung", words, _rungs(rows), ACCURACY, [_by_rung("validation", **accuracy)])]
-    words = "Seconds per run, not counting the computation of cached features. Up and to the left is better."
+    described = [describe(f"{title} by rung", words, _rungs(rows), task.score_axis, [_by_rung("validation", **scored)])]
+    better = "Up" if task.sign > 0 else "Down"
+    words = f"Seconds per run, not counting the computation of cached features. {better} and to the left is better."
     axis = {"label": "seconds per run", "log": True, "kind": "seconds"}
-    named = {"x": [row["seconds"] for row in rows], "y": accuracy["y"], "labels": [row["rung"] for row in rows]}
+    named = {"x": [row["seconds"] for row in rows], "y": scored["y"], "labels": [row["rung"] for row in rows]}
     series = [{"name": "rungs", **named, "as_": "points"}]
-    described.append(describe("Accuracy against time", words, axis, ACCURACY, series))
+    described.append(describe(f"{title} against time", words, axis, task.score_axis, series))
     trained = [row for row in rows if row["gap"] is not None]
     if trained:
         series = [_mean_loss(row["rung"], histories[row["rung"]]) for row in trained]
-        described.append(describe("Validation loss by epoch", "Mean over the seeds.", EPOCHS, LOSS, series))
+        described.append(describe("Validation loss by epoch", "Mean over the seeds.", EPOCHS, task.loss_axis, series))
         words = "Validation loss minus training loss at the best epoch; a larger gap means more overfitting."
-        axis, gaps = {"label": "gap (nats)", "kind": "score"}, _by_rung("gap", [row["gap"] for row in trained])
+        axis, gaps = (
+            {"label": f"gap in {task.loss_axis['label']}", "kind": "score"},
+            _by_rung("gap", [row["gap"] for row in trained]),
+        )
         described.append(describe("Overfitting by rung", words, _rungs(trained), axis, [gaps]))
     return described
 

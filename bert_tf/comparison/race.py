@@ -5,29 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.checkpoints import locate
-from bert_tf.checkpoints.config import label_names, read_config
+from bert_tf.checkpoints.config import label_names, problem_type, read_config
 from bert_tf.checkpoints.folder import has_head
-from bert_tf.comparison.candidates import Candidate, label_columns
+from bert_tf.comparison.candidates import Candidate, baseline_candidate, label_columns
 from bert_tf.comparison.comparison import Compared, Comparison, training_options
 from bert_tf.data.examples import Examples
-from bert_tf.evaluation import scores
 from bert_tf.evaluation.paired import Row, frontier, is_significant, times
-from bert_tf.evaluation.tfidf import BASELINE
-from bert_tf.formatting import format_value
+from bert_tf.formatting import capital, format_value
 from bert_tf.inference.predict import check_kind
 from bert_tf.options import with_options
-from bert_tf.reporting.figures import ACCURACY, describe, interval
+from bert_tf.reporting.figures import describe, interval
 from bert_tf.settings import RACE, Settings
-from bert_tf.tasks.task import task_name
+from bert_tf.tasks.task import Task, task_name, task_of
 
 BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
-SCORES, MEASURED = ("accuracy", "macro_f1", "log_loss"), ("latency", "texts_per_second", "size", "memory", "parameters")
-COLUMNS = {
-    "name": "text",
-    **dict.fromkeys((*SCORES, "calibration_error"), "score"),
-    "difference": "points",
-    "p_value": "p",
-    **dict(zip(MEASURED, ("milliseconds", "count", "bytes", "bytes", "count"), strict=True)),
+MEASURED = {
+    "latency": "milliseconds",
+    "texts_per_second": "count",
+    "size": "bytes",
+    "memory": "bytes",
+    "parameters": "count",
 }
 
 
@@ -56,9 +53,11 @@ def race(
     comparison = Comparison("race", train, validation, test, models, settings)
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ValueError(f"`baselines` are {', '.join(BASELINES)}. Received: {', '.join(unknown)}")
-    common = {"seeds": [settings.training.seed], "latency": True}
+    common: dict[str, Any] = {"seeds": [settings.training.seed], "latency": True}
     options = training_options(settings, head=settings.model.head, epochs=settings.training.epochs)
     every: list[dict[str, Any]] = []
+    task = comparison.task
+    words = baseline_candidate(task.baseline_name, common["seeds"], settings)
     for model, name in zip(models, locate.short_names(models), strict=True):
         folder, kind = locate.resolve(model), {"kind": "finetuned_and_kept", "work": 3.0}
         if has_head(folder):
@@ -66,31 +65,38 @@ def race(
             kind = {"kind": "existing_classifier", "work": 1.0}
         every.append({**common, "name": name, "options": {**options, "checkpoint": str(model)}, **kind})
     if "tfidf" in baselines:
-        every.append({"name": BASELINE, "kind": "tfidf", **common, "work": 0.3})
+        every.append({**words, **common, "work": 0.3})
     if "lstm" in baselines:
-        every.append({"name": "bidirectional LSTM", "kind": "lstm", "epochs": 10, **common, "work": 2.0})
+        every.append({**words, "name": "bidirectional LSTM", "kind": "lstm", "epochs": 10, **common, "work": 2.0})
     if len(every) < 2:
         received = ", ".join(candidate["name"] for candidate in every) or "none"
         raise ValueError(f"A race needs at least two candidates. Received: {received}")
     comparison.run(every)
     rows = _rows(comparison, every)
+    of = f"points of {task.score_words} the best is ahead"
+    ahead = f"how many {of}" if task.gain.kind == "points" else f"how much lower the {task.score_words} of the best is"
+    p = "; p: McNemar's exact test" if "p_value" in rows[-1] else ""
     notes = (
-        f"On {len(comparison.validation):,} validation texts; in brackets, 95 % intervals. Difference: how many points of accuracy "
-        "the best is ahead, by paired bootstrap; p: McNemar's exact test. Latency: a single text, from text to label, median. Memory: "
-        "the peak of the process, training included if it trained. Candidates trained here chose their best epoch by these same texts."
+        f"On {len(comparison.validation):,} validation texts; in brackets, 95 % intervals. Difference: {ahead}, by paired "
+        f"bootstrap{p}. Latency: a single text, from text to label, median. Memory: the peak of the process, training included if it "
+        f"trained. Candidates trained here chose their best epoch by these same texts.{comparison.decided()}"
     )
-    return comparison.finish(rows, COLUMNS, verdict(rows), notes, plots(rows))
+    further = {"calibration_error": "score", "difference": task.gain.kind, "p_value": "p"}
+    columns = {"name": "text", **{one.key: one.kind for one in task.measures}, **further, **MEASURED}
+    columns = {name: kind for name, kind in columns.items() if name in rows[-1]}
+    return comparison.finish(rows, columns, verdict(rows, task), notes, plots(rows, task))
 
 
 def _check_classifier(config: Any, train: Examples, name: str) -> None:
-    """Raises ValueError for a classifier that cannot classify the texts of a race as they are labelled."""
-    if config.problem_type not in (None, "single_label_classification"):
-        task = task_name(config.problem_type, config)
+    """Raises ValueError for a model that cannot give the texts of a race what they are labelled with."""
+    own, task = task_of(task_name(problem_type(config), config)), task_of(train.task)
+    if own.problem_type != task.problem_type:
         raise ValueError(
-            f"{name}: is a model for {task}; a race is of models that give a text one class. Leave it out, or give a checkpoint "
-            "without a head."
+            f"{name}: is a model for {own.name}, and {train.source} is read for {task.name}. Read the data with task={own.name!r} "
+            f"(--task {own.name}), leave the model out, or give a checkpoint without a head."
         )
-    label_columns(label_names(config), train.label_names, name)
+    if task.has_classes:
+        label_columns(label_names(config), train.label_names, name)
     try:
         check_kind(config, train.pairs)
     except ValueError as error:
@@ -98,40 +104,42 @@ def _check_classifier(config: Any, train: Examples, name: str) -> None:
 
 
 def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """Returns the rows, best accuracy first, each with its difference from the best."""
-    labels, names = comparison.validation.labels, comparison.validation.label_names
-    rows: list[dict[str, Any]] = []
-    probabilities = {}
+    """Returns the rows, the best first, each with its difference from the best."""
+    task, rows, runs = comparison.task, [], {}
     for candidate in every:
         if (result := comparison.result(candidate)) is None:
             continue
         name, (run,) = candidate["name"], result.runs
-        probabilities[name] = run["validation"]
-        evaluation = scores.evaluate(labels, run["validation"], names)
-        row = {"name": name, **{key: evaluation["scores"][key] for key in SCORES}}
+        runs[name], evaluation = run, comparison.evaluated(run)
+        row = {"name": name, **{one.key: evaluation["scores"][one.key] for one in task.measures}}
         if result.tested is not None:
-            row["test_accuracy"] = scores.wilson(result.tested.sum(), result.tested.size)
-        row["calibration_error"] = evaluation["calibration"]["error"]
+            row[f"test_{task.score}"] = comparison.evaluated(run, "test")["scores"][task.score]
+        if "calibration" in evaluation:
+            row["calibration_error"] = evaluation["calibration"]["error"]
         rows.append(row | {key: result.record[key] for key in MEASURED})
-    rows.sort(key=lambda row: -row["accuracy"]["value"])
-    best = rows[0]["name"]
-    rows[0] |= {"difference": None, "p_value": None}
-    for row in rows[1:]:
-        against = scores.compare(labels, probabilities[best], probabilities[row["name"]])
-        row |= {key: against[key] for key in ("difference", "p_value")}
+    rows.sort(key=lambda row: -task.sign * row[task.score]["value"])
+    best, names = runs[rows[0]["name"]], ("the first", "the second")
+    for row in rows:
+        both = [best, runs[row["name"]]]
+        first, second = (run["validation"] for run in both)
+        thresholds = (best.get("thresholds"), both[1].get("thresholds"))
+        against = task.compare(comparison.validation.labels, first, second, names, thresholds)
+        row |= {key: None if row is rows[0] else against[key] for key in ("difference", "p_value") if key in against}
     return rows
 
 
-def verdict(rows: Sequence[Row]) -> list[str]:
+def verdict(rows: Sequence[Row], task: Task | None = None) -> list[str]:
     """Says which is best, which are not significantly worse, and which of these is fastest.
 
     Args:
-        rows: the best first, with `name`, `accuracy`, `latency` (seconds), and except for the first `difference` (an estimate,
-            the best minus this one) and `p_value`.
+        rows: the best first, with `name`, the task's score, `latency` (seconds), and except for the first `difference` (an
+            estimate, above 0 where the best is better) and perhaps `p_value`.
+        task: None = classification.
     """
-    best, *others = rows
-    as_good = [row for row in others if row["p_value"] >= 0.05 or not is_significant(row["difference"])]
-    sentences = [f'Best on these texts: "{best["name"]}", accuracy {format_value(best["accuracy"], "score")}.']
+    task, (best, *others) = task or task_of("classification"), rows
+    as_good = [row for row in others if row.get("p_value", 0) >= 0.05 or not is_significant(row["difference"])]
+    score = f"{task.score_words} {format_value(best[task.score], task.measure.kind)}"
+    sentences = [f'Best on these texts: "{best["name"]}", {score}.']
     if as_good:
         sentences.append("Not significantly worse: " + ", ".join(f'"{row["name"]}"' for row in as_good) + ".")
         fastest = min([best, *as_good], key=lambda row: row["latency"])
@@ -144,17 +152,19 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
-def plots(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Describes accuracy against latency and against size; the models worth their cost are on a line."""
-    described = []
+def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
+    """Describes the score against latency and against size; the models worth their cost are on a line."""
+    described, title = [], capital(task.score_words)
     for cost, label, unit in (("latency", "milliseconds for one text", 1e-3), ("size", "size on disk (MB)", 1e6)):
-        worthwhile = frontier([row[cost] / unit for row in rows], [row["accuracy"]["value"] for row in rows])
+        worthwhile = frontier([row[cost] for row in rows], [task.sign * row[task.score]["value"] for row in rows])
         best, others = [rows[i] for i in worthwhile], [row for i, row in enumerate(rows) if i not in worthwhile]
         series = []
         for name, chosen, as_ in (("worth its cost", best, "line"), ("others", others, "points")):
             x, labels = [row[cost] / unit for row in chosen], [row["name"] for row in chosen]
-            y = interval([row["accuracy"] for row in chosen])
+            y = interval([row[task.score] for row in chosen])
             series += [{"name": name, **y, "x": x, "labels": labels, "as_": as_}] if chosen else []
-        words = "No model costs less than one on the line and is as accurate. Bars are 95 % intervals."
-        described.append(describe(f"Accuracy against {cost}", words, {"label": label, "log": True}, ACCURACY, series))
+        words = "No model costs less than one on the line and is as good. Bars are 95 % intervals."
+        described.append(
+            describe(f"{title} against {cost}", words, {"label": label, "log": True}, task.score_axis, series)
+        )
     return described

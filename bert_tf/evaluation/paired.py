@@ -1,4 +1,9 @@
-"""Differences in accuracy between kinds of models that were trained from several seeds and judged on the same texts."""
+"""Differences in score between kinds of models that were trained from several seeds and judged on the same texts.
+
+S = seeds, M = texts. `shares` are float `(2, S, M)`, what each text adds to the score of each seed's model, as `Task.shares` has
+it: the score is the sum of the first divided by the sum of the second. Where the score is a mean, `(S, M)` will do: whether a
+text is right.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,35 +16,45 @@ from bert_tf.formatting import format_value
 Row = Mapping[str, Any]
 
 
-def accuracy(right: np.ndarray, seed: int = 0) -> Estimate:
-    """Returns the mean accuracy over seeds, with a 95 % interval that covers other texts and other seeds.
-
-    Args:  (S = seeds, M = texts)
-        right: bool `(S, M)`, whether a seed's model has a text right.
-    """
-    return gain(right, np.zeros((1, right.shape[1]), bool), seed)
+def by_seed(shares: np.ndarray) -> np.ndarray:
+    """Returns the score of each seed's model, float64 `(S,)`."""
+    return _scores(shares, np.full((1, shares.shape[-1]), 1 / shares.shape[-1]))[0]
 
 
-def gain(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Estimate:
-    """Returns how much more accurate one kind of model is than another, with a 95 % interval.
+def score(shares: np.ndarray, seed: int = 0) -> Estimate:
+    """Returns the mean score over seeds, with a 95 % interval that covers other texts and other seeds."""
+    return gain(shares, np.zeros((1, shares.shape[-1]), bool), seed=seed)
+
+
+def gain(first: np.ndarray, second: np.ndarray, sign: int = 1, seed: int = 0) -> Estimate:
+    """Returns how much better one kind of model is than another, with a 95 % interval.
 
     Bootstrap of the texts, the same for both, and of each one's seeds (Efron & Tibshirani 1993, ch. 8). Few seeds understate
     their share of the variation: three of them by about a third.
 
-    Args:  (S = seeds, M = texts)
-        first, second: bool `(S, M)`, whether a seed's model has a text right; S may differ, the texts may not.
+    Args:
+        first, second: shares; S may differ, the texts may not.
+        sign: int, 1 where a higher score is better, -1 where a lower one is.
         seed: int.
     """
-    texts = first.shape[1]
+    texts = first.shape[-1]
     rng = np.random.default_rng(seed)
     draws = min(RESAMPLES, max(200, 2 * 10**7 // texts))
     weights = rng.multinomial(texts, np.full(texts, 1 / texts), draws) / texts  # (draws, M)
 
-    def drawn(right: np.ndarray) -> np.ndarray:
-        seeds = rng.multinomial(len(right), np.full(len(right), 1 / len(right)), draws) / len(right)  # (draws, S)
-        return np.einsum("ds,sm,dm->d", seeds, right.astype("float64"), weights, optimize=True)
+    def drawn(shares: np.ndarray) -> np.ndarray:
+        count = shares.shape[-2]
+        seeds = rng.multinomial(count, np.full(count, 1 / count), draws) / count  # (draws, S)
+        return (seeds * _scores(shares, weights)).sum(axis=1)
 
-    return percentiles(first.mean() - second.mean(), drawn(first) - drawn(second))
+    value = by_seed(first).mean() - by_seed(second).mean()
+    return percentiles(sign * value, sign * (drawn(first) - drawn(second)))
+
+
+def _scores(shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns the score of each seed's model where texts count as `weights`, `(R, M)`, say: float64 `(R, S)`; 0 of nothing."""
+    sums = weights @ np.swapaxes(shares, -1, -2).astype("float64")  # (2, R, S), or (R, S) of means
+    return sums if sums.ndim == 2 else sums[0] / np.where(sums[1] > 0, sums[1], 1)
 
 
 def frontier(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
@@ -65,9 +80,34 @@ def is_gain(difference: Estimate) -> bool:
     return difference["low"] > 0  # type: ignore[operator]
 
 
-def points(difference: Estimate) -> str:
-    """Formats a difference without its plus sign: "1.2 [0.3, 2.1] points"."""
-    return format_value(difference, "points").replace("+", "") + " points"
+def change(gained: Estimate, task: Any) -> str:
+    """Formats by how much the score changes, with its sign: "+1.2 [0.3, 2.1] points"; where less is better "-0.12 [-0.2, -0.04]".
+
+    Args:
+        gained: of `gain`, above 0 = better.
+        task: `bert_tf.tasks.task.Task`.
+    """
+    if task.gain.kind == "points":
+        return format_value(gained, "points") + " points"
+    ends = {"value": gained["value"], "low": gained["low"], "high": gained["high"]}
+    if task.sign < 0:
+        ends = {"value": -ends["value"], "low": -ends["high"], "high": -ends["low"]}  # type: ignore[operator]
+    return format_value(ends, "change")
+
+
+def change_of(gained: Estimate, task: Any) -> str:
+    """As `change`, and says of which score, where the unit does not: "-0.12 [-0.2, -0.04] in mean absolute error"."""
+    return change(gained, task) + _of(task)
+
+
+def size_of(gained: Estimate, task: Any) -> str:
+    """Formats a difference without its plus sign: "1.2 [0.3, 2.1] points", "0.12 [0.04, 0.2] in mean absolute error"."""
+    shown = format_value(gained, task.gain.kind).replace("+", "")
+    return shown + (" points" if task.gain.kind == "points" else "") + _of(task)
+
+
+def _of(task: Any) -> str:
+    return "" if task.gain.kind == "points" else f" in {task.score_words}"
 
 
 def times(ratio: float) -> str:

@@ -67,6 +67,9 @@ class Classification(Task):
     def measured(self, labels, logits):
         return float((logits.argmax(axis=1) == labels).mean())
 
+    def loss_of(self, labels, predictions):
+        return scores.log_loss(labels, predictions)
+
     def temperature(self, labels, logits, weights=None):
         return scores.temperature(labels, scores.softmax(logits.astype("float64")), weights)
 
@@ -87,6 +90,9 @@ class Classification(Task):
 
     def right(self, labels, predictions):
         return predictions.argmax(axis=1) == labels
+
+    def shares(self, labels, predictions, thresholds=None):
+        return np.stack([self.right(labels, predictions), np.ones(len(labels))]).astype("float64")
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return scores.evaluate(labels, predictions, label_names, seed)

@@ -84,6 +84,9 @@ class MultiLabel(Task):
         probabilities = expit(logits.astype("float64"))
         return multi_label.micro_f1(labels, probabilities, multi_label.choose_thresholds(labels, probabilities))
 
+    def loss_of(self, labels, predictions):
+        return float(multi_label.text_losses(labels, predictions).mean())
+
     def temperature(self, labels, logits, weights=None):
         return multi_label.temperature(labels, logits, weights)
 
@@ -107,6 +110,11 @@ class MultiLabel(Task):
         labels = self.labels_of(predictions, label_names, thresholds)
         best = predictions.max(axis=1, initial=0.0)
         return {"labels": [*map(LABELS_JOINED_BY.join, labels)], "score": [float(p) for p in best]}
+
+    def shares(self, labels, predictions, thresholds=None):
+        said = multi_label.predicted(predictions, thresholds)
+        right, given, decided = ((part.sum(axis=1)) for part in (labels * said, labels, said))
+        return np.stack([2 * right, given + decided]).astype("float64")
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return multi_label.evaluate(labels, predictions, label_names, thresholds, seed)

@@ -30,6 +30,7 @@ class Regression(Task):
     name = "regression"
     problem_type = "regression"
     score, score_words = "mae", "mean absolute error"
+    sign = -1
     score_axis: ClassVar = {"label": "mean absolute error", "kind": "plain"}
     loss_axis: ClassVar = {"label": "squared error (1 = always the mean)", "kind": "score"}
     measures = (
@@ -43,6 +44,7 @@ class Regression(Task):
     chance_words = "the mean"
     columns = ("value",)
     nouns = "number"
+    has_classes = False
     listed, listed_columns = "largest_errors", ("index", "text", "given", "predicted")
 
     def of(self, labels):
@@ -114,6 +116,9 @@ class Regression(Task):
     def measured(self, labels, logits):
         return float(np.abs(np.asarray(logits, "float64")[:, 0] - labels).mean())
 
+    def loss_of(self, labels, predictions):
+        return self.loss(labels, np.asarray(predictions)[:, None])
+
     def chance(self, labels, weights=None):
         labels = np.asarray(labels, "float64")
         mean = np.average(labels, weights=weights)
@@ -130,6 +135,9 @@ class Regression(Task):
 
     def row(self, prediction, label_names, thresholds=None):
         return {"value": significant(float(prediction))}
+
+    def shares(self, labels, predictions, thresholds=None):
+        return np.stack([np.abs(np.asarray(predictions, "float64") - labels), np.ones(len(labels))])
 
     def evaluate(self, labels, predictions, label_names, thresholds=None, seed=0):
         return {"label_names": [*label_names], **regression.evaluate(labels, predictions, seed)}

@@ -47,6 +47,7 @@ class Task:
         problem_type: str, as in config.json.
         score: str, the key of the measure that a reader looks at first; "val_" before it in histories and metrics.json.
         score_words: str, its name.
+        sign: int, 1 where a higher score is better, -1 where a lower one is.
         score_axis, loss_axis: dicts, axes of `bert_tf.reporting.figures`.
         measures: the columns of tables, and what the model card holds.
         figures: measures that stand at the top of a report beside these.
@@ -60,6 +61,7 @@ class Task:
     problem_type: str
     score: str
     score_words: str
+    sign: int = 1
     score_axis: ClassVar[Mapping[str, Any]]
     loss_axis: ClassVar[Mapping[str, Any]]
     measures: tuple[Measure, ...]
@@ -71,6 +73,7 @@ class Task:
     nouns = "classes"  # what `label_names` are
     listed: str = "mistakes"
     listed_columns: tuple[str, ...] = ("index", "text", "given", "predicted", "probability")
+    has_classes = True  # whether `label_names` are classes, of which a model and its texts must have the same
     one_class = False  # whether a text has exactly one class: classes can then be rare, weighted and compared
     decides = False  # whether `thresholds` are chosen
     blends = False  # whether its logits can be mixed with the baseline's
@@ -174,6 +177,10 @@ class Task:
         """Returns more of the `measures`, to stand beside `score` in metrics.json and in the stages."""
         return {}
 
+    def loss_of(self, labels: np.ndarray, predictions: np.ndarray) -> float:
+        """Returns the loss of predictions; `loss` is that of logits."""
+        raise NotImplementedError
+
     def temperature(self, labels: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
         """Returns what to divide logits by for calibrated probabilities; 1 where that means nothing."""
         return 1.0
@@ -211,6 +218,11 @@ class Task:
     def right(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray | None:
         """Returns which texts are answered right, bool `(N,)`, where `score` is their share; None for other scores."""
         return None
+
+    def shares(self, labels: np.ndarray, predictions: np.ndarray, thresholds: Any = None) -> np.ndarray:
+        """Returns what each text adds to `score`, float64 `(2, N)`: the score of any texts is the sum of their first numbers
+        divided by the sum of their second ones."""
+        raise NotImplementedError
 
     def evaluate(
         self,

@@ -1,6 +1,7 @@
 """How the head of each task is solved on a frozen base, and what Keras measures of it in training. A row a task."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -16,10 +17,12 @@ class HeadOf(NamedTuple):
     Attributes:
         solve: as `bert_tf.training.solver.solve`, with the targets of the task.
         metrics: `task -> metrics` for `compile`, their names as in `Task.score`.
+        loss: `() -> loss` of the targets and logits.
     """
 
     solve: Callable[..., solver.SolvedHead]
     metrics: Callable[[Task], list[Any]]
+    loss: Callable[[], keras.losses.Loss]
 
 
 class MicroF1(keras.metrics.Metric):
@@ -60,9 +63,15 @@ def _accuracy(task: Task) -> list[Any]:
     return ["accuracy"]
 
 
+def _absolute_error(task: Task) -> list[Any]:
+    return [AbsoluteError(task.scale)]  # type: ignore[attr-defined]
+
+
+_OF_ONE = partial(keras.losses.SparseCategoricalCrossentropy, from_logits=True)
+_OF_SEVERAL = partial(keras.losses.BinaryCrossentropy, from_logits=True)
 HEADS = {
-    "classification": HeadOf(solver.solve, _accuracy),
-    "ordinal": HeadOf(solver.solve, _accuracy),
-    "multi-label": HeadOf(solver_multi_label.solve, lambda task: [MicroF1()]),
-    "regression": HeadOf(solver_regression.solve, lambda task: [AbsoluteError(task.scale)]),  # type: ignore[attr-defined]
+    "classification": HeadOf(solver.solve, _accuracy, _OF_ONE),
+    "ordinal": HeadOf(solver.solve, _accuracy, _OF_ONE),
+    "multi-label": HeadOf(solver_multi_label.solve, lambda task: [MicroF1()], _OF_SEVERAL),
+    "regression": HeadOf(solver_regression.solve, _absolute_error, keras.losses.MeanSquaredError),
 }

@@ -25,10 +25,7 @@ def read_both(train: Any, validation: Any, settings: Settings, say: Say) -> tupl
     examples = read(train, data)
     check_columns(examples, data)
     check_classes(examples)
-    if settings.training.class_weight and not task_of(examples.task).one_class:
-        raise ValueError(
-            f"`class_weight` (--class-weight) is for one class a text. Received: it with {examples.task} ({examples.source})"
-        )
+    check_class_weight(settings, examples)
     if validation is None:
         total = len(examples)
         examples, validation = examples.split(data.validation_share, settings.training.seed)
@@ -41,6 +38,14 @@ def read_both(train: Any, validation: Any, settings: Settings, say: Say) -> tupl
     for name, part in (("Training", examples), ("Validation", validation)):
         say(part.described(name))
     return examples, validation
+
+
+def check_class_weight(settings: Settings, examples: Examples) -> None:
+    """Raises ValueError for weights of classes where a text does not have exactly one."""
+    if settings.training.class_weight and not task_of(examples.task).one_class:
+        raise ValueError(
+            f"`class_weight` (--class-weight) is for one class a text. Received: it with {examples.task} ({examples.source})"
+        )
 
 
 def absent_classes(examples: Examples, held: Examples) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from bert_tf.data.classes import key_of, places
 from bert_tf.data.examples import Examples
 from bert_tf.data.gates import normalised
-from bert_tf.models.checks import class_weight_by_index
 
 BALANCED = "balanced"
 
@@ -34,6 +33,8 @@ def class_weights(given: str | None, examples: Examples) -> np.ndarray | None:
     if given == BALANCED:
         counts = np.bincount(examples.labels, minlength=len(names))
         return np.where(counts > 0, len(examples) / (np.sum(counts > 0) * np.maximum(counts, 1)), 0.0)
+    from bert_tf.models.checks import class_weight_by_index  # which imports Keras
+
     weights = json.loads(given)
     if isinstance(weights, dict):
         place = places(names)

@@ -118,3 +118,13 @@ def test_a_wrong_file_is_said_before_tensorflow_loads(command, train, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
     assert f"{command[-1]}: " in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_main_is_a_function_by_either_path():
+    code = "from bert_tf.cli import main; import bert_tf.cli.explain; from bert_tf.cli.main import main as same; assert main is same; main(['cache', 'list', '--help'])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "usage: bert-tf cache list" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-m", "bert_tf.cli", "--version"], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == f"bert-tf {bert_tf.__version__}\n"

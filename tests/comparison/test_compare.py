@@ -188,7 +188,7 @@ def test_alone_a_candidate_has_its_memory_to_itself(reviews, tmp_path):
     splits = candidates.Splits(examples, examples, examples.take(np.arange(4)))
     candidates.run_alone({"name": "words", "kind": "tfidf", "seeds": [0]}, splits, tmp_path)
     record = json.loads((tmp_path / "words/record.json").read_text())
-    kept = {name: np.load(tmp_path / "words/seed-0" / file) for name, file in candidates.PROBABILITIES.items()}
+    kept = {name: np.load(tmp_path / "words/seed-0" / file) for name, file in candidates.PREDICTIONS.items()}
     np.testing.assert_allclose(kept["test"], kept["validation"][:4], atol=1e-6)
     assert 20e6 < record["memory"] < hardware.peak_process_memory() - ballast.nbytes
     gone = {
@@ -245,7 +245,7 @@ def test_seeds_that_differ_widen_the_interval():
     shaky = rng.random((4, 400)) < np.array([0.6, 0.7, 0.9, 1.0])[:, None]
 
     def width(right):
-        found = paired.accuracy(right)
+        found = paired.score(right)
         return found["high"] - found["low"]
 
     assert width(shaky) > 2 * width(steady)
@@ -272,7 +272,7 @@ def ladder_rows(**accuracies) -> tuple[list[dict], dict]:
         {
             "rung": names[kind],
             "kind": kind,
-            "accuracy": paired.accuracy(right[names[kind]]),
+            "accuracy": paired.score(right[names[kind]]),
             "seconds": 40.0 if kind == "unfrozen" else 10.0,
             "best_epoch": 1.0,
             "epochs": 2.0,

@@ -163,7 +163,5 @@ def test_what_cannot_be_trained_is_said(tiny, tmp_path, data, more, message):
 
 def test_other_commands_say_what_they_cannot(tiny, tmp_path):
     chosen = {"checkpoint": tiny, "output_dir": tmp_path / "run", "verbose": 0}
-    with pytest.raises(ValueError, match="comparisons are of models that give a text one class"):
-        bert_tf.ladder(LABELLED, LABELLED, **chosen)
     with pytest.raises(ValueError, match="objective='val_accuracy' is for one class a text"):
         bert_tf.search(LABELLED, LABELLED, objective="val_accuracy", **chosen)
