@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation import tfidf
+from bert_tf.evaluation import terms, tfidf
 from bert_tf.evaluation.scores import log_loss, softmax
 from bert_tf.files import SECOND_PART, read_json, write_json
 from bert_tf.formatting import Text
@@ -103,6 +103,7 @@ def save_blend(blend: Blend, folder: Path) -> None:
         "held_out_log_loss": {"classifier": blend.loss_alone, "both": blend.loss},
         "num_labels": blend.baseline.num_labels,
         "pairs": callable(vectorizer.analyzer),
+        "characters": blend.baseline.characters,
         "terms": [str(term) for term in vectorizer.get_feature_names_out()],
     }
     write_json(folder / TERMS, content)
@@ -117,12 +118,13 @@ def load_blend(folder: Any) -> Blend | None:
     from sklearn.linear_model import LogisticRegression
 
     content, arrays = read_json(folder / TERMS), load_file(folder / ARRAYS)
-    vectorizer = tfidf.vectorizer(content.get("pairs", False), vocabulary=content["terms"])
+    characters = content.get("characters", False)
+    vectorizer = terms.vectorizer(content.get("pairs", False), characters, vocabulary=content["terms"])
     vectorizer.idf_ = arrays["idf"]
     model = LogisticRegression()
     model.coef_, model.intercept_, model.classes_ = arrays["kernel"], arrays["bias"], arrays["classes"]
     weights, losses = content["weights"], content["held_out_log_loss"]
-    baseline = tfidf.TfidfBaseline(vectorizer, model, content["num_labels"])
+    baseline = tfidf.TfidfBaseline(vectorizer, model, content["num_labels"], characters=characters)
     return Blend((weights["classifier"], weights["tfidf"]), baseline, losses["classifier"], losses["both"])
 
 

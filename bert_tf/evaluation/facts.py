@@ -134,6 +134,7 @@ def _beside_words(
     return {
         "baseline": {
             "texts": len(train_texts),
+            "characters": trained.characters,
             "scores": task.evaluate(labels, by_words, label_names, chosen, seed)["scores"],
             "comparison": task.compare(labels, predictions, by_words, names, (thresholds, chosen), seed),
         },

@@ -12,16 +12,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bert_tf.evaluation.scores import log_loss
+from bert_tf.evaluation.terms import choose_terms, size_of_terms
 from bert_tf.formatting import Text
 
 BASELINE = "TF-IDF + logistic regression"
 STRENGTHS = (1.0, 10.0, 100.0)  # inverse regularisation that the baseline chooses from: TF-IDF rows have length 1
-USUAL_STRENGTH = 10.0  # beyond `CHOSEN_UP_TO` texts, where choosing would take minutes
-CHOSEN_UP_TO = 10_000
+USUAL_STRENGTH = 10.0  # beyond `COMPARED_UP_TO` texts, where choosing would take minutes
 CHOICE_FOLDS = 3
 LABEL_STRENGTH = 3.0  # of 1 to 10 it found the most wrong labels in 2,000 reviews
 LABEL_FOLDS = 5
-SECOND = "2:"  # before the terms of a pair's second text; no term of a text begins so
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,14 @@ class TfidfBaseline:
         vectorizer, model: scikit-learn's.
         num_labels: int, C. The column of a class without training texts is 0.
         rows: sparse float32 `(N, terms)`, the TF-IDF of the training texts; None in a baseline that was loaded.
+        characters: bool, whether it counts runs of characters instead of words.
     """
 
     vectorizer: Any
     model: Any
     num_labels: int
     rows: Any = None
+    characters: bool = False
     thresholds: ClassVar[None] = None  # nothing is decided by them
 
     def __call__(self, texts: Sequence[Text]) -> np.ndarray:
@@ -54,17 +55,13 @@ class TfidfBaseline:
         return 4 * self.parameters + size_of_terms(self.vectorizer)
 
 
-def size_of_terms(vectorizer: Any) -> int:
-    """Returns the bytes to store each term of a fitted vectorizer with its frequency."""
-    return sum(len(term.encode()) + 5 for term in vectorizer.vocabulary_)
-
-
 def train_baseline(
     texts: Sequence[Text], labels: Any, num_labels: int, seed: int = 0, weights: Any = None, groups: Any = None
 ) -> TfidfBaseline:
     """Trains logistic regression on the TF-IDF of words, punctuation and pairs of them, in seconds on one core.
 
-    The regularisation is chosen from `STRENGTHS` by cross-validation, if there are at most `CHOSEN_UP_TO` texts.
+    It counts runs of characters instead, if cross-validation prefers them (`bert_tf.evaluation.terms`). The regularisation is
+    chosen from `STRENGTHS` by cross-validation, if there are at most `COMPARED_UP_TO` texts.
 
     Args:  (N training texts)
         texts, labels: str N, int `(N,)`.
@@ -77,49 +74,21 @@ def train_baseline(
     from sklearn.linear_model import LogisticRegression
 
     labels = _at_least_two_classes(labels)
-    rows, fitted = tfidf(texts)
 
-    def loss(strength: float) -> float:
-        by_others = _held_out(rows, labels, num_labels, strength, CHOICE_FOLDS, groups, seed, weights)
-        return log_loss(labels, by_others, weights)
+    def judge(rows: Any, places: np.ndarray) -> tuple[float, float]:
+        known = labels[places]
+        counts, kept = (None if array is None else array[places] for array in (weights, groups))
 
-    strength = min(STRENGTHS, key=loss) if len(labels) <= CHOSEN_UP_TO else USUAL_STRENGTH
+        def loss(strength: float) -> float:
+            by_others = _held_out(rows, known, num_labels, strength, CHOICE_FOLDS, kept, seed, counts)
+            return log_loss(known, by_others, counts)
+
+        return min((loss(strength), strength) for strength in STRENGTHS)
+
+    (rows, fitted, characters), strength = choose_terms(texts, judge, 1 if num_labels == 2 else num_labels, seed)
     with one_thread():
-        model = LogisticRegression(C=strength, max_iter=300).fit(rows, labels, weights)
-    return TfidfBaseline(fitted, model, num_labels, rows)
-
-
-def tfidf(texts: Sequence[Text]) -> tuple[Any, Any]:
-    """Returns the TF-IDF of words, punctuation and pairs of them, sparse float32 `(N, terms)`, and the fitted vectorizer.
-
-    Terms that occur once are left out if there are 1,000 texts or more; counts enter by their logarithm.
-    """
-    pairs = len(texts) > 0 and not isinstance(texts[0], str)
-    fitted = vectorizer(pairs, min_df=2 if len(texts) >= 1000 else 1)
-    return fitted.fit_transform(texts), fitted
-
-
-def vectorizer(pairs: bool = False, **options: Any) -> Any:
-    """Returns scikit-learn's vectorizer of the baseline; `options` are more of its arguments.
-
-    Args:
-        pairs: bool, whether it takes pairs of texts: terms of the second one are other terms than those of the first.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    of_one: dict[str, Any] = {
-        "ngram_range": (1, 2),
-        "token_pattern": r"\w+|[^\w\s]",  # punctuation and emoji too: better than words alone on two sets of reviews
-    }
-    common = {"sublinear_tf": True, "dtype": np.float32, **options}
-    if not pairs:
-        return TfidfVectorizer(**of_one, **common)
-    terms = TfidfVectorizer(**of_one).build_analyzer()
-
-    def of_both(pair: tuple[str, str]) -> list[str]:
-        return [*terms(pair[0]), *(SECOND + term for term in terms(pair[1]))]
-
-    return TfidfVectorizer(analyzer=of_both, **common)
+        model = LogisticRegression(C=strength or USUAL_STRENGTH, max_iter=300).fit(rows, labels, weights)
+    return TfidfBaseline(fitted, model, num_labels, rows, characters)
 
 
 def held_out(

@@ -11,15 +11,8 @@ import numpy as np
 
 from bert_tf.evaluation.multi_label import choose_thresholds, text_losses
 from bert_tf.evaluation.resampling import folds
-from bert_tf.evaluation.tfidf import (
-    CHOICE_FOLDS,
-    CHOSEN_UP_TO,
-    STRENGTHS,
-    USUAL_STRENGTH,
-    one_thread,
-    size_of_terms,
-    tfidf,
-)
+from bert_tf.evaluation.terms import choose_terms, counted, size_of_terms
+from bert_tf.evaluation.tfidf import CHOICE_FOLDS, STRENGTHS, USUAL_STRENGTH, one_thread
 
 BASELINE = "TF-IDF + one-vs-rest logistic regression"
 
@@ -33,12 +26,14 @@ class MultiLabelBaseline:
         kernel, bias: float `(terms, C)`, `(C,)`.
         thresholds: float `(C,)`, chosen on predictions for the training texts by models that had not seen them; None, for 0.5, if
             there are too many texts to train such models.
+        characters: bool, whether it counts runs of characters instead of words.
     """
 
     vectorizer: Any
     kernel: np.ndarray
     bias: np.ndarray
     thresholds: np.ndarray | None = None
+    characters: bool = False
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         return _probabilities(self.vectorizer.transform(texts), self.kernel, self.bias)
@@ -67,24 +62,33 @@ def train_baseline(
     Raises: ValueError if the texts have no term in common.
     """
     labels = np.asarray(labels)
-    rows, fitted = tfidf(texts)
     fold = folds(len(labels), CHOICE_FOLDS, seed, groups)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights)
 
-    def held_out(strength: float) -> np.ndarray:
-        found = np.zeros(labels.shape)
+    def held_out(rows: Any, places: np.ndarray, strength: float) -> np.ndarray:
+        known, counts, parts = labels[places], weights[places], fold[places]
+        found = np.zeros(known.shape)
         for i in range(CHOICE_FOLDS):
-            held = fold == i
-            found[held] = _probabilities(rows[held], *_fit(rows[~held], labels[~held], strength, weights[~held]))
+            held = parts == i
+            found[held] = _probabilities(rows[held], *_fit(rows[~held], known[~held], strength, counts[~held]))
         return found
 
-    few = fold.max() == CHOICE_FOLDS - 1 and len(labels) <= CHOSEN_UP_TO
+    def judge(rows: Any, places: np.ndarray) -> tuple[float, tuple[float, np.ndarray]]:
+        def loss(one: tuple[float, np.ndarray]) -> float:
+            return float(np.average(text_losses(labels[places], one[1]), weights=weights[places]))
+
+        best = min(((each, held_out(rows, places, each)) for each in STRENGTHS), key=loss)
+        return loss(best), best
+
+    many_folds = fold.max() == CHOICE_FOLDS - 1
+    (rows, fitted, characters), choice = (
+        choose_terms(texts, judge, num_labels, seed) if many_folds else (counted(texts), None)
+    )
     strength, thresholds = USUAL_STRENGTH, None
-    if few:
-        tried = ((strength, held_out(strength)) for strength in STRENGTHS)
-        strength, found = min(tried, key=lambda one: np.average(text_losses(labels, one[1]), weights=weights))
+    if choice:
+        strength, found = choice
         thresholds = choose_thresholds(labels, found)
-    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength, weights), thresholds)
+    return MultiLabelBaseline(fitted, *_fit(rows, labels, strength, weights), thresholds, characters)
 
 
 def _fit(rows: Any, labels: np.ndarray, strength: float, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

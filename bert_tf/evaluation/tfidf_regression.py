@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bert_tf.evaluation.resampling import folds
-from bert_tf.evaluation.tfidf import CHOICE_FOLDS, one_thread, size_of_terms, tfidf
+from bert_tf.evaluation.terms import choose_terms, counted, size_of_terms
+from bert_tf.evaluation.tfidf import CHOICE_FOLDS, one_thread
 
 BASELINE = "TF-IDF + ridge regression"
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)  # to choose from: TF-IDF rows have length 1
+USUAL_PENALTY = 1.0
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,12 @@ class RidgeBaseline:
 
     Attributes:
         vectorizer, model: scikit-learn's.
+        characters: bool, whether it counts runs of characters instead of words.
     """
 
     vectorizer: Any
     model: Any
+    characters: bool = False
     thresholds: ClassVar[None] = None  # nothing is decided by them
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
@@ -57,22 +61,29 @@ def train_baseline(
     from sklearn.linear_model import Ridge
 
     numbers = np.asarray(numbers, "float64")
-    rows, fitted = tfidf(texts)
-    rows = rows.astype("float64")
     fold = folds(len(numbers), CHOICE_FOLDS, seed, groups)
     weights = np.ones(len(numbers)) if weights is None else np.asarray(weights)
 
-    def trained(penalty: float, chosen: np.ndarray) -> Any:
+    def trained(rows: Any, penalty: float, places: Any) -> Any:
         model = Ridge(penalty, solver="sparse_cg", max_iter=300, tol=1e-4)
-        return model.fit(rows[chosen], numbers[chosen], weights[chosen])
+        return model.fit(rows.astype("float64"), numbers[places], weights[places])
 
-    def loss(penalty: float) -> float:
-        errors = np.zeros(len(numbers))
-        for i in range(CHOICE_FOLDS):
-            held = fold == i
-            errors[held] = trained(penalty, ~held).predict(rows[held]) - numbers[held]
-        return float((weights * errors**2).sum())
+    def judge(rows: Any, places: np.ndarray) -> tuple[float, float]:
+        parts = fold[places]
 
+        def loss(penalty: float) -> float:
+            errors = np.zeros(len(places))
+            for i in range(CHOICE_FOLDS):
+                held = parts == i
+                errors[held] = trained(rows[~held], penalty, places[~held]).predict(rows[held]) - numbers[places[held]]
+            return float((weights[places] * errors**2).sum())
+
+        return min((loss(penalty), penalty) for penalty in PENALTIES)
+
+    every, many_folds = np.arange(len(numbers)), fold.max() == CHOICE_FOLDS - 1
     with one_thread():
-        penalty = min(PENALTIES, key=loss) if fold.max() == CHOICE_FOLDS - 1 else 1.0
-        return RidgeBaseline(fitted, trained(penalty, np.ones(len(numbers), bool)))
+        (rows, fitted, characters), penalty = (
+            choose_terms(texts, judge, seed=seed) if many_folds else (counted(texts), USUAL_PENALTY)
+        )
+        penalty = penalty or judge(rows, every)[1]
+        return RidgeBaseline(fitted, trained(rows, penalty, every), characters)

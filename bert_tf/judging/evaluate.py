@@ -235,6 +235,7 @@ def _baseline(task: Task, judged: Sequence[Judged], texts: Examples, training: E
     by_words, thresholds = trained([*texts.texts]), (said.thresholds, trained.thresholds)
     return {
         "texts": len(drawn),
+        "characters": trained.characters,
         **({} if trained.thresholds is None else {"thresholds": trained.thresholds.tolist()}),
         "scores": task.evaluate(texts.labels, by_words, texts.label_names, trained.thresholds)["scores"],
         "comparison": task.compare(texts.labels, said.outputs, by_words, (model, task.baseline_name), thresholds),

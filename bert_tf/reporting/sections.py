@@ -109,8 +109,11 @@ def baseline(facts: Facts) -> list[Block]:
         if (facts.get("settings") or {}).get("unfreeze") == 0:
             words += " Training the layers as well (without --unfreeze 0) usually does better."
         blocks.append({"text": words})
+    counts = "words"
+    if simple.get("characters"):
+        counts = "runs of 1 to 4 characters, which its cross-validation preferred to words"
     caption = (
-        f"The baseline counts words (TF-IDF) and needs no neural network. It was trained on {format_value(simple['texts'], 'count')} "
+        f"The baseline counts {counts} (TF-IDF) and needs no neural network. It was trained on {format_value(simple['texts'], 'count')} "
         "of the training texts."
     )
     return [*blocks, _beside_baseline(caption, _task(facts), facts.get("scores"), simple["scores"])]

@@ -55,8 +55,8 @@ def test_the_baseline_and_the_labels_look_at_a_sample_of_many_texts(run, monkeyp
     assert found["mislabelled"]["listed"]
 
 
-def test_texts_that_share_no_word_leave_the_rest_and_a_hint(run):
-    texts = [f"w{i}" for i in range(1000)]
+def test_texts_that_share_no_word_or_character_leave_the_rest_and_a_hint(run):
+    texts = [chr(0x4E00 + i) for i in range(1000)]
     found = facts.run_facts(**{**run, "train": (texts, np.arange(1000) % 2), "lengths": None})
     assert "baseline" not in found
     assert found["hints"][0].startswith("The baseline and the likely wrong labels are missing.")

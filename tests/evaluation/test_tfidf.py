@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 
-from bert_tf.evaluation import tfidf
+from bert_tf.evaluation import terms, tfidf, tfidf_multi_label, tfidf_regression
+from bert_tf.evaluation.blend import Blend, load_blend, save_blend
 
 
 def test_the_baseline_is_a_pipeline_of_scikit_learn(reviews):
@@ -76,3 +77,65 @@ def test_no_text_helps_to_judge_itself():
 def test_sizes_that_differ_are_refused():
     with pytest.raises(ValueError, match="Received: 3 rows, 2 labels"):
         tfidf.out_of_fold(np.zeros((3, 2)), [0, 1], 2)
+
+
+SIGNS = [chr(0x4E00 + i) for i in range(300)]
+
+
+def sentences(count: int, joint: str) -> tuple[list[str], np.ndarray]:
+    """Sentences of two classes that one word of two characters tells apart, among others drawn at random."""
+    rng, labels = np.random.default_rng(0), np.arange(count) % 2
+    words = ([*map("".join, rng.choice(SIGNS, (6, 2)))] for _ in range(count))
+    return [
+        joint.join([*own[:3], ("\u826f\u3044", "\u60aa\u3044")[k], *own[3:]])
+        for own, k in zip(words, labels, strict=True)
+    ], labels
+
+
+@pytest.mark.parametrize(("joint", "characters"), [("", True), (" ", False)])
+def test_characters_are_counted_where_words_are_not_separated(joint, characters):
+    texts, labels = sentences(90, joint)
+    baseline = tfidf.train_baseline(texts[:60], labels[:60], 2)
+    assert baseline.characters == characters
+    assert (baseline(texts[60:]).argmax(1) == labels[60:]).mean() > 0.9
+    multi = tfidf_multi_label.train_baseline(texts[:60], np.eye(2)[labels[:60]], 2)
+    ridge = tfidf_regression.train_baseline(texts[:60], labels[:60].astype(float))
+    assert (multi.characters, ridge.characters) == (characters, characters)
+
+
+def test_characters_are_tried_where_that_is_cheap_and_kept_if_they_predict_better():
+    """Endings tell the class, and no word occurs twice; where the order of words tells it, words stay."""
+    stems, labels = (
+        ["".join(each) for each in np.random.default_rng(1).choice([*"bdfgklmnprst"], (240, 6))],
+        np.arange(120) % 2,
+    )
+    endings = [
+        f"{a}{end} {b}{end}"
+        for a, b, end in zip(stems[::2], stems[1::2], np.array(["ala", "ete"])[labels], strict=True)
+    ]
+    assert tfidf.train_baseline(endings, labels, 2).characters
+    words = [
+        f"{a} {order} {b}"
+        for a, b, order in zip(stems[::2], stems[1::2], np.array(["on no", "no on"])[labels], strict=True)
+    ]
+    assert not tfidf.train_baseline(words, labels, 2).characters
+    assert not tfidf.train_baseline(endings[:90], labels[:90], 2).characters  # too few to choose by
+
+
+def test_where_many_texts_have_few_blanks_some_of_them_choose(monkeypatch):
+    monkeypatch.setattr(terms, "COMPARED_UP_TO", 80)
+    monkeypatch.setattr(terms, "FEWER", 60)
+    texts, labels = sentences(120, "")
+    baseline = tfidf.train_baseline(texts, labels, 2)
+    assert (baseline.characters, baseline.model.C) == (True, tfidf.USUAL_STRENGTH)
+    assert baseline.rows.shape[0] == 120
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_saved_baseline_of_characters_says_the_same(pairs, tmp_path):
+    texts, labels = sentences(60, "")
+    texts = [*zip(texts[::-1], texts, strict=True)] if pairs else texts
+    baseline = tfidf.train_baseline(texts, labels, 2)
+    assert baseline.characters
+    save_blend(Blend((1.0, 0.5), baseline, 0.5, 0.4), tmp_path)
+    np.testing.assert_allclose(load_blend(tmp_path).baseline(texts), baseline(texts), atol=1e-6)

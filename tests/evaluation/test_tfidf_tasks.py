@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bert_tf.evaluation import multi_label, tfidf_multi_label, tfidf_regression
+from bert_tf.evaluation import multi_label, terms, tfidf_multi_label, tfidf_regression
 
 WORDS = ["sturdy", "flimsy", "quick", "slow"]
 
@@ -41,9 +41,9 @@ def test_ridge_finds_what_each_word_adds():
     assert model.parameters < model.size
 
 
-def test_texts_without_a_common_word_are_refused():
+def test_texts_without_a_common_word_or_character_are_refused():
     with pytest.raises(ValueError, match="no terms remain"):
-        tfidf_regression.train_baseline([f"w{i}" for i in range(1000)], np.arange(1000.0))
+        tfidf_regression.train_baseline([chr(0x4E00 + i) for i in range(1000)], np.arange(1000.0))
 
 
 def test_thresholds_are_chosen_out_of_fold_if_that_is_quick(monkeypatch):
@@ -54,5 +54,5 @@ def test_thresholds_are_chosen_out_of_fold_if_that_is_quick(monkeypatch):
     by_heart = multi_label.choose_thresholds(labels, model(texts))
     assert multi_label.micro_f1(labels, model(texts), by_heart) == 1
     assert (model.thresholds < by_heart / 2).all()
-    monkeypatch.setattr(tfidf_multi_label, "CHOSEN_UP_TO", 100)
+    monkeypatch.setattr(terms, "COMPARED_UP_TO", 100)
     assert tfidf_multi_label.train_baseline(texts, labels, 2).thresholds is None
