@@ -9,12 +9,12 @@ from bert_tf.settings import DISTILL
 def add_distill(commands) -> None:
     command = commands.add_parser(
         "distill",
-        help="train a smaller, faster student of a classifier",
-        description="Trains a student with some of a classifier's layers to answer as its teacher does, on texts with labels and "
-        "without. Leaves in the output folder what finetune does, and compares both in accuracy, size and speed.",
+        help="train a smaller, faster student of a model",
+        description="Trains a student with some of a model's layers to answer as its teacher does, on texts with labels and "
+        "without. Leaves in the output folder what finetune does, and compares both in score, size and speed.",
         epilog="Example: bert-tf distill runs/reviews/model --layers 3 --train reviews.csv --unlabelled more.csv",
     )
-    command.add_argument("teacher", metavar="TEACHER", help="folder of a fine-tuned classifier (or a name on the hub)")
+    command.add_argument("teacher", metavar="TEACHER", help="folder of a fine-tuned model (or a name on the hub)")
     add_options(command, DISTILL, test=True, unlabelled=True)
     command.set_defaults(run=_distill)
 

@@ -1,8 +1,6 @@
 """`bert-tf evaluate`."""
 
-from collections.abc import Sequence
-
-from bert_tf.cli.options import add_options, given, load_tensorflow, read_source
+from bert_tf.cli.options import add_options, given, load_tensorflow, models_task, read_source
 from bert_tf.settings import EVALUATE
 
 
@@ -33,29 +31,10 @@ def _evaluate(options) -> None:
         delattr(options, name)
     settings = given(options, EVALUATE)
     columns = [name for name in EVALUATE.settings(**settings).slices.by or () if name != "length"]
-    task, classes = _task(models)
+    task, classes = models_task(models)
     texts = read_source(options, data, keep=columns, task=task).relabel(classes, f"The model {models[0]}")
     train = read_source(options, options.train, task=task)
     load_tensorflow()
     from bert_tf.judging.evaluate import evaluate
 
     evaluate(models[0], texts, models[1] if len(models) == 2 else None, train=train, **settings)
-
-
-def _task(models: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Returns the task of the models and the classes of the first, before TensorFlow has loaded; ValueError for one without a head
-    or two that cannot be compared."""
-    from bert_tf.checkpoints import locate
-    from bert_tf.checkpoints.config import label_names, problem_type, read_config
-    from bert_tf.checkpoints.folder import has_head
-    from bert_tf.tasks.task import common_task, task_name, task_of
-
-    tasks, classes = [], []
-    for model in models:
-        folder = locate.resolve(model)
-        if not has_head(folder):
-            raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
-        config = read_config(folder)
-        tasks.append(task_of(task_name(problem_type(config), config)))
-        classes.append(label_names(config))
-    return common_task(models, tasks, classes).name, classes[0]

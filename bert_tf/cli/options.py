@@ -112,10 +112,9 @@ def read_sources(options: argparse.Namespace) -> tuple[Any, Any, Any]:
 
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
-    one_class: dict[str, Any] = (
-        {"task": "classification"} if hasattr(options, "teacher") else {}
-    )  # whatever the labels look like
-    train = read_source(options, options.train, **one_class)
+    # Whatever the labels look like, a student gives a text what its teacher does.
+    known: dict[str, Any] = {"task": models_task([options.teacher])[0]} if hasattr(options, "teacher") else {}
+    train = read_source(options, options.train, **known)
     test = read_source(options, getattr(options, "test", None), task=train.task)
     if test is not None and not hasattr(options, "teacher"):  # which has the labels
         test.relabel(train.label_names)  # raises ValueError for other labels
@@ -136,6 +135,25 @@ def read_source(
 
     given = {item.name: getattr(options, item.name) for item in fields(Data) if hasattr(options, item.name)}
     return None if source is None else read(source, Data(**{**given, **more}), labelled=labelled, keep=keep)
+
+
+def models_task(models: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Returns the task of the models and the classes of the first, before TensorFlow has loaded; ValueError for one without a head
+    or two that cannot be compared."""
+    from bert_tf.checkpoints import locate
+    from bert_tf.checkpoints.config import label_names, problem_type, read_config
+    from bert_tf.checkpoints.folder import has_head
+    from bert_tf.tasks.task import common_task, task_name, task_of
+
+    tasks, classes = [], []
+    for model in models:
+        folder = locate.resolve(model)
+        if not has_head(folder):
+            raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
+        config = read_config(folder)
+        tasks.append(task_of(task_name(problem_type(config), config)))
+        classes.append(label_names(config))
+    return common_task(models, tasks, classes).name, classes[0]
 
 
 def output_file(flag: str, name: str | None, *endings: str) -> Path | None:

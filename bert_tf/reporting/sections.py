@@ -52,7 +52,7 @@ def sections(facts: Facts) -> list[Section]:
             `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, the task's score (`val_accuracy`),
                 `val_loss`, `seconds`; `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
             `distilled`: a dict of `teacher`, its name, and `rows`, a dict for the teacher and one for the student, of `model`,
-                `layers`, `val_accuracy`, perhaps `test_accuracy`, `parameters`, `size` (bytes), `latency` (seconds a text) and
+                `layers`, the task's score (`val_accuracy`, perhaps `test_accuracy`), `parameters`, `size` (bytes), `latency` (seconds a text) and
                 `texts_per_second`.
             `parameters`: `(part, parameters, trainable parameters)` of each part.
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`; `label_mistakes`: of
@@ -169,18 +169,22 @@ def distillation(facts: Facts) -> list[Block]:
     found = facts.get("distilled")
     if not found:
         return []
-    teacher, student = found["rows"]
-    measured = "test_accuracy" if "test_accuracy" in student else "val_accuracy"
-    kept = format_value(student[measured] / teacher[measured], "share") if teacher[measured] else "-"
-    speed = student["texts_per_second"] / teacher["texts_per_second"]
-    verdict = (
-        f"The student keeps {kept} of the teacher's {'test' if measured == 'test_accuracy' else 'validation'} accuracy at "
-        f"{speed:.2f} times its speed, {teacher['latency'] / student['latency']:.2f} times with a single text."
+    (teacher, student), task = found["rows"], _task(facts)
+    on = "test" if f"test_{task.score}" in student else "val"
+    before, after = (row[f"{on}_{task.score}"] for row in (teacher, student))
+    split = {"test": "test", "val": "validation"}[on]
+    kept = (
+        f"keeps {format_value(after / before, 'share') if before else '-'} of the teacher's {split} {task.score_words}"
     )
+    if task.sign < 0:
+        shown = " instead of the teacher's ".join(format_value(each, task.measure.kind) for each in (after, before))
+        kept = f"has a {split} {task.score_words} of {shown},"
+    speed = student["texts_per_second"] / teacher["texts_per_second"]
+    verdict = f"The student {kept} at {speed:.2f} times its speed, {teacher['latency'] / student['latency']:.2f} times with a single text."
     kinds = {
         "layers": "count",
-        "val_accuracy": "score",
-        "test_accuracy": "score",
+        f"val_{task.score}": task.measure.kind,
+        f"test_{task.score}": task.measure.kind,
         "parameters": "count",
         "size": "bytes",
         "latency": "milliseconds",

@@ -58,6 +58,9 @@ class Classification(Task):
     def squash(self, logits):
         return scores.softmax(logits)
 
+    def hard_targets(self, labels, count):
+        return np.eye(count)[labels]
+
     def loss(self, labels, logits, weights=None):
         return scores.log_loss(labels, scores.softmax(logits.astype("float64")), weights)
 

@@ -94,6 +94,9 @@ class Regression(Task):
     def targets(self, labels):
         return ((labels - self.mean) / self.scale).astype("float32")[:, None]
 
+    def soft_targets(self, logits):
+        return self.targets(self.squash(logits))
+
     def logits(self, raw):
         return raw * self.scale + self.mean
 

@@ -151,6 +151,27 @@ class Task:
         """Returns labels as the model learns them."""
         return labels
 
+    def mixed_targets(self, labels: np.ndarray, logits: np.ndarray, weight: float) -> np.ndarray:
+        """Returns what a student learns: what its teacher says of texts, mixed with their labels. A loss that takes these is
+        `bert_tf.training.heads.HEADS[...].soft_loss`.
+
+        Args:
+            labels: of the first of the texts; the others have none.
+            logits: float `(N, C)`, the teacher's, of all of them.
+            weight: float in [0, 1], of the teacher where there is a label.
+        """
+        soft, hard = self.soft_targets(logits), self.hard_targets(labels, logits.shape[1])
+        known = weight * soft[: len(hard)] + (1 - weight) * hard
+        return np.concatenate([known, soft[len(hard) :]]).astype("float32")
+
+    def soft_targets(self, logits: np.ndarray) -> np.ndarray:
+        """Returns what a model learns that is to have these logits, float `(N, C)`: probabilities or numbers."""
+        return self.squash(logits.astype("float64"))
+
+    def hard_targets(self, labels: np.ndarray, count: int) -> np.ndarray:
+        """Returns the labels in the same form."""
+        return self.targets(labels)
+
     def logits(self, raw: np.ndarray) -> np.ndarray:
         """Returns the logits that a saved model gives, from those of the model in training."""
         return raw
@@ -223,6 +244,11 @@ class Task:
         """Returns what each text adds to `score`, float64 `(2, N)`: the score of any texts is the sum of their first numbers
         divided by the sum of their second ones."""
         raise NotImplementedError
+
+    def score_of(self, labels: np.ndarray, predictions: np.ndarray, thresholds: Any = None) -> float:
+        """Returns the measure `score` of predictions; `measured` is that of logits, with the best thresholds."""
+        above, below = self.shares(labels, predictions, thresholds).sum(axis=1)
+        return float(above / below) if below else 0.0
 
     def evaluate(
         self,

@@ -1,4 +1,4 @@
-"""A smaller and faster student of a fine-tuned classifier, which keeps most of what its teacher knows."""
+"""A smaller and faster student of a fine-tuned model, which keeps most of what its teacher knows."""
 
 import functools
 import time
@@ -20,6 +20,7 @@ from bert_tf.options import with_options
 from bert_tf.reporting import sections
 from bert_tf.reporting.tables import terminal
 from bert_tf.settings import DISTILL, Settings
+from bert_tf.tasks.task import THRESHOLDS
 from bert_tf.training.finetune import carry_out, read
 from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.run import Run
@@ -42,18 +43,19 @@ def distill(
 
     Sanh et al. 2019 (https://arxiv.org/abs/1910.01108) for a classifier: the student begins
     with layers, embeddings, tokenizer and labels of the teacher, and learns the teacher's
-    probabilities, mixed with the label where a text has one. Texts without labels help: on
+    probabilities (of each label by itself, or the number of a regression), mixed with the
+    label where a text has one. Texts without labels help: on
     those that it was trained on the teacher hardly errs, and tells little more than the labels
     do.
 
     Otherwise it is `finetune`: a head over the means of every layer is solved anew before the
     layers are trained, the better of both is kept after calibration, and the same files are
     left in `output_dir`. The report, metrics.json ("distilled") and the model card compare
-    student and teacher in accuracy, size and speed. What the teacher says is computed once,
+    student and teacher in score, size and speed. What the teacher says is computed once,
     from features in the cache, so that a resumed run does not compute it again.
 
     Args:
-        teacher: folder or hub name of a classifier whose texts have one label each.
+        teacher: folder or hub name of a fine-tuned model. Texts are read for its task.
         train, validation, test, callbacks, started: as for `bert_tf.finetune`; labels are those
             of the teacher.
         unlabelled: a source of texts as `train`, whose labels, if there are any, are not read.
@@ -64,11 +66,12 @@ def distill(
     >>> student = distill("runs/reviews/model", "train.csv", unlabelled="more.csv")  # doctest: +SKIP
     """
     started = time.monotonic() if started is None else started
-    settings = settings.replace(checkpoint=str(teacher), recipe="auto", task="classification")
+    settings = settings.replace(checkpoint=str(teacher), recipe="auto")
     texts = Examples([], None, (), "")
     if unlabelled is not None:
         texts = readers.read(unlabelled, settings.data, labelled=False)
     loaded = load_teacher(teacher, texts, settings)
+    settings = settings.replace(task=loaded.task.name)
     run = read(train, validation, test, settings=settings, started=started, command=DISTILL, teacher=loaded)
     for remark in texts.remarks:
         run.say(remark)
@@ -92,13 +95,15 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
         functools.partial(classify, student, None),
     ]
     texts = [*(run.test or job.validation).texts]
-    known = teacher.logits[size : size + len(job.validation)].argmax(axis=1)
-    accuracies = {"teacher": float((known == job.validation.labels).mean()), "student": metrics["val_accuracy"]}
+    task, score = job.task, job.task.score
+    known = task.squash(teacher.logits[size : size + len(job.validation)].astype("float64"))
+    thresholds = getattr(teacher.model.config, THRESHOLDS, None)
+    scores = {"teacher": task.score_of(job.validation.labels, known, thresholds), "student": metrics[f"val_{score}"]}
     rows = [
         {
             "model": name,
             "layers": len(model.encoder.blocks.layer),
-            "val_accuracy": accuracies[name],
+            f"val_{score}": scores[name],
             "parameters": model.num_parameters(),
             "size": folder_size(folders[name]),
             "latency": latency,
@@ -109,9 +114,9 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
         )
     ]
     if run.test is not None:
-        answers = classifiers[0](texts).probabilities.argmax(axis=1)
-        rows[0]["test_accuracy"] = float((answers == run.test.labels).mean())
-        rows[1]["test_accuracy"] = metrics["test"]["scores"]["accuracy"]["value"]
+        answers = classifiers[0](texts)
+        rows[0][f"test_{score}"] = task.score_of(run.test.labels, answers.outputs, answers.thresholds)
+        rows[1][f"test_{score}"] = metrics["test"]["scores"][score]["value"]
     found = {
         "distilled": {
             "teacher": teacher.title,
@@ -120,6 +125,6 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
             "rows": rows,
         }
     }
-    verdict, table = sections.distillation(found)
+    verdict, table = sections.distillation({**found, "task": task.name})
     run.say("\n" + terminal(table["table"]) + "\n\n" + verdict["verdict"])
     return found

@@ -17,12 +17,13 @@ class HeadOf(NamedTuple):
     Attributes:
         solve: as `bert_tf.training.solver.solve`, with the targets of the task.
         metrics: `task -> metrics` for `compile`, their names as in `Task.score`.
-        loss: `() -> loss` of the targets and logits.
+        loss: `() -> loss` of the targets and logits; `soft_loss`, the same of `Task.mixed_targets`.
     """
 
     solve: Callable[..., solver.SolvedHead]
     metrics: Callable[[Task], list[Any]]
     loss: Callable[[], keras.losses.Loss]
+    soft_loss: Callable[[], keras.losses.Loss]
 
 
 class MicroF1(keras.metrics.Metric):
@@ -68,10 +69,12 @@ def _absolute_error(task: Task) -> list[Any]:
 
 
 _OF_ONE = partial(keras.losses.SparseCategoricalCrossentropy, from_logits=True)
+_OF_ONE_SOFT = partial(keras.losses.CategoricalCrossentropy, from_logits=True)
 _OF_SEVERAL = partial(keras.losses.BinaryCrossentropy, from_logits=True)
+_SQUARED = keras.losses.MeanSquaredError
 HEADS = {
-    "classification": HeadOf(solver.solve, _accuracy, _OF_ONE),
-    "ordinal": HeadOf(solver.solve, _accuracy, _OF_ONE),
-    "multi-label": HeadOf(solver_multi_label.solve, lambda task: [MicroF1()], _OF_SEVERAL),
-    "regression": HeadOf(solver_regression.solve, _absolute_error, keras.losses.MeanSquaredError),
+    "classification": HeadOf(solver.solve, _accuracy, _OF_ONE, _OF_ONE_SOFT),
+    "ordinal": HeadOf(solver.solve, _accuracy, _OF_ONE, _OF_ONE_SOFT),
+    "multi-label": HeadOf(solver_multi_label.solve, lambda task: [MicroF1()], _OF_SEVERAL, _OF_SEVERAL),
+    "regression": HeadOf(solver_regression.solve, _absolute_error, _SQUARED, _SQUARED),
 }

@@ -79,7 +79,7 @@ class Job:
     @property
     def loss(self) -> Any:
         """The loss of the model, as `compile` takes it."""
-        return self.teacher.loss() if self.teacher else "auto"
+        return HEADS_OF_TASKS[self.task.name].soft_loss() if self.teacher else "auto"
 
     @property
     def metrics(self) -> list[Any]:
@@ -245,7 +245,8 @@ class Job:
     @property
     def _targets(self) -> np.ndarray:
         """What is learnt of each text, `(N,)`, `(N, C)` or `(N + U, C)`."""
-        return self.teacher.targets(self.train.labels) if self.teacher else self.task.targets(self.train.labels)
+        labels, task = self.train.labels, self.task
+        return self.teacher.targets(labels, task) if self.teacher else task.targets(labels)
 
     def training_batches(self, inputs: Tokens | Features, **options) -> Any:
         """Returns shuffled batches of the training texts; `options` are those of `bert_tf.batches`."""
@@ -362,10 +363,6 @@ def prepare(
     examples, held = read_both(train, validation, settings, say)
     keras.utils.set_random_seed(settings.training.seed)
     if teacher:
-        if examples.task != "classification":
-            raise ValueError(
-                f"{examples.source}: a teacher gives each text one class. Received: labels for {examples.task}"
-            )
         tokenizer, model = teacher.tokenizer, teacher.student()
         examples, held = teacher.relabel(examples), teacher.relabel(held)
         new_head, limit = HEADS[model.head].every_layer, tokenizer.model_max_length

@@ -1,4 +1,4 @@
-"""The teacher of a distillation: a classifier whose probabilities a smaller one learns, its student.
+"""The teacher of a distillation: a model whose answers a smaller one learns, its student.
 
 Sanh et al. 2019, DistilBERT (https://arxiv.org/abs/1910.01108), sec. 3: the student is every other layer of the teacher, and
 soft targets say more of a text than its label (Hinton et al. 2015, https://arxiv.org/abs/1503.02531). Unlike there it is the
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from bert_tf import hardware
@@ -20,11 +19,11 @@ from bert_tf.data.classes import key_of
 from bert_tf.data.examples import Examples
 from bert_tf.data.tokenizer import load_tokenizer
 from bert_tf.evaluation.blend import Blend, load_blend
-from bert_tf.evaluation.scores import softmax
 from bert_tf.formatting import Text
+from bert_tf.inference.predict import task_of_model
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.settings import Settings
-from bert_tf.tasks.task import task_name
+from bert_tf.tasks.task import Task
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Teacher:
         model, tokenizer: the classifier and its tokenizer.
         chosen: int, its layers that the student begins with, 0 = the lowest.
         unlabelled: `Examples`, U of them.
-        weight: float in [0, 1], of its probabilities in the targets of labelled texts.
+        weight: float in [0, 1], of its answers in the targets of labelled texts.
         blend: its second part, if it has one.
         logits: float32 `(N + M + U, C)`; None = not computed yet.
     """
@@ -73,32 +72,30 @@ class Teacher:
         """Returns examples with the teacher's classes; ValueError if they have another."""
         names = self.model.label_names
         known = set(map(key_of, names))
-        if unknown := [name for name in examples.label_names if key_of(name) not in known]:
+        if self.task.has_classes and (unknown := [name for name in examples.label_names if key_of(name) not in known]):
             raise ValueError(
                 f"{examples.source}: has labels that the teacher does not know: {', '.join(map(repr, unknown))}. "
                 f"{self.name} knows: {', '.join(map(repr, names))}."
             )
         return examples.relabel(names)
 
-    def targets(self, labels: np.ndarray) -> np.ndarray:
+    @property
+    def task(self) -> Task:
+        return task_of_model(self.model)
+
+    def targets(self, labels: np.ndarray, task: Task) -> np.ndarray:
         """Returns what the student learns, float32 `(N + U, C)`.
 
         A higher temperature gained nothing (docs/accuracy.md): a tuned teacher is calibrated already.
 
         Args:
-            labels: int `(N,)`.
+            labels: of the N training texts.
+            task: `Task`, for these labels.
         """
         if self.logits is None:
             raise ValueError("The teacher has not been asked yet: call `Job.ask_teacher` first.")
-        size = len(labels)
-        soft = softmax(self.logits.astype("float64"))
-        known, unknown = soft[:size], soft[len(soft) - len(self.unlabelled) :]
-        hard = np.eye(soft.shape[1])[labels]
-        return np.concatenate([self.weight * known + (1 - self.weight) * hard, unknown]).astype("float32")
-
-    def loss(self) -> keras.losses.Loss:
-        """Returns the student's loss: the cross-entropy with the targets."""
-        return keras.losses.CategoricalCrossentropy(from_logits=True)
+        unlabelled = self.logits[len(self.logits) - len(self.unlabelled) :]
+        return task.mixed_targets(labels, np.concatenate([self.logits[: len(labels)], unlabelled]), self.weight)
 
 
 def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -> Teacher:
@@ -113,9 +110,7 @@ def load_teacher(source: str | Path, unlabelled: Examples, settings: Settings) -
         )
     dtype = hardware.policy(hardware.resolve_precision(settings.compute.precision))
     model = TFAutoModelForSequenceClassification.from_pretrained(source, dtype=dtype)
-    if model.problem_type != "single_label_classification":
-        task = task_name(model.problem_type, model.config)
-        raise ValueError(f"{source}: a teacher must give each text one class. Received: a model for {task}")
+    task_of_model(model)  # ValueError for several numbers
     if settings.model.unfreeze == 0:
         raise ValueError(
             "A student's layers must be trained, or it learns nothing from its teacher. Received: unfreeze=0"

@@ -12,6 +12,7 @@ from bert_tf.evaluation.scores import softmax
 from bert_tf.features import cache
 from bert_tf.inference import speed
 from bert_tf.settings import DISTILL
+from bert_tf.tasks.task import task_of
 from bert_tf.training.job import prepare
 from bert_tf.training.teacher import Teacher, evenly_spread, load_teacher
 
@@ -83,7 +84,7 @@ def test_the_targets_are_what_the_teacher_says_mixed_with_the_labels():
     logits = np.random.default_rng(0).normal(size=(3 + 2 + 4, 3)).astype("float32")  # training, validation, unlabelled
     unlabelled = Examples(["a", "b", "c", "d"], None, (), "more")
     teacher = Teacher("t", None, None, (0,), unlabelled, 0.25, logits=logits)
-    targets = teacher.targets(np.array([2, 0, 1]))
+    targets = teacher.targets(np.array([2, 0, 1]), task_of("classification"))
     soft = softmax(logits.astype("float64"))
     hard = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
     np.testing.assert_allclose(targets[:3], 0.25 * soft[:3] + 0.75 * hard, atol=1e-6)
@@ -197,9 +198,56 @@ def test_what_cannot_be_is_said_and_leaves_nothing(teacher, reviews, tmp_path, c
 def test_what_cannot_teach_is_refused(tiny, classic, reviews, tmp_path):
     with pytest.raises(ValueError, match="has no classification head, so it cannot teach"):
         bert_tf.distill(tiny, reviews, **options(tmp_path / "run"))
-    several = bert_tf.TFAutoModelForSequenceClassification.from_pretrained(
-        classic, problem_type="multi_label_classification"
-    )
+    several = bert_tf.TFAutoModelForSequenceClassification.from_pretrained(classic, problem_type="regression")
     several.save_pretrained(tmp_path / "several")
-    with pytest.raises(ValueError, match="give each text one class. Received: a model for multi-label"):
+    with pytest.raises(ValueError, match="must give one number. Received: 2"):
         bert_tf.distill(tmp_path / "several", reviews, **options(tmp_path / "run"))
+
+
+TEXTS = ["good kettle", "broke at once", "lovely and quick", "bad and slow", "good but slow", "it is a thing"] * 5
+LABELS = {
+    "multi-label": [["good"], ["bad"], ["good", "quick"], ["bad", "slow"], ["good", "slow"], []] * 5,
+    "regression": [4000.0, 1000.0, 5000.0, 1000.0, 3000.0, 2500.0] * 5,
+    "ordinal": [4, 1, 5, 1, 3, 2] * 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "score"),
+    [("multi-label", "micro_f1"), ("regression", "mae"), pytest.param("ordinal", "accuracy", marks=pytest.mark.slow)],
+)
+def test_a_teacher_of_any_task_is_learnt_from(tiny, tmp_path, task, score, capsys):
+    data = {"text": TEXTS, "label": LABELS[task]}
+    how = {"checkpoint": tiny, "unfreeze": 0, "max_length": 12, "report": False, "verbose": 0, "task": task}
+    bert_tf.finetune(data, data, output_dir=tmp_path / "teacher", **how)
+    teacher = tmp_path / "teacher/model"
+    settings = DISTILL.settings(layers=1, verbose=0).replace(
+        checkpoint=str(teacher), recipe="auto", cache="memory", task=task
+    )
+    more = Examples(["an unlabelled text", "another"], None, (), "more")
+    job = prepare(data, data, settings=settings, teacher=load_teacher(teacher, more, settings), say=lambda _: None)
+    job.ask_teacher(progress=False, say=lambda _: None)
+    (_, targets), _ = job.splits(job.tokens)
+    said = bert_tf.predict(teacher, [*TEXTS, *more.texts]).outputs.reshape(32, -1)
+    given = job.task.hard_targets(job.train.labels, targets.shape[1])
+    expected = job.task.targets(said[:, 0]) if task == "regression" else said
+    np.testing.assert_allclose(targets[30:], expected[30:], atol=3e-2)  # bfloat16 on some machines
+    np.testing.assert_allclose(targets[:30], 0.5 * expected[:30] + 0.5 * given, atol=3e-2)
+
+    out = tmp_path / "student"
+    done = bert_tf.distill(teacher, data, data, unlabelled={"text": more.texts}, test=data, **options(out, epochs=1))
+    large, small = done.metrics["distilled"]["rows"]
+    model = bert_tf.predict(teacher, TEXTS)
+    assert large[f"test_{score}"] == pytest.approx(large[f"val_{score}"], rel=2e-2)
+    assert large[f"test_{score}"] == pytest.approx(
+        job.task.score_of(job.train.labels, model.outputs, model.thresholds), rel=1e-2
+    )
+    assert small[f"val_{score}"] == done.metrics[f"val_{score}"]
+    answers = bert_tf.predict(out / "model", TEXTS)
+    assert (answers.task, answers.label_names) == (task, model.label_names)
+    assert job.task.score_of(job.train.labels, answers.outputs, answers.thresholds) == pytest.approx(
+        small[f"test_{score}"], rel=1e-2
+    )
+    page = (out / "report.html").read_text()
+    assert "Teacher and student" in page
+    assert ("instead of the teacher" if task == "regression" else "of the teacher&#39;s test") in page
