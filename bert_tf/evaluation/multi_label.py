@@ -12,10 +12,11 @@ import numpy as np
 import scipy  # its parts are imported on first use
 
 from bert_tf.evaluation.resampling import bootstrapped, drawn_weights
-from bert_tf.evaluation.scores import TINY, percentiles, temperature_of, verdict, wilson
+from bert_tf.evaluation.scores import BINS, TINY, calibration_error, percentiles, temperature_of, verdict, wilson
 from bert_tf.formatting import LABELS_JOINED_BY, Text, shown_text
 
 HALF = 0.5
+SIMULATED = 200  # perfectly calibrated models that a calibration error is compared with
 LEAST_POSITIVES = 10  # texts of a label from which on it has a threshold of its own
 
 
@@ -67,7 +68,8 @@ def evaluate(
         `scores`: `texts`, and as estimates `micro_f1` (over all decisions), `macro_f1` (the mean over the labels that occur),
         `subset_accuracy` (the share of texts whose labels are all right; Wilson 1927) and `log_loss` in nats (the mean over
         texts and labels); intervals by percentile bootstrap over texts;
-        `labels`: for each its `label`, `support`, as estimates `precision`, `recall` (Wilson) and `f1`, and its `threshold`.
+        `labels`: for each its `label`, `support`, as estimates `precision`, `recall` (Wilson) and `f1`, and its `threshold`;
+        `calibration`: see `calibration`.
     Raises: ValueError for shapes or values that cannot be labels and probabilities.
 
     >>> evaluate([[1, 0], [1, 1]], [[0.9, 0.2], [0.4, 0.7]], ["anger", "joy"])["scores"]["micro_f1"]["value"]
@@ -105,7 +107,62 @@ def evaluate(
             }
             for i, name in enumerate(label_names)
         ],
+        "calibration": calibration(labels, probabilities, seed),
     }
+
+
+def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any]:
+    """Measures whether labels are there as often as their probabilities say: all decisions, of which text has which label, together.
+
+    As `bert_tf.evaluation.scores.calibration`, but for the bins: most labels of a text are surely absent, so that bins of equal
+    numbers of decisions would nearly all lie at 0. Here the variance p (1 - p) is the same in each.
+
+    Args:
+        labels, probabilities: 0 or 1 and float, `(N, C)`.
+        seed: int.
+    Returns: dict of `decisions`, their number; `error`, `error_by_chance` (as if labels were independent), `temperature`,
+        `log_loss`, `log_loss_after` and `error_after` as there; `bins`: for each its mean `probability`, the `share` of decisions
+        whose label is there (an estimate, Wilson) and `decisions`.
+    """
+    labels, probabilities = checked(labels, probabilities)
+    rng = np.random.default_rng(seed)
+    given, said = labels.ravel(), probabilities.ravel()
+    bins = _bins(said)
+    repeats = max(20, min(SIMULATED, 5 * 10**7 // len(said)))
+    by_chance = [calibration_error(said, rng.random(len(said)) < said, bins) for _ in range(repeats)]
+    logits = scipy.special.logit(np.clip(probabilities, TINY, 1 - np.finfo("float64").epsneg))
+    half = rng.permutation(len(labels)) % 2 == 0
+    after = probabilities.copy()
+    for fitted, judged in ((half, ~half), (~half, half)):
+        if fitted.any() and judged.any():
+            after[judged] = scipy.special.expit(logits[judged] / temperature(labels[fitted], logits[fitted]))
+    return {
+        "decisions": len(said),
+        "error": calibration_error(said, given, bins),
+        "error_by_chance": float(np.median(by_chance)),
+        "bins": [
+            {
+                "probability": float(said[own].mean()),
+                "share": wilson(int(given[own].sum()), int(own.sum())),
+                "decisions": int(own.sum()),
+            }
+            for own in (bins == i for i in np.unique(bins))
+        ],
+        "temperature": temperature(labels, logits),
+        "log_loss": float(text_losses(labels, probabilities).mean()),
+        "log_loss_after": float(text_losses(labels, after).mean()),
+        "error_after": calibration_error(after.ravel(), given, _bins(after.ravel())),
+    }
+
+
+def _bins(probabilities: np.ndarray) -> np.ndarray:
+    """Returns the bin of each decision, at most `BINS` of about the same variance; equal probabilities share one."""
+    order = np.argsort(probabilities, kind="stable")
+    ranked = probabilities[order]
+    spread = np.cumsum(ranked * (1 - ranked))
+    starts = np.searchsorted(spread, spread[-1] * np.arange(1, BINS) / BINS, side="right")
+    edges = np.unique(ranked[np.minimum(starts, len(ranked) - 1)])
+    return np.searchsorted(edges, probabilities, side="right")
 
 
 def checked(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:

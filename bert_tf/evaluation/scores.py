@@ -190,14 +190,14 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     bins = _bins(confidence)
-    by_chance = [_calibration_error(confidence, rng.random(len(confidence)) < confidence, bins) for _ in range(200)]
+    by_chance = [calibration_error(confidence, rng.random(len(confidence)) < confidence, bins) for _ in range(200)]
     half = rng.permutation(len(labels)) % 2 == 0
     after = probabilities.copy()
     for fitted, judged in ((half, ~half), (~half, half)):
         if fitted.any() and judged.any():
             after[judged] = softmax(_logits(probabilities[judged]) / temperature(labels[fitted], probabilities[fitted]))
     return {
-        "error": _calibration_error(confidence, right, bins),
+        "error": calibration_error(confidence, right, bins),
         "error_by_chance": float(np.median(by_chance)),
         "bins": [
             {
@@ -210,7 +210,7 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
         "temperature": temperature(labels, probabilities),
         "log_loss": log_loss(labels, probabilities),
         "log_loss_after": log_loss(labels, after),
-        "error_after": _calibration_error(after.max(axis=1), right, _bins(after.max(axis=1))),
+        "error_after": calibration_error(after.max(axis=1), right, _bins(after.max(axis=1))),
     }
 
 
@@ -220,7 +220,8 @@ def _bins(confidence: np.ndarray) -> np.ndarray:
     return np.searchsorted(np.unique(starts), confidence, side="right") - 1
 
 
-def _calibration_error(confidence: np.ndarray, right: np.ndarray, bins: np.ndarray) -> float:
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: np.ndarray) -> float:
+    """Returns the mean distance between confidence and the share that is right, over bins; all `(N,)`."""
     return float(np.abs(np.bincount(bins, weights=confidence - right)).sum() / len(right))
 
 

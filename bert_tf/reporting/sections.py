@@ -18,7 +18,8 @@ from bert_tf.formatting import format_value
 from bert_tf.reporting.blocks import Block, Facts, Section, split
 from bert_tf.reporting.blocks import columns as _columns
 from bert_tf.reporting.blocks import table as _table
-from bert_tf.reporting.figures import ACCURACY, EPOCHS, by_epoch, describe, interval
+from bert_tf.reporting.calibration import calibration
+from bert_tf.reporting.figures import EPOCHS, by_epoch, describe
 from bert_tf.reporting.sections_of_tasks import label_mistakes, labels, largest_errors, scatter
 from bert_tf.tasks.task import Task, task_of
 
@@ -258,44 +259,6 @@ def classes(facts: Facts) -> list[Block]:
         columns = _columns("class", texts="count", precision="score", recall="score", F1="score")
         keys = ("label", "support", "precision", "recall", "f1")
         blocks.append(_table(caption, columns, [[row[key] for key in keys] for row in facts["classes"]]))
-    return blocks
-
-
-def calibration(facts: Facts) -> list[Block]:
-    measured = facts.get("calibration")
-    if not measured:
-        return []
-    keys = ("error", "error_by_chance", "error_after", "log_loss", "log_loss_after")
-    error, by_chance, after, before_loss, after_loss = (format_value(measured[key], "score") for key in keys)
-    temperature = measured["temperature"]
-    words = "well calibrated" if 0.9 <= temperature <= 1.1 else "overconfident" if temperature > 1 else "underconfident"
-    verdict = (
-        f"The model is {words} (best temperature {temperature:.2f}; 1 is ideal). Its probabilities are off by {error} on average. "
-        f"A perfectly calibrated model would show {by_chance} on this few texts."
-    )
-    helps = measured["log_loss_after"] < measured["log_loss"] - 0.0005  # in the digits shown
-    note = (
-        f"Temperature scaling, which divides the logits by one number, {'helps' if helps else 'does not help'} here: log loss "
-        f"changes from {before_loss} to {after_loss}, calibration error from {error} to {after}. The temperature for each half of "
-        "the texts is fitted on the other half. Predicted labels stay the same."
-    )
-    bins = measured["bins"]
-    x = [one["confidence"] for one in bins]
-    series = {"name": "accuracy", "x": x, "as_": "points", **interval([one["accuracy"] for one in bins])}
-    axis = {
-        "label": "confidence (mean probability of the predicted label)",
-        "range": [min(int(min(x) * 10) / 10, 0.9), 1.0],  # of two classes, no confidence is below 0.5
-        "kind": "score",
-    }
-    description = (
-        "Each point stands for the same number of texts. On the dotted line the model is right as often as its confidence says; "
-        "below the line it is overconfident. Bars are 95 % intervals."
-    )
-    drawn = describe("Accuracy by confidence", description, axis, ACCURACY, [series], diagonal=True)
-    blocks: list[Block] = [{"verdict": verdict}, {"plot": drawn}, {"text": note}]
-    if (divided := facts.get("temperature", 1.0)) != 1:
-        words = f"The model was calibrated on these same texts: its logits were divided by {divided:.2f}, inside its last layer. "
-        blocks.insert(1, {"text": words + "On new texts expect a slightly larger error."})
     return blocks
 
 

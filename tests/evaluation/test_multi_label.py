@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import f1_score, log_loss
 
 from bert_tf.evaluation import multi_label
@@ -122,3 +123,38 @@ def test_mistakes_begin_with_the_worst():
 def test_what_cannot_be_measured_is_said(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
         multi_label.evaluate(labels, probabilities, ("a", "b"))
+
+
+def test_calibration_is_of_all_decisions_together():
+    """Labels drawn with their probabilities are calibrated; with twice the logits the model is overconfident, and 2 mends it."""
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(3000, 5)) - np.array([0, 1, 2, 4, 6])  # frequent and rare labels
+    labels = rng.random(logits.shape) < expit(logits)
+    honest, overconfident = (multi_label.calibration(labels, expit(factor * logits)) for factor in (1, 2))
+    assert honest["decisions"] == 15000
+    assert sum(one["decisions"] for one in honest["bins"]) == 15000
+    assert 10 <= len(honest["bins"]) <= 15
+    assert honest["error"] < 2 * honest["error_by_chance"]
+    assert (honest["temperature"], overconfident["temperature"]) == pytest.approx((1, 2), abs=0.1)
+    assert overconfident["error"] > 5 * overconfident["error_by_chance"]
+    assert overconfident["error_after"] < 0.3 * overconfident["error"]
+    assert overconfident["log_loss_after"] < overconfident["log_loss"]
+    inside = [one["share"]["low"] <= one["probability"] <= one["share"]["high"] for one in honest["bins"]]
+    assert np.mean(inside) > 0.7
+    by_hand = (
+        sum(abs(one["probability"] - one["share"]["value"]) * one["decisions"] for one in overconfident["bins"]) / 15000
+    )
+    assert overconfident["error"] == pytest.approx(by_hand)
+    probabilities = [one["probability"] for one in honest["bins"]]
+    assert probabilities == sorted(probabilities)
+    assert probabilities[-1] > 0.8  # though most labels are rare
+
+
+@pytest.mark.parametrize(
+    "probabilities", [[[0.0, 1.0], [1.0, 0.0]], [[0.5, 0.5], [0.5, 0.5]], [[0.0, 0.0], [0.0, 0.0]]]
+)
+def test_calibration_of_few_and_equal_probabilities_is_finite(probabilities):
+    found = multi_label.calibration([[0, 1], [1, 0]], probabilities)
+    numbers = [value for name, value in found.items() if name != "bins"]
+    assert np.isfinite(numbers).all()
+    assert sum(one["decisions"] for one in found["bins"]) == 4

@@ -84,7 +84,8 @@ def test_several_labels(multi, tmp_path, capsys):
     german = next(row for row in found["slices"]["lang"] if row["slice"] == "de")
     assert german["micro_f1"]["value"] == pytest.approx(f1_score(given[::3], said[::3], average="micro"))
     page = (folder / "report.html").read_text()
-    for words in ("Wrong labels", "threshold is the model", "baseline are chosen by cross-validation", "By length",
+    assert found["calibration"]["decisions"] == 30 * 3
+    for words in ("Wrong labels", "over 90 decisions", "Labels that are there, by probability", "threshold is the model", "baseline are chosen by cross-validation", "By length",
                   "differs from the other texts is not tested", "30 evaluated texts also occur in the training data"):  # fmt: skip
         assert words in page
     assert "validation texts" not in page
