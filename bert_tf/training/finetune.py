@@ -211,6 +211,8 @@ def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
 def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Trains the layers: whole epochs in one call, if the head alone is trained and nothing has to happen between its steps."""
     job, model, training = run.job, run.job.model, run.training
+    if job.solves:
+        stages.give_head(model, stages.starting_head(job, run.verbose, lambda _: None))
     size, seed = training.batch_size, training.seed
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
     in_one = not (job.staged or training.micro_batch_size) and fits_in_memory(inputs)

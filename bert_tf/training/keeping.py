@@ -75,7 +75,7 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
         }
         logits = job.logits(model, inputs, run.training.batch_size)
         temperature = stages.calibrate(model, task, labels, logits, job.validation_weights) if job.staged else 1.0
-        name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} from it"
+        name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} of training"
         stage = stage_of(run, name, logits / temperature)
         if not job.staged:
             task.fold(model)

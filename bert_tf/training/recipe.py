@@ -1,8 +1,9 @@
 """What a run does with the options that are left to its recipe.
 
-auto: a new head over the means of every layer is solved on the frozen base (`solver.py`), then the layers are trained from
-there: linear probing before fine-tuning, so that the first steps do not spoil what the base knows (Kumar et al. 2022,
-https://arxiv.org/abs/2202.10054). docs/accuracy.md has what was measured. plain: one training from a random head.
+auto: a new head over the means of every layer is solved on the frozen base (`solver.py`), then the layers are trained, from a
+head solved on the last layer alone: linear probing before fine-tuning, so that the first steps do not spoil what the base knows
+(Kumar et al. 2022, https://arxiv.org/abs/2202.10054). docs/accuracy.md has what was measured. plain: one training from a random
+head.
 """
 
 from typing import Any

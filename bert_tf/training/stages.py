@@ -96,12 +96,29 @@ def standardised_rows(job: Job, progress: bool, say: Say) -> np.ndarray:
 
 def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, np.ndarray]:
     """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
-    model, size, task = job.model, len(job.train), job.task
     rows = standardised_rows(job, progress, say)
-    targets, seed = task.targets(job.train.labels), job.settings.training.seed
-    head = HEADS[task.name].solve(rows[:size], targets, model.num_labels, seed, job.weights, job.groups)
-    give_head(model, head)
-    return head, task.logits(rows[size:] @ head.kernel + head.bias)
+    head = _solved(job, rows)
+    give_head(job.model, head)
+    return head, job.task.logits(rows[len(job.train) :] @ head.kernel + head.bias)
+
+
+def starting_head(job: Job, progress: bool, say: Say) -> solver.SolvedHead:
+    """Returns the head that layers are trained from: solved on the mean of the last layer alone, 0 for the layers below.
+
+    On a frozen base the head over every layer is the better one, but training from it changes little above what it reads
+    already (docs/accuracy.md).
+    """
+    rows, width = standardised_rows(job, progress, say), job.model.encoder.hidden_size
+    last = _solved(job, rows[:, -width:])
+    below = np.zeros((rows.shape[1] - width, last.kernel.shape[1]), "float32")
+    return replace(last, kernel=np.concatenate([below, last.kernel]))
+
+
+def _solved(job: Job, rows: np.ndarray) -> solver.SolvedHead:
+    """Returns the head over columns of `standardised_rows`."""
+    targets, seed, task = job.task.targets(job.train.labels), job.settings.training.seed, job.task
+    rows = rows[: len(job.train)]
+    return HEADS[task.name].solve(rows, targets, job.model.num_labels, seed, job.weights, job.groups)
 
 
 def give_head(model, head: solver.SolvedHead) -> None:

@@ -32,7 +32,7 @@ from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.learning_rate import warning
 from bert_tf.training.optimizer import compile_with
 from bert_tf.training.solver import SolvedHead
-from bert_tf.training.stages import Stage, give_head, solve_head
+from bert_tf.training.stages import Stage, give_head, solve_head, starting_head
 from bert_tf.tuning import oracles
 from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights, training_of
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
@@ -131,11 +131,16 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         return model
 
     def start(self, model: Any, unfreeze: int | str, dropout: float | None = None) -> Any:
-        """Returns a fork of a classifier as trials of a freeze depth start: trained layers from the solved head, if there is one."""
+        """Returns a fork of a classifier as trials of a freeze depth start: those that train layers from a solved head, if the
+        recipe solves one."""
         model = model.fork(unfreeze, dropout)
-        if unfreeze != 0 and self.solved:
-            give_head(model, self.solved[0])
+        if unfreeze != 0 and self.job.solves:
+            give_head(model, self._starting_head)
         return model
+
+    @cached_property
+    def _starting_head(self) -> SolvedHead:
+        return starting_head(self.job, self.verbose, lambda _: None)
 
     def recorded(self) -> dict[str, Any]:
         """Returns what decides the trials, as JSON values."""

@@ -12,8 +12,11 @@ import pytest
 
 import bert_tf
 from bert_tf.evaluation import scores
+from bert_tf.settings import FINETUNE
 from bert_tf.tasks.task import task_of
 from bert_tf.training import stages
+from bert_tf.training.job import prepare
+from bert_tf.training.solver import solve
 
 
 def options(tiny, folder, **more) -> dict:
@@ -67,6 +70,16 @@ def test_the_second_stage_is_kept_if_it_is_better_and_its_numbers_are_the_saved_
     assert losses(folder / "model", reviews) == pytest.approx((trained["val_loss"], trained["val_accuracy"]), abs=1e-4)
     assert done.metrics["temperature"] != 1
     assert "solved head" in (folder / "report.html").read_text()
+
+
+def test_layers_are_trained_from_the_last_layers_head(tiny, reviews):
+    job = prepare(reviews, reviews, settings=FINETUNE.settings(checkpoint=tiny, max_length=24, precision="float32"))
+    rows, width = stages.standardised_rows(job, False, print), job.model.encoder.hidden_size
+    head = stages.starting_head(job, False, print)
+    assert not head.kernel[:-width].any()
+    alone = solve(rows[: len(job.train), -width:], job.train.labels, job.model.num_labels, job.settings.training.seed)
+    np.testing.assert_array_equal(head.kernel[-width:], alone.kernel)
+    np.testing.assert_array_equal(head.bias, alone.bias)
 
 
 def test_overwriting_does_not_delete_the_first_stage(tiny, reviews, tmp_path):

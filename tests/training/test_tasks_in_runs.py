@@ -73,7 +73,7 @@ def test_numbers_through_both_stages(tiny, tmp_path, capsys):
     error = np.abs(np.array(found.values) - STARS).mean()
     assert done.metrics["val_mae"] == pytest.approx(error, rel=1e-3)
     assert error < 0.6 * np.abs(np.array(STARS) - np.mean(STARS)).mean()
-    assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head", "2 epochs from it"]
+    assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head", "2 epochs of training"]
     assert {"mae", "val_mae", "val_calibrated_loss"} <= set(done.history)
     page = (folder / "report.html").read_text()
     for words in ("Predicted against given", "Largest errors", "mean absolute error", "ridge"):
