@@ -3,7 +3,7 @@
     python benchmarks/recipe.py --set demo=demo,232 --set app=train.csv,800,2000 --seeds 0,1
 
 A set is NAME=TRAIN,HELD[,TEXTS]: HELD validation texts and TEXTS training texts are drawn from the file, the same for all. Each
-variant starts from the same solved head and is measured after the last epoch: accuracy, and log loss at the best temperature.
+variant starts from a solved head and is measured after the last epoch: accuracy, and log loss at the best temperature.
 Prints JSON and, with --output, writes it after every run; a run that is in that file already is not repeated.
 """
 
@@ -21,6 +21,7 @@ from common import Results
 
 from bert_tf.data.readers import read_examples
 from bert_tf.data.tokenizer import Tokens, join, tokenize
+from bert_tf.models import layer_means as head_over_means
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import FINETUNE
 from bert_tf.training import solver, stages
@@ -78,15 +79,17 @@ def _averaged(job: Job) -> list:
     return []
 
 
+def _every_layer(job: Job) -> list:
+    """Starts from the head over the means of every layer, that of the first stage."""
+    stages.give_head(job.model, _solved(job, _rows(job)))
+    return []
+
+
 def _last_layer(job: Job) -> list:
-    """A head that sees the mean of the last layer alone."""
+    """A head that goes on seeing the mean of the last layer alone."""
     model, width = job.model, job.model.encoder.hidden_size
-    kernel = keras.ops.convert_to_numpy(model.classifier.kernel)
-    mask = np.zeros_like(kernel)
+    mask = np.zeros(model.classifier.kernel.shape)
     mask[-width:] = 1
-    head = _solved(job, _rows(job)[:, -width:])
-    model.classifier.kernel.assign(np.concatenate([np.zeros_like(kernel[:-width]), head.kernel]))
-    model.classifier.bias.assign(head.bias)
     update, optimizer = model.optimizer.update_step, model.optimizer
     (place,) = [i for i, v in enumerate(model.trainable_variables) if v is model.classifier.kernel]
 
@@ -95,6 +98,19 @@ def _last_layer(job: Job) -> list:
         update(kept, variable, learning_rate)
 
     set_untracked(optimizer, "update_step", update_step)
+    return []
+
+
+def _through_last(job: Job) -> list:
+    """A head over the means of every layer, through which only the last layer is trained."""
+    _every_layer(job)
+    width, means = job.model.encoder.hidden_size, head_over_means.layer_means
+
+    def stopped(hidden_states, attention_mask):
+        every = means(hidden_states, attention_mask)
+        return keras.ops.concatenate([keras.ops.stop_gradient(every[:, :-width]), every[:, -width:]], axis=-1)
+
+    head_over_means.layer_means = stopped
     return []
 
 
@@ -114,8 +130,15 @@ TRAINED: dict[str, Callable[[Job], list]] = {
     "layer-wise decay": _layer_decay,
     "gradual unfreezing": _gradual,
     "averaged weights": _averaged,
+    "from a head over every layer": _every_layer,
     "mean of the last layer": _last_layer,
+    "through the last layer": _through_last,
     "LoRA": _lora,
+    "word table too": _plain,
+    "peak 2e-4": _plain,
+    "5 epochs": _plain,
+    "1 epoch": _plain,
+    "2 epochs of the top 3 layers": _plain,
 }
 
 
@@ -123,6 +146,7 @@ def _train(job: Job, variant: str) -> dict[str, float]:
     model, training = job.model, job.settings.training
     _, logits = stages.solve_head(job, False, _quiet)
     found = {"stage 1": _measured(job, logits)}
+    stages.give_head(model, stages.starting_head(job, False, _quiet))
     compile_model(model, training, len(job.train))
     callbacks, inputs = TRAINED[variant](job), job.inputs(model, False, _quiet)
     started, batch_size = time.monotonic(), training.batch_size
@@ -174,6 +198,17 @@ def _balanced(job: Job) -> dict[str, float]:
     return _measured(job, np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores)
 
 
+# Settings that a variant changes.
+CHOSEN: dict[str, dict[str, Any]] = {
+    "word table too": {"unfreeze": "all"},
+    "peak 2e-4": {"learning_rate": 2e-4},
+    "5 epochs": {"epochs": 5},
+    "1 epoch": {"epochs": 1},
+    "2 epochs of the top 3 layers": {"epochs": 2, "unfreeze": 3},
+    "stage 1 at 128 tokens": {"max_length": SHORT},
+    "stage 1 at 64 + 64 tokens": {"max_length": SHORT},
+}
+
 FIRST_STAGE: dict[str, Callable[[Job], dict[str, float]]] = {
     "stage 1 at 128 tokens": _stage_1,
     "stage 1 at 64 + 64 tokens": _head_and_tail,
@@ -220,9 +255,10 @@ def _add(results: Results, text: str, variant: str, seed: int) -> None:
     examples = read_examples(file)
     examples = examples.sample(int(texts[0]) + int(held) if texts else len(examples), SPLIT_SEED)
     train, validation = examples.split(int(held) / len(examples), SPLIT_SEED)
-    chosen: dict[str, Any] = {"max_length": SHORT} if "128" in variant or "64" in variant else {}
-    job = prepare(train, validation, settings=FINETUNE.settings(checkpoint="minilm", seed=seed, **chosen), say=_quiet)
+    settings = FINETUNE.settings(checkpoint="minilm", seed=seed, **CHOSEN.get(variant, {}))
+    job, means = prepare(train, validation, settings=settings, say=_quiet), head_over_means.layer_means
     row = key | (_train(job, variant) if variant in TRAINED else FIRST_STAGE[variant](job))
+    head_over_means.layer_means = means
     results.add(row)
     print(name, variant, seed, {k: round(v, 4) for k, v in row.items() if isinstance(v, float)}, file=sys.stderr)
     keras.utils.clear_session()

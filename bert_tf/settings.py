@@ -129,7 +129,7 @@ class Training(Group):
 
     recipe: str = option(
         "plain",
-        "auto = first solve a new head on the frozen base, which takes seconds, then train the layers from there, and keep the "
+        "auto = first solve a new head on the frozen base, which takes seconds, then train the layers, and keep the "
         "better of both; plain = train once, from a random head, as Keras' fit",
         choices=("auto", "plain"),
     )

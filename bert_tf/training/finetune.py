@@ -49,8 +49,8 @@ def finetune(
     """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
 
     By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in
-    seconds, and the model saved. Then all layers are trained from there for three epochs, or as
-    long as a `budget` allows. The better of both is kept, judged by the validation texts after
+    seconds, and the model saved. Then all layers are trained for three epochs, or as long as a
+    `budget` allows, from a head solved on the last layer alone. The better of both is kept, judged by the validation texts after
     calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
     with `epochs` it trains the head by epochs instead.
 

@@ -6,7 +6,7 @@
 
 Trials share the loaded base, the features of its frozen layers and the compiled steps. Each starts from the same weights,
 and keeps its whole curve and the trained weights of its best epoch. With the recipe "auto" a new head is solved first, as
-`finetune` does: trials that train layers start from it, and all have to beat it.
+`finetune` does: trials that train layers start as it does, and all have to beat that head.
 """
 
 import tempfile

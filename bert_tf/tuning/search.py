@@ -92,8 +92,8 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     """Searches for the settings that train best, and keeps the model of the best trial.
 
     By default (`recipe="auto"`) a new head is solved on the frozen base first, in seconds, as
-    `bert_tf.finetune` does. Trials that train layers start from it, those of a frozen base from
-    a random head; if none is better after calibration, the solved head is kept.
+    `bert_tf.finetune` does. Trials that train layers start from one solved on the last layer, those
+    of a frozen base from a random head; if none is better after calibration, the solved head is kept.
     `recipe="plain"` leaves it out.
 
     The first trial uses the defaults of `bert_tf.finetune`. Each runs to the last epoch or stops
