@@ -107,6 +107,13 @@ class Model(Group):
         absent="the checkpoint's; for a new one layer_means, or first_token with recipe=plain",
     )
     new_head: bool = _unrecorded(False, "replace the classification head that the checkpoint has")
+    prefix: str | None = option(
+        None,
+        'text put before each text that the model sees, such as "query: " for e5; kept in the model, so that predict, evaluate and '
+        "explain put it there too",
+        metavar="TEXT",
+        absent="the checkpoint's, usually none",
+    )
     unfreeze: int | str | None = option(
         0,
         "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all (the embeddings too)",
@@ -270,10 +277,10 @@ class Student(Group):
 class Slices(Group):
     """slices"""
 
-    by: Any = option(
+    by: Any = _unrecorded(
         None,
-        "slices of the texts that are scored by themselves: columns of the file, and length = quartiles of the number of tokens; "
-        "several as lang,source",
+        "slices of the texts (with training, of the test texts) that are scored by themselves: columns of the file, and length = "
+        "quartiles of the number of tokens; several as lang,source",
         metavar="COLUMNS",
         parse=names,
         form=names,
@@ -315,11 +322,11 @@ _BASE = ("data", "model", "training", "compute")
 # None: the recipe decides.
 _BY_RECIPE = ("unfreeze", "epochs", "optimizer", "weight_decay", "warmup", "schedule", "clip")
 _AUTO = {"recipe": "auto", **dict.fromkeys(_BY_RECIPE)}
-FINETUNE = command("finetune", (*_BASE, "output"), defaults={**_AUTO, "output_dir": "runs/finetune"})
+FINETUNE = command("finetune", (*_BASE, "slices", "output"), defaults={**_AUTO, "output_dir": "runs/finetune"})
 DISTILL = command(
     "distill",
     ("student", *_BASE, "output"),
-    {"task", "checkpoint", "head", "new_head", "recipe", "blend"},
+    {"task", "checkpoint", "head", "new_head", "prefix", "recipe", "blend"},
     {**dict.fromkeys(_BY_RECIPE), "output_dir": "runs/distill"},
     {
         "max_length": "the teacher's",
@@ -374,20 +381,20 @@ _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "
 _FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
 LADDER = command(
     "ladder",
-    (*_BASE, "ladder", "repeats", "output"),
+    (*_BASE, "slices", "ladder", "repeats", "output"),
     _FIXED | {"unfreeze", "head", "seed"},
     {"epochs": 2, "output_dir": "runs/ladder", "verbose": True},
 )
 RACE = command(
     "race",
-    (*_BASE, "race", "repeats", "output"),
+    (*_BASE, "slices", "race", "repeats", "output"),
     _FIXED | {"checkpoint", "unfreeze", "new_head", "seeds"},
     {"epochs": None, "head": "layer_means", "output_dir": "runs/race", "verbose": True},
     {"epochs": "no epochs: the head is solved"},
 )
 CURVE = command(
     "curve",
-    (*_BASE, "curve", "repeats", "output"),
+    (*_BASE, "slices", "curve", "repeats", "output"),
     _FIXED | {"seed"},
     {"epochs": None, "output_dir": "runs/curve", "verbose": True},
     {

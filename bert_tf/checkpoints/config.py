@@ -8,7 +8,8 @@ from bert_tf.checkpoints.heads import OWN_KEY, THEIR_KEY, without_old_key
 from bert_tf.files import read_json
 
 # Keys that bert_tf reads but transformers' config classes do not list.
-EXTRA_KEYS: tuple[str, ...] = (OWN_KEY, THEIR_KEY, "bert_tf_task", "label_thresholds", "text_pairs")
+PREFIX = "bert_tf_prefix"  # what stands before each text that the model sees
+EXTRA_KEYS: tuple[str, ...] = (OWN_KEY, THEIR_KEY, PREFIX, "bert_tf_task", "label_thresholds", "text_pairs")
 EXTRA_KEYS += ("output_attentions", "output_hidden_states", "return_dict")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 REMEDY = "Fetch or write the checkpoint again."  # for a missing or damaged file of a checkpoint

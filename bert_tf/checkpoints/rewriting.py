@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_tf.checkpoints.config import read_config
+from bert_tf.checkpoints.config import PREFIX, read_config
 from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings, family_of
 from bert_tf.checkpoints.folder import log, part_list, replacing_files, standard_names
 from bert_tf.checkpoints.heads import class_name, gives_logits
@@ -83,4 +83,6 @@ def _fold(folder: Path, config, tensors: dict[str, np.ndarray]) -> tuple:
     settings = encoder_settings(config)
     values = {distilbert.key(argument): settings[argument] for argument in distilbert.config}
     new_config = DistilBertConfig(**values, pad_token_id=config.pad_token_id)
+    if prefix := getattr(config, PREFIX, None):
+        setattr(new_config, PREFIX, prefix)
     return new_config, folded, sorted(set(tensors) - {*new_names, token_types})

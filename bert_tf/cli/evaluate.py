@@ -30,7 +30,9 @@ def _evaluate(options) -> None:
     for name in ("models", "data"):
         delattr(options, name)
     settings = given(options, EVALUATE)
-    columns = [name for name in EVALUATE.settings(**settings).slices.by or () if name != "length"]
+    from bert_tf.evaluation import slices
+
+    columns = slices.columns(EVALUATE.settings(**settings).slices.by)
     task, classes = models_task(models)
     texts = read_source(options, data, keep=columns, task=task).relabel(classes, f"The model {models[0]}")
     train = read_source(options, options.train, task=task)

@@ -109,13 +109,17 @@ def read_sources(options: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Reads training, validation and test texts, so that a wrong file is reported before TensorFlow has loaded, which takes
     seconds; None for what was not given."""
     from bert_tf.data.readers import DEMO, DEMO_VALIDATION
+    from bert_tf.evaluation import slices
 
     validation = options.validation or (DEMO if options.train == DEMO else None)
     validation = DEMO_VALIDATION if validation == DEMO else validation
+    by, tested = getattr(options, "by", None), getattr(options, "test", None)
+    if not tested:
+        slices.check(by)
     # Whatever the labels look like, a student gives a text what its teacher does.
     known: dict[str, Any] = {"task": models_task([options.teacher])[0]} if hasattr(options, "teacher") else {}
     train = read_source(options, options.train, **known)
-    test = read_source(options, getattr(options, "test", None), task=train.task)
+    test = read_source(options, tested, keep=slices.columns(by), task=train.task)
     if test is not None and not hasattr(options, "teacher"):  # which has the labels
         test.relabel(train.label_names)  # raises ValueError for other labels
     return train, read_source(options, validation, task=train.task), test

@@ -19,10 +19,11 @@ from bert_tf.comparison.candidates import Candidate, Splits
 from bert_tf.data.examples import Examples, check_classes, check_columns, check_kinds, remarks_of, with_leaks
 from bert_tf.data.gates import parts
 from bert_tf.data.readers import read
-from bert_tf.evaluation import paired
+from bert_tf.evaluation import paired, slices
 from bert_tf.evaluation.facts import duplicates, split_facts
 from bert_tf.formatting import format_value
 from bert_tf.reporting import display, figures, page, tables
+from bert_tf.reporting.sections_of_slices import table_of
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.sources import check_class_weight
@@ -34,7 +35,7 @@ INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds 
 
 # Options that a candidate shares with `bert_tf.finetune`, if the comparison has them.
 SHARED = (
-    "checkpoint", "batch_size", "new_head", "max_length", "precision", "cache_dir", "learning_rate", "class_weight"
+    "checkpoint", "batch_size", "new_head", "max_length", "precision", "cache_dir", "learning_rate", "class_weight", "prefix"
 )  # fmt: skip
 
 
@@ -42,8 +43,9 @@ def training_options(settings: Settings, unfreeze: int | str = 0, **others: Any)
     """Returns the options of a candidate that is trained, as JSON values."""
     values = FINETUNE.values(settings)
     shared = {name: str(values[name]) if isinstance(values[name], Path) else values[name] for name in SHARED}
-    if shared["class_weight"] is None:  # as comparisons were recorded before there was the option
-        del shared["class_weight"]
+    for name in ("class_weight", "prefix"):
+        if shared[name] is None:  # as comparisons were recorded before there was the option
+            del shared[name]
     early_stopping = EARLY_STOPPING if unfreeze == 0 else None
     return {**shared, "unfreeze": unfreeze, "early_stopping": early_stopping, **others}
 
@@ -128,7 +130,8 @@ class Comparison:
             validation = read(validation, replace(data, task=train.task))
             check_kinds(train, validation, "validation")
             validation = with_leaks(train, validation).relabel(train.label_names)
-        self.splits = Splits(train, validation, read_test(test, train, data))
+        self.by = settings.slices.by
+        self.splits = Splits(train, validation, read_test(test, train, data, settings.slices.by))
         self.train, self.validation, self.test = self.splits
         self.task = self.splits.task
         for remark in remarks_of(*self.splits):
@@ -216,6 +219,24 @@ class Comparison:
             "expect on new texts. All other numbers, and the verdict, are of the validation texts."
         )
 
+    def _sliced(self) -> list[dict[str, Any]]:
+        """Returns a table for each slicing of the test texts: the score of every candidate in each slice."""
+        if self.test is None or not self.by:
+            return []
+        lengths = [sum(map(len, parts(text))) for text in self.test.texts]
+        found = {one["name"]: self.result(one) for one in self.recorded["candidates"]}
+        tested = {name: one.tested for name, one in found.items() if one is not None and one.tested is not None}
+        kinds = {"texts": "count", **dict.fromkeys(tested, self.task.measure.kind)}
+        made = []
+        for name, slicing in slices.slicings(self.by, self.test.kept, lengths, "characters").items():
+            rows = [
+                [which, len(places), *(paired.score(shares[..., places]) for shares in tested.values())]
+                for which, places in [*slicing.items()][: slices.MOST_SLICES]
+            ]
+            caption = f"Test texts by {name}: {self.task.score_words} of each. {INTERVALS}"
+            made.append(table_of(caption, ("slice", "text"), kinds, rows))
+        return made
+
     def finish(
         self, rows: list[dict[str, Any]], columns: Mapping[str, str], sentences: Sequence[str], notes: str, plots
     ) -> Compared:
@@ -249,9 +270,11 @@ class Comparison:
             "columns": header,
             "rows": [[row[name] for name in columns] for row in rows],
         }
+        sliced = self._sliced()
         blocks = [
             *({"verdict": sentence} for sentence in sentences),
             {"table": table},
+            *sliced,
             *({"plot": one} for one in plots),
         ]
         splits = {"training": self.train, "validation": self.validation}
@@ -272,9 +295,12 @@ class Comparison:
         }
         page.write_report(out / "report.html", facts)
         seconds = round(time.monotonic() - self.started, 1)
-        summary = {"rows": rows, "verdict": verdict, "seconds": seconds, "settings": self.recorded}
+        more = {"slices": [one["table"] for one in sliced]} if sliced else {}
+        summary = {"rows": rows, **more, "verdict": verdict, "seconds": seconds, "settings": self.recorded}
         files.write_json(out / "compare.json", summary)
         self.say("\n" + tables.table([column["name"] for column in header], tables.cells(table)))
+        for one in sliced:
+            self.say("\n" + tables.terminal(one["table"]))
         self.say("\n" + "\n".join(filter(None, (verdict, which))))
         self.say(f"{format_value(seconds, 'seconds')}. {out.contents()}")
         return Compared(rows, verdict, out.path, columns)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.checkpoints import locate
+from bert_tf.checkpoints.config import PREFIX
 from bert_tf.checkpoints.families import table as families
 from bert_tf.data import gates
 from bert_tf.formatting import counted
@@ -114,7 +115,20 @@ def load_tokenizer(source: str | os.PathLike, **hub):
     return tokenizer
 
 
-def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int) -> Tokens:
+def prefix_of(config: Any) -> str:
+    """Returns what is put before each text that a model sees, "" for nothing; ValueError if its config.json says nonsense."""
+    found = getattr(config, PREFIX, None) or ""
+    if not isinstance(found, str):
+        raise ValueError(f"config.json: {PREFIX} must be a text. Received: {found!r}")
+    return found
+
+
+def prefixed(text: str, prefix: str) -> str:
+    """Returns a text with a prefix before it; as it is, if it begins with that."""
+    return text if text.startswith(prefix) else prefix + text
+
+
+def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int, prefix: str = "") -> Tokens:
     """Turns texts into token ids with `[CLS]` and `[SEP]`, truncated to `max_length`. Reads `texts` as a stream.
 
     A pair becomes `[CLS] a [SEP] b [SEP]`, of which the longer text is cut first, as by the tokenizer's `longest_first`.
@@ -123,6 +137,7 @@ def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int) -> Tokens:
         texts: str, N of them, or N pairs of str.
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens of a text, including the two special ones.
+        prefix: str, put before each text, of pairs before both.
     Returns: `Tokens` of N texts.
     Raises: TypeError if `texts` are not strings, for example one string or a DataFrame;
         ValueError for half a character.
@@ -139,6 +154,7 @@ def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int) -> Tokens:
         while chunk := list(islice(remaining, CHUNK)):
             pairs = gates.is_pair(chunk[0])
             columns: list[Any] = [[*column] for column in zip(*chunk, strict=True)] if pairs else [chunk]
+            columns = [[prefixed(text, prefix) for text in column] for column in columns]
             encoded = tokenizer(*columns, truncation=True, max_length=max_length, return_attention_mask=False)
             lengths += map(len, encoded["input_ids"])
             if pairs:

@@ -17,8 +17,29 @@ MOST_SLICES = (
 UNCERTAIN = 0.2  # width of the interval of a slice's accuracy from which it says little: about 60 texts at accuracy 0.8
 MOST_NAMED = 5  # slices in a sentence
 NO_VALUE = "(no value)"
+LENGTH = "length"  # the name of the slices by the number of tokens
 
 Slicing = dict[str, np.ndarray]
+
+
+def columns(by: Sequence[str] | None) -> list[str]:
+    """Returns the columns among the names of slicings."""
+    return [name for name in by or () if name != LENGTH]
+
+
+def check(by: Sequence[str] | None) -> None:
+    """Raises ValueError for slices of test texts that are not there."""
+    if by:
+        raise ValueError(
+            f"`by` slices the test texts. Give them: test=... (--test FILE). Received: by={','.join(by)!r} (--by) without any"
+        )
+
+
+def slicings(
+    by: Sequence[str] | None, kept: Mapping[str, Sequence[Any]], lengths: Any, unit: str = "tokens"
+) -> dict[str, Slicing]:
+    """Returns the slices of texts by names of columns, whose values are `kept`, and by `LENGTH`, of `lengths`."""
+    return {name: by_quartile(lengths, unit) if name == LENGTH else by_column(kept[name]) for name in by or ()}
 
 
 def by_column(values: Sequence[Any]) -> Slicing:

@@ -22,7 +22,7 @@ from keras import ops
 from bert_tf import hardware
 from bert_tf.backends.backend import value_and_gradient
 from bert_tf.data import gates
-from bert_tf.data.tokenizer import Tokens, resolve_max_length
+from bert_tf.data.tokenizer import Tokens, prefix_of, resolve_max_length
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
 from bert_tf.formatting import format_value
@@ -239,7 +239,7 @@ def explain(
         raise ValueError(
             "The model was trained on pairs of texts, which cannot be explained yet; `predict` classifies them."
         )
-    input_ids, words = read_words(text, tokenizer, max_length)
+    input_ids, words = read_words(text, tokenizer, max_length, prefix_of(model.config))
     baseline_ids = np.where(words.real[words.of_token], _token_id(tokenizer, baseline), input_ids).astype("int32")
     squash = ops.sigmoid if model.problem_type == "multi_label_classification" else ops.softmax
     logits = logits_of(model, Tokens(input_ids, np.array([len(input_ids)])), engine="keras")

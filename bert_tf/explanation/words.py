@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.data.tokenizer import prefixed
 from bert_tf.reporting.display import Displayed, shortened
 
 JOINTS = "'\u2019-"  # join letters into one word: don't, well-made
@@ -25,7 +26,8 @@ class Words(Displayed):
 
     Attributes:
         text: str.
-        names: str, U of them, in token order: words as written in the text, and special tokens such as `[CLS]`.
+        names: str, U of them, in token order: words as written in the text, and special tokens such as `[CLS]` and those of a
+            prefix.
         spans: int64 `(U, 2)`, start and end of each in `text`; empty for special tokens.
         of_token: int64 `(T,)`, the index in `names` of each token.
         real: bool `(U,)`, False for special tokens.
@@ -64,18 +66,21 @@ class Words(Displayed):
         return (belongs / belongs.sum(0)).T @ (of_tokens @ belongs)
 
 
-def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, Words]:
+def read_words(text: str, tokenizer: Any, max_length: int, prefix: str = "") -> tuple[np.ndarray, Words]:
     """Tokenizes one text and groups its tokens into words.
 
     Args:
         text: str.
         tokenizer: a fast tokenizer of transformers.
         max_length: int, the most tokens, special ones included; longer texts are cut.
+        prefix: str, what stands before the text; its tokens are no words.
     Returns: `(input_ids, words)`, int32 `(T,)` and `Words`: letters and signs are words apart, except that an apostrophe or hyphen
         between letters joins them, and signs that touch are one (...). Where a script has no blanks, each piece is a word.
     Raises: ValueError if the text has no words.
     """
-    encoded = tokenizer(text, truncation=True, max_length=max_length, return_offsets_mapping=True)
+    whole = prefixed(text, prefix)
+    before = len(whole) - len(text)  # 0 for a text that begins with the prefix
+    encoded = tokenizer(whole, truncation=True, max_length=max_length, return_offsets_mapping=True)
     names: list[str] = []
     spans: list[tuple[int, int]] = []
     of_token: list[int] = []
@@ -83,8 +88,9 @@ def read_words(text: str, tokenizer: Any, max_length: int) -> tuple[np.ndarray, 
     last = None
     tokens = zip(encoded.tokens(), encoded["offset_mapping"], encoded.word_ids(), encoded.sequence_ids(), strict=True)
     for token, span, word, sequence in tokens:
-        inside = sequence is not None
-        start, end = _trimmed(text, *span) if inside else (0, 0)
+        start, end = _trimmed(whole, *span) if sequence is not None else (0, 0)
+        inside = sequence is not None and (not prefix or end > len(prefix))
+        start, end = (max(start, len(prefix)) - before, end - before) if inside else (0, 0)
         if inside and real and real[-1] and _continues(text, spans[-1], (start, end), word == last):
             if spans[-1][0] == spans[-1][1]:
                 spans[-1] = (start, end)

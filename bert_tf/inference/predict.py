@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from bert_tf.checkpoints.folder import has_head
 from bert_tf.data import gates
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.gates import Text
-from bert_tf.data.tokenizer import Tokens, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.data.tokenizer import Tokens, load_tokenizer, prefix_of, resolve_max_length, tokenize
 from bert_tf.evaluation.blend import Blend, load_blend
 from bert_tf.formatting import counted
 from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
@@ -182,7 +182,11 @@ class Classifier:
         self.max_length = resolve_max_length(max_length, self.model.config, "the model", limit)
 
     def __call__(self, texts: Sequence[Text], progress: Progress = True) -> Predictions:
-        return self.of_tokens(tokenize(texts, self.tokenizer, self.max_length), texts, progress)
+        return self.of_tokens(self.tokenize(texts), texts, progress)
+
+    def tokenize(self, texts: Iterable[Text]) -> Tokens:
+        """Returns the tokens of texts, as the model sees them."""
+        return tokenize(texts, self.tokenizer, self.max_length, prefix_of(self.model.config))
 
     def of_tokens(self, tokens: Tokens, texts: Sequence[Text], progress: Progress = True) -> Predictions:
         """As a call, for texts that have been tokenized already."""

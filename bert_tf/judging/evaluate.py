@@ -18,7 +18,7 @@ from bert_tf import files
 from bert_tf.checkpoints import locate
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read
-from bert_tf.data.tokenizer import Tokens, tokenize
+from bert_tf.data.tokenizer import Tokens
 from bert_tf.evaluation import diagnostics, facts, slices
 from bert_tf.formatting import counted
 from bert_tf.inference.predict import Classifier, Predictions, task_of_model
@@ -32,7 +32,6 @@ from bert_tf.training.run_folder import RUN, RunFolder, versions
 
 RESULTS = "evaluation.json"
 MISTAKES = "mistakes.csv"
-LENGTH = "length"  # the name of the slices by the number of tokens
 THIS = "evaluated"  # what the texts are called beside training texts
 
 
@@ -115,7 +114,6 @@ def evaluate(
     began = time.monotonic()
     folder = _folder(settings, (data, train))
     by = settings.slices.by or ()
-    columns = [name for name in by if name != LENGTH]
     names, models = _names(model, other), [each for each in (model, other) if each is not None]
     classifiers = [
         Classifier(each, tokenizer if each is model else None, max_length=settings.data.max_length) for each in models
@@ -124,10 +122,10 @@ def evaluate(
     task = common_task(names, [*map(task_of_model, every)], [one.label_names for one in every])
     classes = every[0].label_names
     reading = replace(settings.data, task=task.name)
-    texts = read(data, reading, keep=columns).relabel(classes, f"The model {names[0]}")
+    texts = read(data, reading, keep=slices.columns(by)).relabel(classes, f"The model {names[0]}")
     training = None if train is None else read(train, reading).relabel(classes, "The model")
     judged = [_judged(*each, texts, task) for each in zip(names, classifiers, strict=True)]
-    found = _measured(task, judged, texts, _slicings(by, texts, judged[0]), training)
+    found = _measured(task, judged, texts, slices.slicings(by, texts.kept, judged[0].tokens.uncut), training)
     command = _command(settings, models, texts, training)
     verdicts = _verdicts(found, task)
     verdict = " ".join(verdicts)
@@ -169,22 +167,12 @@ def _names(model: Any, other: Any) -> list[str]:
 
 def _judged(name: str, classifier: Classifier, texts: Examples, task: Task) -> Judged:
     """Classifies the texts."""
-    tokens = tokenize(texts.texts, classifier.tokenizer, classifier.max_length)
+    tokens = classifier.tokenize(texts.texts)
     said = classifier.of_tokens(tokens, [*texts.texts])
     places = task.places(said.label_names, texts.label_names)
     thresholds = None if said.thresholds is None else said.thresholds[places]
     outputs = said.outputs[..., places]
     return Judged(name, classifier, tokens, Predictions(outputs, tuple(texts.label_names), task.name, thresholds))
-
-
-def _slicings(by: Sequence[str], texts: Examples, judged: Judged) -> dict[str, slices.Slicing]:
-    """Returns the slices of the texts: by columns that were read, by the number of tokens."""
-    return {
-        name: slices.by_quartile(judged.tokens.uncut, "tokens")
-        if name == LENGTH
-        else slices.by_column(texts.kept[name])
-        for name in by
-    }
 
 
 def _measured(

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation import slices
-from bert_tf.reporting.sections import MAKERS, Block, Section
-from bert_tf.tasks.task import Task, task_of
+from bert_tf.reporting.blocks import Block, Section
+from bert_tf.reporting.sections import MAKERS
+from bert_tf.reporting.sections_of_slices import cut, of_slices, table_of
+from bert_tf.tasks.task import task_of
 
-Rows = Sequence[Mapping[str, Any]]
-IN_SLICES = 2  # measures of each slice that are shown, the first of the task's
 OF_EACH = (
     "Classes",
     "Labels",
@@ -27,32 +27,6 @@ def thresholds(found: Mapping[str, Any]) -> str:
         return said
     how = "chosen by cross-validation on its training texts" if "thresholds" in found["baseline"] else "0.5"
     return f"{said} Those of the baseline are {how}."
-
-
-def of_slices(found: Mapping[str, Any]) -> list[Section]:
-    """Puts the slices in the content of evaluation.json into sections, one each slicing."""
-    return [_slices(name, rows, task_of(found["task"])) for name, rows in found.get("slices", {}).items()]
-
-
-def _slices(name: str, rows: Rows, task: Task) -> Section:
-    shown, measures = rows[: slices.MOST_SLICES], task.measures[:IN_SLICES]
-    kinds = {"texts": "count", **{one.words: one.kind for one in measures}}
-    cells = [[row["slice"], row["texts"], *(row[one.key] for one in measures)] for row in shown]
-    caption = "Each slice by itself; in brackets, 95 % intervals."
-    if "p_value" in rows[0]:
-        kinds |= {"p": "p", "": "text"}
-        cells = [[*row, one["p_value"], "uncertain" * one["uncertain"]] for row, one in zip(cells, shown, strict=True)]
-        caption += (
-            f" p: Fisher's exact test of its accuracy against all other texts, corrected for {len(rows)} slices. Uncertain: the "
-            f"interval of the accuracy is wider than {100 * slices.UNCERTAIN:.0f} points."
-        )
-    else:
-        caption += " Whether a slice differs from the other texts is not tested."
-    verdict = slices.verdict(rows, name, task)
-    return {
-        "title": f"By {name}",
-        "blocks": [{"verdict": verdict}, _table(_cut(caption, rows), ("slice", "text"), kinds, cells)],
-    }
 
 
 def of_two(names: tuple[str, str], both: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> Section:
@@ -74,7 +48,7 @@ def of_two(names: tuple[str, str], both: Sequence[Mapping[str, Any]], found: Map
         right = "Only {} has {:,} texts right, only {} {:,}."
         words.append(right.format(names[0], comparison["only_first"], names[1], comparison["only_second"]))
     said = [{"verdict": verdict} for verdict in verdicts]
-    table = _table(caption, ("", "text"), kinds, rows)
+    table = table_of(caption, ("", "text"), kinds, rows)
     return {"title": "Comparison", "blocks": [*said, table, *({"text": one} for one in words)]}
 
 
@@ -90,7 +64,7 @@ def of_two_in_slices(names: tuple[str, str], found: Mapping[str, Any]) -> list[S
             keys.append("p_value")
             caption += f"; p: McNemar's exact test, corrected for {len(rows)} slices"
         cells = [[row[key] for key in keys] for row in rows[: slices.MOST_SLICES]]
-        table = _table(_cut(f"{caption}.", rows), ("slice", "text"), kinds, cells)
+        table = table_of(cut(f"{caption}.", rows), ("slice", "text"), kinds, cells)
         sections.append({"title": f"By {name}", "blocks": [table]})
     return sections
 
@@ -111,16 +85,6 @@ def summary(found: Mapping[str, Any]) -> list[Block]:
     rows += [(task.baseline_name, found["baseline"]["scores"])] if "baseline" in found else []
     kinds = {one.words: one.kind for one in task.measures}
     cells = [[name, *(scores[one.key] for one in task.measures)] for name, scores in rows]
-    blocks = [_table("Scores", ("", "text"), kinds, cells)]
+    blocks = [table_of("Scores", ("", "text"), kinds, cells)]
     made = of_two_in_slices((found["model"], second["name"]), found) if second else of_slices(found)
     return blocks + [block for section in made for block in section["blocks"] if "table" in block]
-
-
-def _cut(caption: str, rows: Rows) -> str:
-    more = len(rows) - slices.MOST_SLICES
-    return f"{caption} {more:,} smaller slices are in evaluation.json." if more > 0 else caption
-
-
-def _table(caption: str, first: tuple[str, str], kinds: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dict:
-    columns = [{"name": name, "kind": kind} for name, kind in (first, *kinds.items())]
-    return {"table": {"caption": caption, "columns": columns, "rows": [*rows]}}

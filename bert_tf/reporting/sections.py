@@ -20,6 +20,7 @@ from bert_tf.reporting.blocks import columns as _columns
 from bert_tf.reporting.blocks import table as _table
 from bert_tf.reporting.calibration import calibration
 from bert_tf.reporting.figures import EPOCHS, by_epoch, describe
+from bert_tf.reporting.sections_of_slices import of_slices
 from bert_tf.reporting.sections_of_tasks import label_mistakes, labels, largest_errors, scatter
 from bert_tf.tasks.task import Task, task_of
 
@@ -142,7 +143,7 @@ def test(facts: Facts) -> list[Block]:
     )
     compared = _beside_baseline(caption, _task(facts), measured["scores"], measured.get("baseline"))
     verdict: list[Block] = [{"verdict": measured["comparison"]["verdict"]}] if "comparison" in measured else []
-    return [*verdict, compared]
+    return [*verdict, compared, *(block for one in of_slices(measured) for block in one["blocks"])]
 
 
 def _stages(facts: Facts) -> list[Block]:

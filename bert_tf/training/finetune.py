@@ -96,7 +96,7 @@ def carry_out(
     inputs = _train(run, callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
     metrics, kept = keeping.keep(run, inputs)
     if run.test is not None:
-        metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend)
+        metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend, run.asked.slices.by)
         run.say(testing.sentence(metrics["test"]))
     metrics |= measure(run, metrics)
     write_json(run.folder / "metrics.json", metrics)  # the run is finished
@@ -135,7 +135,7 @@ def read(
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
-    test = testing.read_test(test, job.train, settings.data)
+    test = testing.read_test(test, job.train, settings.data, settings.slices.by)
     for remark in remarks_of(test):
         say(remark)
     if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):

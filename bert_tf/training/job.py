@@ -18,12 +18,13 @@ import numpy as np
 
 from bert_tf import hardware
 from bert_tf.backends.backend import create_variables
+from bert_tf.checkpoints.config import PREFIX
 from bert_tf.checkpoints.families.table import family_of
 from bert_tf.checkpoints.heads import HEADS
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.examples import Examples
 from bert_tf.data.pipeline import batches
-from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, resolve_max_length, tokenize
+from bert_tf.data.tokenizer import MAX_LENGTH, Tokens, join, load_tokenizer, prefix_of, resolve_max_length, tokenize
 from bert_tf.evaluation import diagnostics, facts
 from bert_tf.features.cache import default_dir
 from bert_tf.features.extraction import Features, extract, feature_dtype
@@ -103,7 +104,8 @@ class Job:
     def tokens(self) -> Tokens:
         """Tokens of the training texts, the validation texts, then of texts without labels; ValueError if the tokenizer is not
         the model's."""
-        parts = [tokenize(part, self.tokenizer, self.max_length) for part in self._parts]
+        before = prefix_of(self.model.config)
+        parts = [tokenize(part, self.tokenizer, self.max_length, before) for part in self._parts]
         tokens, vocab_size = join(*parts).fitting(self.model.encoder), self.model.config.vocab_size
         if tokens.ids.max(initial=0) >= vocab_size:
             raise ValueError(
@@ -376,6 +378,9 @@ def prepare(
     if not new_head:
         task.unfold(model)
     model.config.text_pairs = examples.pairs
+    if settings.model.prefix is not None:
+        setattr(model.config, PREFIX, settings.model.prefix)
+    settings = settings.replace(prefix=prefix_of(model.config) or None)
     if absent := absent_classes(examples, held):
         say(absent)
     max_length = resolve_max_length(settings.data.max_length, model.config, str(settings.model.checkpoint), limit)

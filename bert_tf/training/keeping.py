@@ -103,7 +103,7 @@ def report(run: Run, kept: Stage, metrics: dict[str, Any]) -> dict[str, Any]:
         history=run.backup.history,
         settings=run.recorded,
         parameters=job.model.parameter_table(),
-        command=run_report.command(job, run.asked, run.command),
+        command=run_report.command(job, run.asked, run.command, run.test.source if run.test else None),
         seconds={"all of it, this report aside": metrics["seconds"], **run.seconds},
     )
     write_json(run.folder / "metrics.json", metrics | numbers)

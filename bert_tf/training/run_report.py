@@ -150,17 +150,20 @@ def measured(job: Job, numbers: Mapping[str, Any]) -> str:
     return f"validation {', '.join(said)}, {kind} {format_value(numbers['val_loss'], 'score')}"
 
 
-def command(job: Job, settings: Settings, of: Command = FINETUNE) -> str:
+def command(job: Job, settings: Settings, of: Command = FINETUNE, test: str | None = None) -> str:
     """Returns the command that trains the same model again; FILE stands for a source that is no file.
 
     Args:
         of: whose options `settings` are.
+        test: the source of the test texts.
     """
     read = {} if job.train.task == "classification" else {"task": job.train.task}
     settings = settings.replace(
         **job.train.read_with, **read
     )  # what was said where `Examples` were read counts as well
     sources = {"train": job.train.source} | ({} if job.held_out else {"validation": job.validation.source})
+    if test:
+        sources["test"] = test
     if job.teacher and len(job.teacher.unlabelled):
         sources["unlabelled"] = job.teacher.unlabelled.source
     parts = ["bert-tf", of.name, *([job.teacher.name] if job.teacher else [])]

@@ -120,6 +120,12 @@ def test_a_wrong_file_is_said_before_tensorflow_loads(command, train, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_slices_need_test_texts(train, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["finetune", "--train", "none.csv", "--by", "lang"]) == 2
+    assert "`by` slices the test texts" in capsys.readouterr().err
+
+
 def test_main_is_a_function_by_either_path():
     code = "from bert_tf.cli import main; import bert_tf.cli.explain; from bert_tf.cli.main import main as same; assert main is same; main(['cache', 'list', '--help'])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -116,7 +116,16 @@ def test_a_race_is_separate_runs(tiny, reviews, unseen, tmp_path, options, capsy
     out = tmp_path / "race"
     models = [tmp_path / "mine/model", tiny]
     found = bert_tf.race(
-        models, reviews, reviews, test=unseen, epochs=2, output_dir=out, seed=3, alone=False, **options
+        models,
+        reviews,
+        reviews,
+        test={**unseen, "lang": [*"ab"] * 8 + ["a"]},
+        by="lang",
+        epochs=2,
+        output_dir=out,
+        seed=3,
+        alone=False,
+        **options,
     )
     accuracy = {row["name"]: row["accuracy"]["value"] for row in found.rows}
     assert [*accuracy.values()] == sorted(accuracy.values(), reverse=True)
@@ -124,6 +133,12 @@ def test_a_race_is_separate_runs(tiny, reviews, unseen, tmp_path, options, capsy
     assert accuracy["mine"] == pytest.approx(tuned.metrics["val_accuracy"])
     predicted = bert_tf.predict(tmp_path / "mine/model", unseen["text"]).labels
     (mine,) = (row for row in found.rows if row["name"] == "mine")
+    table, said = json.loads((out / "compare.json").read_text())["slices"][0], capsys.readouterr().out
+    column = [one["name"] for one in table["columns"]].index(mine["name"])
+    (a, b), right = table["rows"], np.array(predicted) == np.array(unseen["label"])
+    assert (a[:2], b[:2]) == (["a", 9], ["b", 8])
+    assert (a[column]["value"], b[column]["value"]) == pytest.approx((right[::2].mean(), right[1::2].mean()))
+    assert "\na " in said
     assert mine["test_accuracy"]["value"] == np.mean(np.array(predicted) == np.array(unseen["label"]))
     alone = bert_tf.finetune(reviews, reviews, checkpoint=tiny, head="layer_means", epochs=2, seed=3, output_dir=tmp_path / "alone",
                              recipe="plain", verbose=0, **options)  # fmt: skip

@@ -121,6 +121,27 @@ def test_with_a_frozen_base_nothing_is_trained_by_epochs(tiny, reviews, tmp_path
     assert "nothing was chosen by" in (tmp_path / "run/report.html").read_text()
 
 
+def test_test_texts_are_scored_by_slices(tiny, reviews, tmp_path, capsys):
+    languages = ["en", "de", "en"] * 8
+    test = {**reviews, "lang": languages}
+    chosen = options(tiny, tmp_path / "run", unfreeze=0, epochs=None, verbose=2)
+    done = bert_tf.finetune(reviews, reviews, test=test, by=["lang", "length"], **chosen)
+    found = done.metrics["test"]
+    english, german = found["slices"]["lang"]
+    assert [(row["slice"], row["texts"]) for row in (english, german)] == [("en", 16), ("de", 8)]
+    whole = (2 * english["accuracy"]["value"] + german["accuracy"]["value"]) / 3
+    assert whole == pytest.approx(found["scores"]["accuracy"]["value"])
+    assert sum(row["texts"] for row in found["slices"]["length"]) == 24
+    page, said = (tmp_path / "run/report.html").read_text(), capsys.readouterr().out
+    assert "by lang" in page
+    assert "--by lang,length" in page
+    assert "\nde" in said
+    with pytest.raises(ValueError, match="`by` slices the test texts"):
+        bert_tf.finetune(reviews, by="lang", **options(tiny, tmp_path / "none"))
+    with pytest.raises(ValueError, match="no column 'language'"):
+        bert_tf.finetune(reviews, test=test, by="language", **options(tiny, tmp_path / "none"))
+
+
 def test_epochs_of_a_frozen_base_are_trained(tiny, reviews, tmp_path):
     done = bert_tf.finetune(reviews, **options(tiny, tmp_path / "run", unfreeze=0, report=False))
     assert len(done.history["val_loss"]) == 2
