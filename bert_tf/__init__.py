@@ -1,4 +1,4 @@
-"""bert_tf: fine-tune DistilBERT and BERT for text classification with Keras 3.
+"""bert_tf: fine-tune DistilBERT, BERT and their relatives for text classification with Keras 3.
 
 Importing it is quick: TensorFlow, Keras and transformers are loaded by the first name that needs them.
 """

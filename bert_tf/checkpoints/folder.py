@@ -59,7 +59,7 @@ def part_list(names: Iterable[str]) -> str:
     return ", ".join(sorted({name.removesuffix(".weight").removesuffix(".bias") for name in wholes}))
 
 
-def _variables(model) -> dict[str, tuple]:
+def tensors_of(model) -> dict[str, tuple]:
     """Returns every tensor of a model: name in the file -> (variable, whether the file stores it transposed, its initializer).
 
     Of a tensor whose parts are variables of their own, the name of each ends in "[i/n]".
@@ -132,7 +132,7 @@ def load_weights(
     """
     family = family_of(model.config.model_type)
     tensors, unread = standard_names(read_tensors(folder, **options), family)
-    variables = _variables(model)
+    variables = tensors_of(model)
     tensors = split(tensors, variables)
     shapes = {
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
@@ -237,7 +237,7 @@ def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") ->
     config.architectures = [type(model).__name__.removeprefix("TF")]
     prefix = "" if model.head else family_of(model.config.model_type).prefix + "."  # the base alone has none
     tensors = {}
-    for name, (variable, transposed, _) in _variables(model).items():
+    for name, (variable, transposed, _) in tensors_of(model).items():
         value = ops.convert_to_numpy(variable).astype("float32")
         tensors[name.removeprefix(prefix)] = value.T if transposed else value
     tensors = join(tensors)

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bert-tf",
-        description="Fine-tunes DistilBERT and BERT for text classification, and uses the result.",
+        description="Fine-tunes DistilBERT, BERT and their relatives for text classification, and uses the result.",
         epilog="Start with: bert-tf finetune --train reviews.csv",
     )
     parser.add_argument("--version", action="version", version=f"bert-tf {__version__}")

@@ -45,6 +45,7 @@ class SelfAttention(Part):
     ):
         super().__init__(**kwargs)
         self._settings = arguments(locals())
+        self.autocast = False  # `positional` keeps its dtype; the dense layers cast the states
         if hidden_size % num_heads:
             raise ValueError(
                 "`hidden_size` must be a multiple of `num_heads`. "

@@ -190,7 +190,13 @@ class SequenceClassification(Pretrained):
         ours, theirs = self.encoder, other.encoder
         for part, copied in zip(ours.lowest, theirs.lowest, strict=True):
             copy_weights(part, copied)
+        sources: dict[int, Any] = {}
         for i, layer in zip(chosen, theirs.blocks.layer, strict=True):
+            if sources.setdefault(id(layer), ours.blocks.layer[i]) is not ours.blocks.layer[i]:
+                raise ValueError(
+                    "The layers of this model share their weights in groups, and the chosen ones do not make the same groups. "
+                    f"Received: layers {[*chosen]}"
+                )
             copy_weights(ours.blocks.layer[i], layer)
         if ours.pooler is not None:
             copy_weights(ours.pooler, theirs.pooler)

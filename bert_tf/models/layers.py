@@ -240,6 +240,7 @@ class EncoderLayer(Part):
     ):
         super().__init__(**kwargs)
         self._settings = arguments(locals())
+        self.autocast = False  # `positional` keeps its dtype; the layers within cast the states
         self.hidden_size = hidden_size
         kind = POSITIONAL[positional["kind"]].attention if positional else SelfAttention
         attention = (hidden_size, num_attention_heads, attention_dropout, initializer_range, positional)

@@ -7,6 +7,7 @@ of `bert_tf.models.attention.SelfAttention`, adds that to its scores.
 from typing import NamedTuple
 
 from bert_tf.models.parts import Part
+from bert_tf.models.relative_bias import BiasedAttention, RelativeBias
 
 
 class Positional(NamedTuple):
@@ -14,7 +15,7 @@ class Positional(NamedTuple):
 
     Attributes:
         once: layer that the encoder calls with the attention mask `(B, T)`, which says how many tokens there are. Its constructor
-            takes `hidden_size`, `num_heads`, `dropout`, `layer_norm_eps`, `initializer_range` and the settings of the kind.
+            takes any of the encoder's settings, by their names, and the settings of the kind.
         attention: the class of each layer's attention; it gets the result as `positional`.
     """
 
@@ -22,4 +23,4 @@ class Positional(NamedTuple):
     attention: type[Part]
 
 
-POSITIONAL: dict[str, Positional] = {}
+POSITIONAL = {"table": Positional(RelativeBias, BiasedAttention)}

@@ -19,8 +19,8 @@ def texts():
 
 
 def load(family="distilbert", **options):
-    quiet = {"distilbert": ("dropout", "attention_dropout", "seq_classif_dropout"),
-             "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob")}[family]  # fmt: skip
+    row = FAMILIES[family]
+    quiet = {row.head.dropout[0], *(row.key(argument) for argument in row.config if argument.endswith("dropout"))}
     return CLASSES[family, "first_token"].from_pretrained(
         GOLDEN / f"{family}_tiny", **dict.fromkeys(quiet, 0.0), **options
     )

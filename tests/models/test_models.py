@@ -35,7 +35,7 @@ def test_distilbert_base_has_the_known_sizes():
     assert model.layers[0] is model.distilbert
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted({*FAMILIES} - {"albert"}))
 def test_unfreezing_counts_layers_from_the_top(family):
     model = CLASSES[family, "first_token"].from_pretrained(GOLDEN / f"{family}_tiny")
     trained = {0: [], 1: [2], 2: [1, 2], 3: [0, 1, 2], "all": [0, 1, 2]}

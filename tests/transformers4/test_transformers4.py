@@ -15,7 +15,6 @@ from keras import ops
 from transformers import BatchEncoding
 
 import bert_tf
-from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.cli.main import main
 from bert_tf.data.labels import labels_to_y
 from bert_tf.models.auto import CLASSES
@@ -72,14 +71,14 @@ def given(expected, family) -> dict:
     return {name: np.array(value) for name, value in expected[family]["inputs"].items()}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["distilbert", "bert"])
 @pytest.mark.parametrize("form", FORMS)
 def test_files_of_transformers_4_load_with_the_same_logits(family, form, expected):
     model = load(V4 / f"{family}_{form}")
     np.testing.assert_allclose(model(given(expected, family)).logits, expected[family]["logits"], atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["distilbert", "bert"])
 def test_bases_and_pretrained_files_of_transformers_4(family, expected, caplog):
     base = CLASSES[family, None].from_pretrained(V4 / f"{family}_base_h5")
     hidden = np.array(expected[f"{family}_base"]["last_hidden_state"])
@@ -99,7 +98,7 @@ def test_bases_and_pretrained_files_of_transformers_4(family, expected, caplog):
     assert "classifier.weight" in info["missing_keys"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["distilbert", "bert"])
 @pytest.mark.parametrize("form", FORMS)
 def test_convert_rescues_them(family, form, expected, tmp_path, capsys):
     assert main(["convert", str(V4 / f"{family}_{form}"), str(tmp_path / "rescued")]) == 0

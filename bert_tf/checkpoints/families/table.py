@@ -5,10 +5,11 @@ A new family is a file, its row, and its name here. Everything else, public name
 
 import re
 
-from bert_tf.checkpoints.families import bert, distilbert
+from bert_tf.checkpoints.families import albert, bert, camembert, distilbert, electra, mpnet, roberta, xlm_roberta
 from bert_tf.checkpoints.families.family import Family
 
-FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in (distilbert, bert)}
+_FILES = (distilbert, bert, roberta, xlm_roberta, camembert, mpnet, electra, albert)
+FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in _FILES}
 
 
 def family_of(model_type: str | None, where: str = "config.json") -> Family:
