@@ -114,6 +114,12 @@ class Model(Group):
         metavar="TEXT",
         absent="the checkpoint's, usually none",
     )
+    vocabulary: str = option(
+        "whole",
+        "which word pieces the model keeps: whole = all, trimmed = those of the training, validation and test texts and single "
+        "characters; these texts get the same answers, and a multilingual model is a fraction of its size",
+        choices=("whole", "trimmed"),
+    )
     unfreeze: int | str | None = option(
         0,
         "how many of the top layers to train beside the head: 0 (the base is frozen), a number, or all (the embeddings too)",
@@ -326,7 +332,7 @@ FINETUNE = command("finetune", (*_BASE, "slices", "output"), defaults={**_AUTO, 
 DISTILL = command(
     "distill",
     ("student", *_BASE, "output"),
-    {"task", "checkpoint", "head", "new_head", "prefix", "recipe", "blend"},
+    {"task", "checkpoint", "head", "new_head", "prefix", "vocabulary", "recipe", "blend"},
     {**dict.fromkeys(_BY_RECIPE), "output_dir": "runs/distill"},
     {
         "max_length": "the teacher's",
@@ -362,9 +368,9 @@ EVALUATE = command(
     {"output_dir": "runs/evaluate"},
     {"max_length": "the model's", "output_dir": "no files are written"},
 )
-PLAN = command("plan", _BASE, {"budget", "blend"}, _AUTO)
+PLAN = command("plan", _BASE, {"budget", "blend", "vocabulary"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
-_SEARCHED |= {"cache", "blend", "budget"}
+_SEARCHED |= {"cache", "blend", "budget", "vocabulary"}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
 _TRIAL_DEFAULTS = {"recipe": "auto", "epochs": 10, "early_stopping": 5, "verbose": True}
 _TRIAL_DEFAULTS |= dict.fromkeys(("optimizer", "schedule", "clip"))
@@ -378,7 +384,7 @@ SEARCH = command(
     "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
-_FIXED |= {"dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
+_FIXED |= {"vocabulary", "dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
 LADDER = command(
     "ladder",
     (*_BASE, "slices", "ladder", "repeats", "output"),

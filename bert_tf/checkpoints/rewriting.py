@@ -19,7 +19,7 @@ TOKENIZER: tuple[str, ...] = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-TOKENIZER += ("vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
+TOKENIZER += ("vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model", "vocabulary.json")
 
 
 def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle: bool = False) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from bert_tf.training.optimizer import compile_model
 from bert_tf.training.run import Run
 from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.teacher import Teacher
+from bert_tf.training.vocabulary import trimmed
 
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
 
@@ -136,6 +137,8 @@ def read(
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
     test = testing.read_test(test, job.train, settings.data, settings.slices.by)
+    if settings.model.vocabulary == "trimmed":
+        job = trimmed(job, test, say)
     for remark in remarks_of(test):
         say(remark)
     if teacher and (left := teacher.leave_out([*job.validation.texts, *(test.texts if test else ())])):

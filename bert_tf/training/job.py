@@ -54,6 +54,7 @@ class Job:
         solves: bool, whether the head is new and solved before anything is trained.
         task: `Task`, what the texts are given; for the training texts' labels.
         teacher: `Teacher`, whose answers the model learns beside the labels; None = it learns the labels.
+        kept_pieces: int64 `(V,)`, which word pieces of the checkpoint the model keeps; None = all.
     """
 
     train: Examples
@@ -66,6 +67,7 @@ class Job:
     solves: bool
     task: Task
     teacher: Teacher | None = None
+    kept_pieces: np.ndarray | None = None
 
     @property
     def staged(self) -> bool:

@@ -59,7 +59,7 @@ def save(run: Run, stage: Stage) -> None:
     job = run.job
     job.tokenizer.model_max_length = job.max_length
     stage.give_thresholds(job.model)
-    run.folder.save_model(job.model, job.tokenizer, stage.blend)
+    run.folder.save_model(job.model, job.tokenizer, stage.blend, job.kept_pieces)
 
 
 def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:

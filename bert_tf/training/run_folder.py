@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from bert_tf.checkpoints.folder import replacing_files
+from bert_tf.data import vocabulary
 from bert_tf.evaluation.blend import Blend, save_blend
 from bert_tf.files import read_json, write_json
 
@@ -99,13 +100,15 @@ class RunFolder:
         """Returns where the results are and what they are called, for the terminal."""
         return f"In {self.path}/:\n  " + ", ".join(name for name in self.outputs if (self / name).exists())
 
-    def save_model(self, model, tokenizer, blend: Blend | None = None) -> None:
-        """Writes the model, its tokenizer and its second part; they replace an earlier model when all is written."""
+    def save_model(self, model, tokenizer, blend: Blend | None = None, kept_pieces: Any = None) -> None:
+        """Writes the model, its tokenizer, its second part and, of a trimmed vocabulary, which pieces it keeps; they replace an earlier model when all is written."""
         with replacing_files(self / "model") as scratch:
             model.save_pretrained(scratch)
             tokenizer.save_pretrained(scratch)
             if blend is not None:
                 save_blend(blend, scratch)
+            if kept_pieces is not None:
+                write_json(scratch / vocabulary.MAP, {"kept": kept_pieces.tolist()})
 
 
 def versions(*packages: str) -> dict[str, str]:
