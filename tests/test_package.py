@@ -48,6 +48,20 @@ def test_examples_run(name, says, tiny, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+def test_the_multilingual_example_runs(tiny, reviews, tmp_path, monkeypatch, capsys):
+    import pandas
+
+    monkeypatch.chdir(tmp_path)
+    pandas.concat([pandas.DataFrame({**reviews, "lang": lang}) for lang in ("en", "de", "fr")]).to_csv("data.csv")
+    arguments = ["--data", "data.csv", "--checkpoint", str(tiny), "--prefix", "query: "]
+    monkeypatch.setattr(sys, "argv", ["multilingual.py", *arguments])
+    runpy.run_path(str(ROOT / "examples/multilingual.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "de: 24 texts, accuracy" in said
+    assert "fr: 24 texts, accuracy" in said
+
+
+@pytest.mark.slow
 def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text()
     snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

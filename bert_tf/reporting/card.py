@@ -103,6 +103,8 @@ def model_card(
     if data := facts.get("data"):  # without texts and paths
         repeats = {**data["duplicates"], "conflicts": []} if data.get("duplicates") else None
         facts = {**facts, "data": {**data, "duplicates": repeats, "remarks": (), "skipped": ()}}
+    if test := facts.get("test"):  # slices are named by values of the data
+        facts = {**facts, "test": {key: value for key, value in test.items() if key != "slices"}}
     shown = (
         "Results",
         "Test",

@@ -136,6 +136,7 @@ def test_test_texts_are_scored_by_slices(tiny, reviews, tmp_path, capsys):
     assert "by lang" in page
     assert "--by lang,length" in page
     assert "\nde" in said
+    assert "by lang" not in (tmp_path / "run/model/README.md").read_text()  # a card holds nothing of the data
     with pytest.raises(ValueError, match="`by` slices the test texts"):
         bert_tf.finetune(reviews, by="lang", **options(tiny, tmp_path / "none"))
     with pytest.raises(ValueError, match="no column 'language'"):
