@@ -24,3 +24,15 @@ def test_the_model_card_has_neither_texts_nor_paths_of_the_data():
     assert "Texts per label" in card
     assert "secret" not in card
     assert "data.csv" not in card
+
+
+def test_the_baseline_says_what_it_counts():
+    scores = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("accuracy", "macro_f1", "log_loss")}
+    compared = {"verdict": "Better.", "difference": {"value": 0.1, "low": 0.05, "high": 0.2}}
+    simple = {"texts": 9, "scores": scores, "comparison": compared}
+    for characters, said in (
+        (False, "counts words (TF-IDF)"),
+        (True, "counts runs of 1 to 4 characters, which its cross-"),
+    ):
+        [section] = sections({"scores": scores, "baseline": {**simple, "characters": characters}})[1:]
+        assert said in section["blocks"][-1]["table"]["caption"]
