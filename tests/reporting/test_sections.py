@@ -1,7 +1,7 @@
 """What sections say of a run's facts."""
 
 from bert_tf.reporting.card import model_card
-from bert_tf.reporting.sections import sections
+from bert_tf.reporting.sections import baseline, sections
 
 
 def facts(skipped):
@@ -34,5 +34,5 @@ def test_the_baseline_says_what_it_counts():
         (False, "counts words (TF-IDF)"),
         (True, "counts runs of 1 to 4 characters, which its cross-"),
     ):
-        [section] = sections({"scores": scores, "baseline": {**simple, "characters": characters}})[1:]
-        assert said in section["blocks"][-1]["table"]["caption"]
+        blocks = baseline({"scores": scores, "baseline": {**simple, "characters": characters}})
+        assert said in blocks[-1]["table"]["caption"]
