@@ -74,7 +74,7 @@ HEAVY = ("numpy", "keras", "tensorflow", "transformers", "matplotlib", "sklearn"
 
 MOST_LINES, MOST_BODY_LINES, MOST_PARAMETERS = 450, 60, 13
 # Keyword arguments are the interface here: `help()` and completion must show them.
-LONG_SIGNATURES = {"finetune", "search", "ladder", "race", "curve", "plan", "ClassifierHyperModel.__init__", "Encoder.__init__", "run_facts"}  # fmt: skip
+LONG_SIGNATURES = {"finetune", "search", "ladder", "race", "curve", "plan", "ClassifierHyperModel.__init__", "Encoder.__init__", "EncoderLayer.__init__", "run_facts"}  # fmt: skip
 
 
 class Import(NamedTuple):

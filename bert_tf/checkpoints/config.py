@@ -44,7 +44,7 @@ def read_config(folder: Path, given=None, **overrides):
     config_class = getattr(transformers, family.config_class)
     values["id2label"], values["label2id"] = _labels(values, overrides)
     values.pop("num_labels", None)
-    known = {*config_class().to_dict(), *values, *EXTRA_KEYS}
+    known = {*config_class().to_dict(), *values, *EXTRA_KEYS, *family.head.dropout}
     if unknown := sorted(set(overrides) - known):
         raise ValueError(
             f"Unknown config keys: {', '.join(unknown)}. {family.config_class} has: {', '.join(sorted(known))}."

@@ -144,7 +144,8 @@ def load_weights(
     missing = sorted(set(variables) - set(tensors) - _may_miss(tensors, variables, family))
     unexpected = sorted(set(tensors) - set(variables))
     pooler = f"{family.prefix}.{family.base.get('pooler')}." if family.pooler == "base" and model.head else None
-    unread += [name for name in unexpected if (pooler and name.startswith(pooler))]
+    spare = tuple(f"{family.prefix}.{family.base[part]}." for part in family.spare) + ((pooler,) if pooler else ())
+    unread += [name for name in unexpected if name.startswith(spare)]
     if not model.head:  # a base read from a file with a head
         unread += [name for name in unexpected if in_head(name, family)]
     unexpected = [name for name in unexpected if name not in unread]

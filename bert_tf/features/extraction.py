@@ -142,9 +142,11 @@ def extract(
 def feature_dtype(encoder: Encoder, precision: str) -> str:
     """Returns the dtype in which to cache features.
 
-    It is the one they are computed in; only hidden states (a row per token) in float32 are halved, if `precision` is "auto".
+    It is the one they are computed in; only hidden states (a row per token) in float32 are halved, if `precision` is "auto"; but
+    not those of pre-normalised layers, which may be larger than float16 can hold.
     """
     half = precision == "auto" and encoder.compute_dtype == "float32" and not encoder.all_frozen
+    half = half and encoder.final_norm is None
     return "float16" if half else encoder.compute_dtype
 
 
@@ -184,6 +186,7 @@ NO_MATTER: tuple[str, ...] = (
     "attention_dropout",
     "attention_output_dropout",
     "embedding_dropout",
+    "inner_dropout",
     "initializer_range",
     "pooler",
     "pooling",

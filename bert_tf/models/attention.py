@@ -24,6 +24,7 @@ class SelfAttention(Part):
         hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
         dropout: on the attention probabilities.
         positional: dict, the settings of a subclass; see `bert_tf.models.positional`.
+        attention_bias: bool, whether the dense layers have biases.
     Call arguments:
         hidden_states: float `(B * T, D)`, compute dtype, to attend to.
         attention_mask: int or bool `(B, T)`, 1 = real token.
@@ -41,6 +42,7 @@ class SelfAttention(Part):
         dropout: float = 0.1,
         initializer_range: float = 0.02,
         positional: dict | None = None,
+        attention_bias: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,7 +57,7 @@ class SelfAttention(Part):
         self.num_heads = num_heads
         self.head_size = hidden_size // num_heads
         self.query, self.key, self.value, self.dense = (
-            self._dense(name, hidden_size) for name in ("query", "key", "value", "dense")
+            self._dense(name, hidden_size, use_bias=attention_bias) for name in ("query", "key", "value", "dense")
         )
         self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
 
@@ -67,7 +69,7 @@ class SelfAttention(Part):
         if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
             probabilities = ops.ones_like(scores)
         else:
-            probabilities = ops.softmax(scores + attention_bias(attention_mask), axis=-1)
+            probabilities = ops.softmax(self.masked(scores, attention_mask, positional), axis=-1)
         dropped = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
         context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))  # (B, Q, H, S)
         return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
@@ -86,8 +88,14 @@ class SelfAttention(Part):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         return ops.cast(scores, "float32") / math.sqrt(self.head_size)
 
+    def masked(self, scores, attention_mask, positional=None):
+        """Returns the scores `(B, H, Q, T)`, negative and large where a token must not look: padding, in subclasses more."""
+        return scores + attention_bias(attention_mask)
+
+
+FAR = -1e9  # and not the smallest float: a row of padding alone must stay finite after the addition
+
 
 def attention_bias(attention_mask):
     """Returns float32 `(B, 1, 1, T)`: 0 at real tokens, a large negative number at padding of `(B, T)`."""
-    # -1e9 and not the smallest float: a row of padding alone must stay finite after the addition.
-    return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * -1e9
+    return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * FAR

@@ -31,14 +31,15 @@ class SequenceClassification(Pretrained):
     head = "first_token"
 
     def _add_head(self, hidden_size):
-        row, eps = family_of(self.model_type).head, self.encoder.get_config()["layer_norm_eps"]
+        row, settings = family_of(self.model_type).head, self.encoder.get_config()
         if row.dense:
             activation = ACTIVATIONS[getattr(self.config, row.activation, row.activation)]
             bias = getattr(self.config, row.dense_bias) if isinstance(row.dense_bias, str) else row.dense_bias
             options = {"activation": activation, "use_bias": bias}
             setattr(self, row.dense, self._dense(hidden_size, hidden_size, row.dense, **options))
         if "norm" in row.parts:
-            self.norm = keras.layers.LayerNormalization(epsilon=eps, name="norm", dtype="float32")
+            options = {"epsilon": settings["layer_norm_eps"], "center": settings["norm_bias"]}
+            self.norm = keras.layers.LayerNormalization(**options, name="norm", dtype="float32")
             self.norm.build((None, hidden_size))
         self._add_classifier(hidden_size)
         if row.first_dropout:
@@ -186,6 +187,8 @@ class SequenceClassification(Pretrained):
         """
         config = copy.deepcopy(self.config)
         setattr(config, family_of(self.model_type).key("num_hidden_layers", config), len(chosen))
+        if getattr(config, "layer_types", None):
+            config.layer_types = [config.layer_types[i] for i in chosen]
         other = type(self)(config, dtype=self.dtype_policy)
         ours, theirs = self.encoder, other.encoder
         for part, copied in zip(ours.lowest, theirs.lowest, strict=True):
@@ -197,9 +200,15 @@ class SequenceClassification(Pretrained):
                     "The layers of this model share their weights in groups, and the chosen ones do not make the same groups. "
                     f"Received: layers {[*chosen]}"
                 )
+            if len(layer.weights) != len(ours.blocks.layer[i].weights):
+                raise ValueError(
+                    "The lowest layer of this model is made differently from the others: it must be the first of the chosen ones. "
+                    f"Received: layers {[*chosen]}"
+                )
             copy_weights(ours.blocks.layer[i], layer)
-        if ours.pooler is not None:
-            copy_weights(ours.pooler, theirs.pooler)
+        for name in ("pooler", "final_norm"):
+            if getattr(ours, name) is not None:
+                copy_weights(getattr(ours, name), getattr(theirs, name))
         self._copy_head(other, chosen)
         return other
 
@@ -211,12 +220,11 @@ class SequenceClassification(Pretrained):
     def parameter_table(self) -> list[tuple[str, int, int]]:
         """Returns `(part, parameters, trainable parameters)` for the embeddings, each layer and the head."""
         encoder = self.encoder
-        parts = [("embeddings", encoder.embeddings)]
-        if encoder.positional is not None:
-            parts.append(("positions", encoder.positional))
+        parts: list[tuple[str, Any]] = [("embeddings", encoder.embeddings)]
+        parts += [("positions", encoder.positional), ("convolution", encoder.convolution)]
         parts += [(f"layer {i}", layer) for i, layer in enumerate(encoder.blocks.layers_of_groups)]
-        if encoder.pooler is not None:
-            parts.append(("pooler", encoder.pooler))
+        parts += [("final norm", encoder.final_norm), ("pooler", encoder.pooler)]
+        parts = [(name, part) for name, part in parts if part is not None and part.weights]
 
         rows = [(name, number_of_weights(part), number_of_weights(part, only_trainable=True)) for name, part in parts]
         total = self.num_parameters() - sum(row[1] for row in rows)

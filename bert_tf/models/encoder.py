@@ -12,6 +12,7 @@ from keras import ops
 
 from bert_tf.checkpoints.families.table import distinct_layers
 from bert_tf.models.calls import CallForms
+from bert_tf.models.convolution import Convolution
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.models.layers import Embeddings, EncoderLayer
 from bert_tf.models.outputs import TFBaseModelOutput, TFBaseModelOutputWithPooling
@@ -37,7 +38,8 @@ class Blocks(keras.layers.Layer):
     ):
         super().__init__(name=name, dtype=dtype)
         own = distinct_layers(num_hidden_layers, groups)[len(below) :]
-        layers = {i: EncoderLayer(**settings, dtype=self.dtype_policy, name=f"layer_{i}") for i in sorted({*own})}
+        made = {"dtype": self.dtype_policy, **settings}
+        layers = {i: EncoderLayer(**made, number=i, name=f"layer_{i}") for i in sorted({*own})}
         self.layer = [*below, *(layers[i] for i in own)]
 
     @property
@@ -66,7 +68,10 @@ class Encoder(CallForms, Part):
             the last layer, or "layer_means", those of every layer.
         embedding_dropout: float in [0, 1), on the embeddings; None = `hidden_dropout`.
         embedding_size, projection, positions_after: see `bert_tf.models.layers.Embeddings`.
-        positional: dict, see `bert_tf.models.layers.EncoderLayer`.
+        positional, norm, gated, inner_dropout, attention_bias, feed_forward_bias, norm_bias: see
+            `bert_tf.models.layers.EncoderLayer`; with `norm="pre"` the output of the last layer is normalised too.
+        mask_embeddings: bool, whether the embeddings at padding are 0 (DeBERTa).
+        convolution: dict, the settings of `bert_tf.models.convolution.Convolution`, behind the first layer; None = without.
         groups: int, see `Blocks`: ALBERT's shared layers.
         shares: an `Encoder` of the same sizes, whose embeddings and lowest layers this one uses too.
         shared_layers: int, how many of its layers.
@@ -109,6 +114,14 @@ class Encoder(CallForms, Part):
         positions_after: int | None = None,
         positional: dict | None = None,
         groups: int | None = None,
+        norm: str = "post",
+        gated: bool = False,
+        inner_dropout: float = 0.0,
+        attention_bias: bool = True,
+        feed_forward_bias: bool = True,
+        norm_bias: bool = True,
+        mask_embeddings: bool = False,
+        convolution: dict | None = None,
         shares: "Encoder | None" = None,
         shared_layers: int = 0,
         **kwargs,
@@ -127,15 +140,19 @@ class Encoder(CallForms, Part):
         self.blocks: Blocks = self._own(Blocks, "blocks", *stack, **self._of(EncoderLayer))
         self.positional: Part | None = shares.positional if shares else None
         if positional and not shares:
-            numbers = dict(positional)
-            once = POSITIONAL[numbers.pop("kind")].once
-            self.positional = self._own(once, "positional", **self._of(once), **numbers)
+            once = POSITIONAL[positional["kind"]].once
+            self.positional = self._own(once, "positional", **self._of(once, positional))
+        self.convolution: Part | None = shares.convolution if shares else None
+        if convolution and not shares:
+            options = self._of(Convolution, {**convolution, "dropout": hidden_dropout})
+            self.convolution = self._own(Convolution, "convolution", **options)
+        self.final_norm = self._norm("final_norm") if norm == "pre" else None
         self.pooler = self._dense("pooler", hidden_size, activation="tanh") if pooler else None
 
-    def _of(self, kind: type) -> dict:
-        """Returns those of the settings that the constructor of `kind` names."""
+    def _of(self, kind: type, more: dict | None = None) -> dict:
+        """Returns those of the settings, and of `more`, that the constructor of `kind` names."""
         named = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
-        return {name: value for name, value in self._settings.items() if name in named}
+        return {name: value for name, value in {**self._settings, **(more or {})}.items() if name in named}
 
     # The stack by the families' own names: `model.distilbert.transformer.layer[i]`, `model.bert.encoder.layer[i]`.
     transformer = encoder = property(lambda self: self.blocks)
@@ -147,8 +164,8 @@ class Encoder(CallForms, Part):
 
     @property
     def lowest(self) -> list[Part]:
-        """What comes before the layers, and is trained only with all of them."""
-        return [part for part in (self.embeddings, self.positional) if part is not None]
+        """What comes before the layers or stands among the lowest, and is trained only with all of them."""
+        return [part for part in (self.embeddings, self.positional, self.convolution) if part is not None]
 
     @property
     def boundary(self) -> int:
@@ -169,7 +186,8 @@ class Encoder(CallForms, Part):
     @property
     def frozen_parts(self) -> list[Part]:
         """The parts whose weights `features` depends on."""
-        return [*dict.fromkeys([*self.lowest, *self.blocks.layer[: self.boundary]])]
+        norm = [self.final_norm] if self.all_frozen and self.final_norm is not None else []
+        return [*dict.fromkeys([*self.lowest, *self.blocks.layer[: self.boundary]]), *norm]
 
     @property
     def _means(self) -> bool:
@@ -194,20 +212,46 @@ class Encoder(CallForms, Part):
         Returns: the hidden states that enter the first trained layer, float `(B * T, D)`; if all layers are frozen, what
             the head sees, `(B, feature_size)`.
         """
-        flat = self.embeddings(input_ids, token_type_ids, training=False)
-        positional = self._positional(attention_mask, training=False)
-        hidden_states, last = [flat], len(self.blocks.layer) - 1
-        for i, layer in enumerate(self.blocks.layer[: self.boundary]):
-            only_first = i == last and self.pooling == "first_token"
-            flat, _ = layer(flat, attention_mask, first_token=only_first, positional=positional, training=False)
-            hidden_states.append(flat)
+        flat = self._embedded(attention_mask, input_ids, token_type_ids, training=False)
+        first_token = self.pooling == "first_token"
+        hidden_states, _ = self._through(range(self.boundary), flat, attention_mask, first_token, training=False)
         if self.all_frozen and self.pooling == "mean":
-            return layer_means([flat], attention_mask)
-        return layer_means(hidden_states, attention_mask) if self._means else flat
+            return layer_means(hidden_states[-1:], attention_mask)
+        return layer_means(hidden_states, attention_mask) if self._means else hidden_states[-1]
 
-    def _positional(self, attention_mask, training):
-        """Returns what every layer needs of the positions, computed once."""
-        return None if self.positional is None else self.positional(attention_mask, training=training)
+    def _embedded(self, attention_mask, *inputs, training):
+        """Returns the embeddings of the inputs, `(B * T, D)`."""
+        flat = self.embeddings(*inputs, training=training)
+        if self._settings["mask_embeddings"]:
+            flat = ops.multiply(flat, ops.cast(ops.reshape(attention_mask, (-1, 1)), flat.dtype))
+        return flat
+
+    def _through(self, chosen: range, flat, attention_mask, first_token, training) -> tuple[list, list]:
+        """Runs some layers, in a row.
+
+        Args:
+            chosen: which.
+            flat: float `(B * T, D)`, what enters the first of them.
+            first_token: bool, whether only the first token of the last layer is needed.
+        Returns: the hidden states, from those that enter, and the attention probabilities.
+        """
+        states, attentions, last = [flat], [], len(self.blocks.layer) - 1
+        positional = None
+        if self.positional is not None and len(chosen):  # once, for all layers
+            positional = self.positional(attention_mask, training=training)
+        for i in chosen:
+            convolution = self.convolution if i == 0 else None
+            options = {"first_token": first_token and i == last and convolution is None, "positional": positional}
+            flat, probabilities = self.blocks.layer[i](flat, attention_mask, **options, training=training)
+            if convolution is not None:
+                flat = convolution(states[0], flat, attention_mask, training=training)
+                if first_token and i == last:
+                    flat = ops.reshape(flat, (-1, ops.shape(attention_mask)[1], self.hidden_size))[:, 0]
+            if i == last and self.final_norm is not None:
+                flat = self.final_norm(flat)
+            states.append(flat)
+            attentions.append(probabilities)
+        return states, attentions
 
     def call(
         self,
@@ -225,30 +269,24 @@ class Encoder(CallForms, Part):
             set_untracked(self, "_warned", True)
             log.warning("token_type_ids are ignored: this model has no token types.")
         if features is not None:
-            above = self.blocks.layer[self.boundary :]
+            above = range(self.boundary, len(self.blocks.layer))
             features = ops.cast(features, self.compute_dtype)
             features = features if above else features[:, None]  # (B, D) -> (B, 1, D)
             shape = ops.shape(features)[:2]
             flat = ops.reshape(features, (-1, self.hidden_size))
         else:
-            above = self.blocks.layer
+            above = range(len(self.blocks.layer))
             shape = ops.shape(input_ids if inputs_embeds is None else inputs_embeds)[:2]
-            flat = self.embeddings(input_ids, token_type_ids, inputs_embeds, training=training)
         if attention_mask is None:
             attention_mask = ops.ones(shape, "int32")
+        if features is None:
+            flat = self._embedded(attention_mask, input_ids, token_type_ids, inputs_embeds, training=training)
 
         def unflat(flat):  # (B * T, D) -> (B, T, D)
             return ops.reshape(flat, (-1, shape[1], self.hidden_size))
 
-        positional = self._positional(attention_mask, training) if above else None
-        hidden_states, attentions = [flat], []
-        for i, layer in enumerate(above, 1):
-            only_first = first_token and i == len(above)
-            flat, probabilities = layer(
-                flat, attention_mask, first_token=only_first, positional=positional, training=training
-            )
-            hidden_states.append(flat)
-            attentions.append(probabilities)
+        hidden_states, attentions = self._through(above, flat, attention_mask, first_token, training)
+        flat = hidden_states[-1]
         last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
         states = tuple(map(unflat, hidden_states)) if output_hidden_states else None
         every = (states, tuple(attentions) if output_attentions else None)

@@ -63,7 +63,11 @@ class Part(keras.layers.Layer):
         return self._own(keras.layers.Dense, name, units, kernel_initializer=initializer, **options)
 
     def _norm(self, name: str, **options) -> keras.layers.LayerNormalization:
-        return self._own(keras.layers.LayerNormalization, name, epsilon=self._settings["layer_norm_eps"], **options)
+        options = {
+            "epsilon": self._settings["layer_norm_eps"],
+            "center": self._settings.get("norm_bias", True),
+        } | options
+        return self._own(keras.layers.LayerNormalization, name, **options)
 
     def _table(self, name: str, rows: int, width: int) -> "Embedding":
         initializer = keras.initializers.TruncatedNormal(stddev=self._settings["initializer_range"])

@@ -6,8 +6,10 @@ of `bert_tf.models.attention.SelfAttention`, adds that to its scores.
 
 from typing import NamedTuple
 
+from bert_tf.models.disentangled import DisentangledAttention, RelativeEmbeddings
 from bert_tf.models.parts import Part
 from bert_tf.models.relative_bias import BiasedAttention, RelativeBias
+from bert_tf.models.rotary import RotaryAttention, Rotations
 
 
 class Positional(NamedTuple):
@@ -23,4 +25,8 @@ class Positional(NamedTuple):
     attention: type[Part]
 
 
-POSITIONAL = {"table": Positional(RelativeBias, BiasedAttention)}
+POSITIONAL = {
+    "disentangled": Positional(RelativeEmbeddings, DisentangledAttention),
+    "rotary": Positional(Rotations, RotaryAttention),
+    "table": Positional(RelativeBias, BiasedAttention),
+}

@@ -30,6 +30,34 @@ FAMILIES = {
         "Albert",
         {"max_position_embeddings": 11, "embedding_size": 9, "num_hidden_groups": 2, "hidden_dropout_prob": 0.1},
     ),
+    "deberta-v2": (
+        "DebertaV2",
+        {
+            "max_position_embeddings": 11,
+            "embedding_size": 9,
+            "type_vocab_size": 2,
+            "relative_attention": True,
+            "pos_att_type": "c2p|p2c",
+            "position_buckets": 4,
+            "norm_rel_ebd": "layer_norm",
+            "conv_kernel_size": 3,
+        },
+    ),
+    "modernbert": (
+        "ModernBert",
+        {
+            "num_attention_heads": 3,
+            "local_attention": 4,
+            "global_attn_every_n_layers": 2,
+            "global_rope_theta": 100.0,
+            "local_rope_theta": 20.0,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "cls_token_id": 1,
+            "sep_token_id": 2,
+        },
+    ),
 }
 
 

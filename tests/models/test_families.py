@@ -161,6 +161,10 @@ def test_fewer_layers(family):
     model, given = load(family), inputs(family)
     small = model.with_layers([0, 1])
     states = model(given, output_hidden_states=True).hidden_states[2]
+    if (norm := model.encoder.final_norm) is not None:
+        states = norm(states)
+        with pytest.raises(ValueError, match=r"must be the first of the chosen ones. Received: layers \[1, 2\]"):
+            model.with_layers([1, 2])
     np.testing.assert_allclose(small.encoder(given).last_hidden_state, states, atol=1e-5)
 
 
@@ -225,6 +229,32 @@ def test_buckets_of_distances():
 # Live, where PyTorch is installed
 
 
+V3 = {
+    "relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 6, "norm_rel_ebd": "layer_norm",
+    "share_att_key": True, "position_biased_input": False, "type_vocab_size": 0, "embedding_size": 15,
+}  # fmt: skip
+C2P = {"relative_attention": True, "pos_att_type": ["c2p"], "max_relative_positions": 9, "pooler_hidden_act": "tanh"}
+CONVOLVED = V3 | {"share_att_key": False, "conv_kernel_size": 3, "conv_act": "gelu", "position_biased_input": True}
+OLD_KEYS = {"global_rope_theta": 5000.0, "local_rope_theta": 100.0, "global_attn_every_n_layers": 2}
+NEW_KEYS = {
+    "layer_types": ["sliding_attention", "full_attention", "full_attention", "sliding_attention"],
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 700.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 30.0},
+    },
+}
+BIASES = dict.fromkeys(("norm_bias", "mlp_bias", "attention_bias", "classifier_bias"), True)
+MORE = {
+    "deberta-v2": (V3, C2P | {"embedding_size": 11}, CONVOLVED | {"embedding_size": 10, "max_relative_positions": 12}),
+    "modernbert": (
+        OLD_KEYS | {"hidden_size": 18, "num_hidden_layers": 5, "local_attention": 8},
+        {"hidden_size": 10, "local_attention": 6, "classifier_pooling": "mean", "num_hidden_layers": 1},
+        NEW_KEYS | BIASES | {"hidden_size": 20, "num_hidden_layers": 4, "classifier_pooling": "mean", "classifier_activation": "relu",
+                             "hidden_activation": "silu", "local_attention": 10},
+    ),
+}  # fmt: skip
+
+
 def random_config(family: str, seed: int):
     """A config of odd sizes, unlike the golden ones."""
     import transformers
@@ -238,6 +268,7 @@ def random_config(family: str, seed: int):
         "embedding_size": [6, size, size + 4][seed], "hidden_act": ["gelu", "relu", "gelu_new"][seed], "num_hidden_groups": 1,
         "attn_implementation": "eager", "problem_type": "single_label_classification",
     }  # fmt: skip
+    values |= MORE.get(family, ({}, {}, {}))[seed]
     kind = getattr(transformers, FAMILIES[family].config_class)
     if family == "distilbert":
         old = {"hidden_size": "dim", "num_attention_heads": "n_heads", "intermediate_size": "hidden_dim"}
@@ -281,7 +312,8 @@ def test_live_numbers_gradients_and_files(family, seed, tmp_path):
         loss = ops.mean(ours.hf_compute_loss(labels, found.logits))
     np.testing.assert_allclose(found.logits, expected.logits.detach().numpy(), atol=1e-5)
     for ours_of, theirs_of in zip(found.hidden_states, expected.hidden_states, strict=True):
-        np.testing.assert_allclose(ours_of * mask[:, :, None], theirs_of.detach().numpy() * mask[:, :, None], atol=1e-5)
+        expected_of = theirs_of.detach().numpy() * mask[:, :, None]
+        np.testing.assert_allclose(ours_of * mask[:, :, None], expected_of, atol=1e-5, rtol=1e-5)
     for ours_of, theirs_of in zip(found.attentions, expected.attentions, strict=True):
         np.testing.assert_allclose(
             ours_of * mask[:, None, :, None], theirs_of.detach().numpy() * mask[:, None, :, None], atol=1e-5
@@ -290,10 +322,12 @@ def test_live_numbers_gradients_and_files(family, seed, tmp_path):
     parameters, counted = dict(theirs.named_parameters()), encoder_settings(config).get("positions_after")
     tensors = folder.tensors_of(ours)
     gradients = tape.gradient(loss, [variable.value for variable, *_ in tensors.values()])
-    assert tensors.keys() == parameters.keys()
-    for (name, (_, transposed, _)), gradient in zip(tensors.items(), gradients, strict=True):
-        gradient = np.array(array(gradient).T if transposed else array(gradient))
-        if "word_embeddings" in name or (counted and "position_embeddings" in name):
+    named = zip(tensors.items(), gradients, strict=True)
+    joined = folder.join({name: array(of).T if transposed else array(of) for (name, (_, transposed, _)), of in named})
+    assert joined.keys() == parameters.keys()
+    for name, gradient in joined.items():
+        gradient = np.array(gradient)
+        if "word_embeddings" in name or "tok_embeddings" in name or (counted and "position_embeddings" in name):
             gradient[counted or config.pad_token_id] = 0  # PyTorch never trains the row of padding
         np.testing.assert_allclose(gradient, parameters[name].grad.numpy(), atol=1e-5, err_msg=name)
 

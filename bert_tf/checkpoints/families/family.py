@@ -1,12 +1,33 @@
 """The form of a row: how one model family is named in Hugging Face's config.json and weight files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 
 def same(*names: str) -> dict[str, str]:
     """Returns entries of a mapping whose two sides agree."""
     return {name: name for name in names}
+
+
+def rotary(layers: Iterable[tuple[dict[str, Any], int | None]]) -> dict[str, Any]:
+    """Returns the argument `positional` of an encoder with rotary positions.
+
+    Args:
+        layers: of each layer what config.json calls its rope parameters, and how many tokens each way a token sees; None = all.
+    Raises: ValueError for another `rope_type` than "default".
+    """
+    kinds: list[list] = []
+    of_layers = []
+    for parameters, window in layers:
+        if (kind := parameters.get("rope_type", "default")) != "default":
+            raise ValueError(
+                f"config.json: rope_type={kind!r}, rotary positions stretched for longer texts, is not supported. Use a checkpoint "
+                "whose rope_type is 'default'."
+            )
+        if [float(parameters["rope_theta"]), window] not in kinds:
+            kinds.append([float(parameters["rope_theta"]), window])
+        of_layers.append(kinds.index([float(parameters["rope_theta"]), window]))
+    return {"kind": "rotary", "kinds": kinds, "of_layers": of_layers}
 
 
 class ClassificationHead(NamedTuple):
@@ -57,6 +78,7 @@ class Family(NamedTuple):
         example: a checkpoint name to suggest.
         pooler: whose part the base's pooler is: "classifier" = of every model, "base" = of the model without a head alone, None =
             the family has none.
+        spare: parts of the base that files may hold although the model that their config.json describes has no such part: not read.
         derived: arguments of the encoder that no single key holds: takes the config, returns them by name.
     """
 
@@ -72,6 +94,7 @@ class Family(NamedTuple):
     other_heads: tuple[str, ...]
     example: str
     pooler: str | None = None
+    spare: tuple[str, ...] = ()
     derived: Callable[[Any], dict[str, Any]] | None = None
 
     @property

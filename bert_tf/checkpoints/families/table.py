@@ -5,10 +5,21 @@ A new family is a file, its row, and its name here. Everything else, public name
 
 import re
 
-from bert_tf.checkpoints.families import albert, bert, camembert, distilbert, electra, mpnet, roberta, xlm_roberta
+from bert_tf.checkpoints.families import (
+    albert,
+    bert,
+    camembert,
+    deberta_v2,
+    distilbert,
+    electra,
+    modernbert,
+    mpnet,
+    roberta,
+    xlm_roberta,
+)
 from bert_tf.checkpoints.families.family import Family
 
-_FILES = (distilbert, bert, roberta, xlm_roberta, camembert, mpnet, electra, albert)
+_FILES = (distilbert, bert, roberta, xlm_roberta, camembert, mpnet, deberta_v2, modernbert, electra, albert)
 FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in _FILES}
 
 
