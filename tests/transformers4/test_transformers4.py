@@ -78,6 +78,14 @@ def test_files_of_transformers_4_load_with_the_same_logits(family, form, expecte
     np.testing.assert_allclose(model(given(expected, family)).logits, expected[family]["logits"], atol=1e-5)
 
 
+def test_files_of_the_other_families():
+    expected = json.loads((V4 / "families.json").read_text())
+    del expected["versions"]
+    for family, golden in expected.items():
+        inputs = np.array(golden["input_ids"]), np.array(golden["attention_mask"])
+        np.testing.assert_allclose(load(V4 / f"{family}_h5")(*inputs).logits, golden["logits"], atol=1e-5)
+
+
 @pytest.mark.parametrize("family", ["distilbert", "bert"])
 def test_bases_and_pretrained_files_of_transformers_4(family, expected, caplog):
     base = CLASSES[family, None].from_pretrained(V4 / f"{family}_base_h5")
