@@ -88,12 +88,23 @@ def compare(
 
 def largest_errors(texts: Sequence[Text], given: Any, predicted: Any, most: int) -> list[dict[str, Any]]:
     """Lists the texts whose number is missed most: dicts of `index`, `text`, `given` and `predicted`."""
+    shown = [shortest(numbers) for numbers in (given, predicted)]
     given, predicted = checked(given, predicted)
     order = np.argsort(-np.abs(given - predicted), kind="stable")[:most]
     return [
-        {"index": int(i), "text": shown_text(texts[i]), "given": float(given[i]), "predicted": float(predicted[i])}
-        for i in order
+        {"index": int(i), "text": shown_text(texts[i]), "given": shown[0][i], "predicted": shown[1][i]} for i in order
     ]
+
+
+def shortest(numbers: Any) -> list[float]:
+    """Returns numbers with no more digits than their type has, float32 or any other: 3.7, not 3.7000000477.
+
+    >>> shortest(np.array([3.7, 16777216], "float32"))
+    [3.7, 16777216.0]
+    """
+    numbers = np.asarray(numbers)
+    exact = numbers.astype(str) if numbers.dtype == np.float32 else numbers
+    return exact.astype("float64").tolist()
 
 
 def scatter(given: Any, predicted: Any, seed: int = 0) -> dict[str, list[float]]:

@@ -12,6 +12,7 @@ of their attributions lowers the log-odds by more than removing random words doe
 
 import logging
 import operator
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from bert_tf.data.tokenizer import Tokens, prefix_of, resolve_max_length
 from bert_tf.explanation.integral import INTERVALS, NODES, Integral, integrate
 from bert_tf.explanation.words import Words, read_words
 from bert_tf.formatting import format_value
-from bert_tf.inference.predict import cached_on_model, load_classifier, logits_of, second_part
+from bert_tf.inference.predict import cached_on_model, has_second_part, load_classifier, logits_of
 from bert_tf.reporting.display import Displayed, shortened, table
 
 log = logging.getLogger("bert_tf")
@@ -34,6 +35,7 @@ SHARES = 10  # points of a deletion curve after its start
 RESAMPLES = 10_000  # of the bootstrap
 TOP = 8  # words in a table
 MOST_CHARACTERS = 2_000  # of a text in a notebook
+FIRST_PART = "The model is blended with TF-IDF. Only its first part, the encoder with its head, is explained: `predict` gives other probabilities."
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +82,8 @@ class Explanation(Displayed):
         attentions: float32 `(layers, H, U, U)`, from each of `words.names` (rows, which sum to 1) to each; None unless
             requested.
         model_name: str, the folder or hub name of the model.
+        blended: bool, whether the model has a second part, TF-IDF, which is not explained: probabilities and words are of the
+            first, the encoder with its head.
     """
 
     words: Words
@@ -94,6 +98,7 @@ class Explanation(Displayed):
     deletion: Deletion
     attentions: np.ndarray | None
     model_name: str
+    blended: bool = False
 
     @property
     def label(self) -> str:
@@ -127,7 +132,8 @@ class Explanation(Displayed):
             at = end
         marked.append((text[at : self.words.end] if at == self.words.end else " ...", 0.0))
         rows = [(shortened(word, 30), f"{value:+.2f}") for word, value in self.top()]
-        return [{"marked": marked}, table({"word": "text", "log-odds": "plain"}, rows)]
+        said: list[dict[str, Any]] = [{"text": FIRST_PART}] if self.blended else []
+        return [{"marked": marked}, table({"word": "text", "log-odds": "plain"}, rows), *said]
 
     @property
     def cls_attention(self) -> np.ndarray | None:
@@ -147,6 +153,7 @@ class Explanation(Displayed):
             "text": words.text,
             "probabilities": dict(zip(self.label_names, map(float, self.probabilities), strict=True)),
             "target": self.label,
+            **({"first_part_only": FIRST_PART} if self.blended else {}),
             "log_odds": self.log_odds,
             "baseline_log_odds": self.baseline_log_odds,
             "completeness_error": self.completeness_error if np.isfinite(self.completeness_error) else None,
@@ -229,8 +236,9 @@ def explain(
     for name, value, least in (("max_steps", max_steps, INTERVALS * NODES), ("random_orders", random_orders, 1)):
         if value < least:
             raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
-    if second_part(model) is not None:
-        log.warning("%s: is blended with TF-IDF. Only its first part, the encoder with its head, is explained.", model)
+    blended, named = has_second_part(model), isinstance(model, (str, os.PathLike))
+    if blended and named:  # a model in memory is that part, and the explanation says what it came from
+        log.warning("%s: %s", model, FIRST_PART)
     model, tokenizer = load_classifier(model, tokenizer)
     if model.problem_type == "regression":
         raise ValueError("A regression model has no classes whose log-odds could be explained.")
@@ -264,6 +272,7 @@ def explain(
         deletion=_delete(model, input_ids, words, attributions, target, random_orders, seed),
         attentions=words.attention(_attentions(model, input_ids)) if attentions else None,
         model_name=str(model.name_or_path),
+        blended=blended,
     )
 
 
@@ -284,6 +293,8 @@ def faithfulness(model: Any, texts: Sequence[str], tokenizer: Any = None, *, see
     every: list[Any] = list(gates.each_text(texts))
     if len(every) < 2:
         raise ValueError(f"A confidence interval needs at least two texts. Received: {len(every)}")
+    if has_second_part(model):
+        log.warning("%s: %s", model if isinstance(model, (str, os.PathLike)) else model.name_or_path, FIRST_PART)
     model, tokenizer = load_classifier(model, tokenizer)
     options = {"attentions": False, **options}
     explanations = (explain(model, text, tokenizer, seed=seed + i, **options) for i, text in enumerate(every))

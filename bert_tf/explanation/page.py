@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bert_tf.explanation.explain import Explanation
+from bert_tf.explanation.explain import FIRST_PART, Explanation
 from bert_tf.files import write_text
 from bert_tf.reporting.page import data_uri
 from bert_tf.reporting.templates import render
@@ -35,7 +35,9 @@ def page(explanations: Sequence[Explanation]) -> str:
     """
     if not explanations:
         raise ValueError("A page needs at least one explanation. Received: none")
-    values = {"model": explanations[0].model_name, "texts": [_values(explanation) for explanation in explanations]}
+    first = explanations[0]
+    model = f"{first.model_name} \u00b7 {FIRST_PART}" if first.blended else first.model_name
+    values = {"model": model, "texts": [_values(explanation) for explanation in explanations]}
     text = json.dumps(values, allow_nan=False, separators=(",", ":"))  # ASCII
     # so that no markup can begin or end in it, wherever on a page it stands
     data = Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

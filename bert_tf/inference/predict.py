@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.gates import Text
 from bert_tf.data.tokenizer import Tokens, load_tokenizer, prefix_of, resolve_max_length, tokenize
 from bert_tf.evaluation.blend import Blend, load_blend
+from bert_tf.files import SECOND_PART
 from bert_tf.formatting import counted
 from bert_tf.inference.engines import HalvesOnOutOfMemory, choose, keras_engine
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
@@ -237,6 +239,13 @@ def check_kind(config: Any, pairs: bool | None) -> None:
 def second_part(model: Any) -> Blend | None:
     """Returns the TF-IDF part of a classifier in a folder or on the hub; None if it has none, or for a model in memory."""
     return load_blend(locate.resolve(model)) if isinstance(model, (str, os.PathLike)) else None
+
+
+def has_second_part(model: Any) -> bool:
+    """Returns whether the folder that a classifier is in, or was loaded from, holds a TF-IDF part."""
+    named = isinstance(model, (str, os.PathLike))
+    folder = locate.resolve(model) if named else Path(str(model.name_or_path or ""))
+    return all((folder / name).is_file() for name in SECOND_PART)
 
 
 def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:

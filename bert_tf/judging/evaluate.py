@@ -133,8 +133,9 @@ def evaluate(
         folder.start(
             {"model": names[0], "other": names[1] if other is not None else None, "by": by, "command": command}
         )
-        page.write_report(folder / "report.html", _facts(task, judged, texts, training, found, command))
-        _write_mistakes(folder / MISTAKES, task, judged[0], texts)
+        listed = _examples(task, judged[0], texts, most=len(texts))
+        page.write_report(folder / "report.html", _facts(task, judged, texts, training, found, command, listed))
+        _write_mistakes(folder / MISTAKES, task, listed[task.listed], texts)
         seconds = round(time.monotonic() - began, 2)
         files.write_json(folder / RESULTS, {**found, "verdict": verdict, "command": command, "seconds": seconds})
     if settings.output.verbose:
@@ -243,9 +244,12 @@ def _facts(
     training: Examples | None,
     found: Mapping[str, Any],
     command: str,
+    examples: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Returns the facts of the report; see `bert_tf.reporting.sections.sections`."""
-    every, label_names = [*texts.texts], texts.label_names
+    """Returns the facts of the report, see `bert_tf.reporting.sections.sections`; `examples`: all those of the first model."""
+    label_names = texts.label_names
+    shown = [{**examples, task.listed: examples[task.listed][: diagnostics.SHOWN]}]
+    shown += [_examples(task, one, texts, diagnostics.SHOWN) for one in judged[1:]]
     splits = {"training": training} if training is not None else {}
     splits[THIS] = texts
     lengths = diagnostics.lengths(judged[0].tokens.uncut, judged[0].classifier.max_length)
@@ -274,13 +278,8 @@ def _facts(
         "versions": versions("bert-tf", "keras", "transformers"),
     }
     own = [
-        {
-            **measured,
-            **task.examples(every, texts.labels, one.predictions.outputs, label_names, one.predictions.thresholds),
-            "split": THIS,
-            "thresholds": sections.thresholds(found),
-        }
-        for one, measured in zip(judged, (found, found.get("second", {})), strict=False)
+        {**measured, **own_examples, "split": THIS, "thresholds": sections.thresholds(found)}
+        for own_examples, measured in zip(shown, (found, found.get("second", {})), strict=False)
     ]
     if len(judged) == 1:
         return {**own[0], **common, "sections": sections.of_slices(found)}
@@ -289,15 +288,15 @@ def _facts(
     return {**common, "sections": [*more, *sections.of_each(both, own)]}
 
 
-def _write_mistakes(file: Path, task: Task, judged: Judged, texts: Examples) -> None:
-    """Writes all mistakes, with the columns that the texts are sliced by."""
+def _examples(task: Task, judged: Judged, texts: Examples, most: int) -> dict[str, Any]:
+    """Returns the facts that show texts, the mistakes of a model among them, at most so many."""
     said = judged.predictions
-    shown = task.examples(
-        [*texts.texts], texts.labels, said.outputs, texts.label_names, said.thresholds, most=len(texts)
-    )
-    rows = [
-        {**row, **{name: values[row["index"]] for name, values in texts.kept.items()}} for row in shown[task.listed]
-    ]
+    return task.examples([*texts.texts], texts.labels, said.outputs, texts.label_names, said.thresholds, most)
+
+
+def _write_mistakes(file: Path, task: Task, mistakes: Sequence[Mapping[str, Any]], texts: Examples) -> None:
+    """Writes mistakes, with the columns that the texts are sliced by."""
+    rows = [{**row, **{name: values[row["index"]] for name, values in texts.kept.items()}} for row in mistakes]
     header = task.listed_columns
     files.write_csv(file, [*header, *(name for name in texts.kept if name not in header)], rows)
 

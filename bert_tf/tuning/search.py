@@ -281,7 +281,7 @@ def _finish(
     best, failed = ranked[0], len(rows) - len(ranked)
     values = {name: best[name] for name in VALUES}
     sections.plot_search(output_dir / "search.png", rows, histories, objective)
-    model, reached = _keep_best(hypermodel, oracle, best, folder)
+    model, saved, reached = _keep_best(hypermodel, oracle, best, folder)
     score = job.task.score
     kept = min(reached, key=lambda stage: stage.loss)  # the first is the solved head: of equals the simpler one
     is_solved = kept.name == SOLVED
@@ -311,7 +311,6 @@ def _finish(
         f"\nBest: {said}. The saved model, computed in float32: {_reached(kept)}. {format_value(result['seconds'], 'seconds')}."
     )
     if test is not None:
-        saved = TFAutoModelForSequenceClassification.from_pretrained(output_dir / "model")
         result["test"] = testing.measure(test, job, saved)
         say(testing.sentence(result["test"]))
     files.write_json(output_dir / "best.json", result)
@@ -350,11 +349,13 @@ def _collect(oracle, output_dir: Path, objective: str, score: str) -> tuple[list
     return rows, {name: record["history"] for name, record in records.items()}
 
 
-def _keep_best(hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: RunFolder) -> tuple[Any, list[Stage]]:
+def _keep_best(
+    hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: RunFolder
+) -> tuple[Any, Any, list[Stage]]:
     """Saves the model of the best trial at its best epoch or, if that is better after calibration, the one with the solved head.
 
-    Returns: the saved model; what it and, if there is a solved head, that before it reach on the validation texts: loaded again
-        and in float32, as they will be used elsewhere.
+    Returns: the saved model; the same as it is loaded, in float32, as it will be used elsewhere; what that and, if there is a
+        solved head, that before it reach on the validation texts.
     """
     job, task, solved, unfreeze = hypermodel.job, hypermodel.job.task, hypermodel.solved, best["unfreeze"]
     job.tokenizer.model_max_length = job.max_length
@@ -362,31 +363,32 @@ def _keep_best(hypermodel: ClassifierHyperModel, oracle, best: Mapping, folder: 
     load(_trial_dir(folder.path, best["trial"]) / "best.safetensors", model.trainable_variables)
     task.fold(model)
     folder.save_model(model, job.tokenizer)
-    logits, labels = _saved_logits(job, folder, unfreeze), job.validation.labels
-    weights = job.validation_weights
+    saved = TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
+    logits, labels, weights = _logits(saved, job, unfreeze), job.validation.labels, job.validation_weights
     trial = Stage(f"trial {best['trial']}", task, logits, labels, best["seconds"], weights=weights)
     if not solved:
-        _save_decided(model, trial, job, folder)
-        return model, [trial]
-    trial = replace(trial, logits=logits / calibrate(model, task, labels, logits, weights))
-    head = solved[1]
-    if head.loss <= trial.loss:
-        model = hypermodel.solved_model()
-    _save_decided(model, min(head, trial, key=lambda stage: stage.loss), job, folder)
-    if head.loss <= trial.loss:
-        head = replace(head, logits=_saved_logits(job, folder, 0))
-    return model, [head, trial]
+        _save_decided(model, saved, trial, job, folder)
+        return model, saved, [trial]
+    for each in (model, saved):
+        temperature = calibrate(each, task, labels, logits, weights)
+    trial, head = replace(trial, logits=logits / temperature), solved[1]
+    if head.loss > trial.loss:
+        _save_decided(model, saved, trial, job, folder)
+        return model, saved, [head, trial]
+    model = hypermodel.solved_model()
+    _save_decided(model, model, head, job, folder)
+    saved = TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
+    return model, saved, [replace(head, logits=_logits(saved, job, 0)), trial]
 
 
-def _save_decided(model: Any, stage: Stage, job: Job, folder: RunFolder) -> None:
+def _save_decided(model: Any, saved: Any, stage: Stage, job: Job, folder: RunFolder) -> None:
     """Saves a model with the thresholds of the stage that it has reached, if its task has some."""
-    stage.give_thresholds(model, job.model)
+    stage.give_thresholds(model, saved, job.model)
     folder.save_model(model, job.tokenizer)
 
 
-def _saved_logits(job: Job, folder: RunFolder, unfreeze: int | str) -> np.ndarray:
-    """Returns the logits that the saved model gives the validation texts, float32 `(M, C)`, in float32."""
-    model = TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
+def _logits(model: Any, job: Job, unfreeze: int | str) -> np.ndarray:
+    """Returns the logits that a model as it was loaded gives the validation texts, float32 `(M, C)`."""
     model.freeze(0)
     # Not `job.inputs`: that computes the training texts too, which a base that was trained has no use for.
     validation = job.tokens.take(np.arange(len(job.train), len(job.tokens)))

@@ -67,6 +67,10 @@ def test_units_however_small_are_measured_and_shown():
 
 def test_pairs_of_texts_are_shown_as_one():
     pairs = [("a", "b"), ("c", "d")]
+    numbers = np.array([3.7, 0.1, 16777216, 1e-8], "float32")
+    listed = regression.largest_errors(["a", "b", "c", "d"], numbers, numbers[::-1], 4)
+    assert [row["given"] for row in sorted(listed, key=lambda row: row["index"])] == [3.7, 0.1, 16777216.0, 1e-8]
+    assert sorted(row["predicted"] for row in listed) == [1e-8, 0.1, 3.7, 16777216.0]
     assert regression.largest_errors(pairs, [1, 2], [1, 3], 1)[0]["text"] == "c [SEP] d"
     found = multi_label.mistakes(pairs, [[0, 1], [1, 0]], [[0.9, 0.9], [0.9, 0.1]], ("x", "y"), None, 1)
     assert found[0]["text"] == "a [SEP] b"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bert_tf
+from bert_tf.cli import main
 from bert_tf.evaluation import scores
 from bert_tf.settings import FINETUNE
 from bert_tf.tasks.task import task_of
@@ -242,7 +243,7 @@ def test_a_blend_is_a_second_part_that_predict_finds(tiny, reviews, tmp_path):
         bert_tf.finetune(reviews, reviews, **options(tiny, tmp_path / "other", blend=True))
 
 
-def test_whoever_reads_a_blended_model_gets_both_parts_or_is_told(tiny, reviews, tmp_path, caplog):
+def test_whoever_reads_a_blended_model_gets_both_parts_or_is_told(tiny, reviews, tmp_path, caplog, capsys):
     folder = tmp_path / "run"
     bert_tf.finetune(reviews, reviews, **options(tiny, folder, epochs=None, unfreeze=0, blend=True, report=False))
     texts = reviews["text"][:4]
@@ -252,6 +253,11 @@ def test_whoever_reads_a_blended_model_gets_both_parts_or_is_told(tiny, reviews,
     assert all(file.is_file() for file in (folder / "model").iterdir())
     bert_tf.explain(folder / "model", texts[0], max_steps=64)
     assert "Only its first part" in caplog.text
+    for kind, file in (("--html", "why.html"), ("--json", None), (None, None)):  # and each form of the answer says it
+        more = [kind, *([str(tmp_path / file)] if file else [])] if kind else []
+        assert main(["explain", str(folder / "model"), "--text", texts[0], *more]) == 0
+        said = (tmp_path / file).read_text() if file else capsys.readouterr().out
+        assert "Only its first part" in said
     # A model that is saved over it has one part again.
     model = bert_tf.TFAutoModelForSequenceClassification.from_pretrained(folder / "model")
     model.save_pretrained(folder / "model")
