@@ -228,22 +228,22 @@ def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[
     return _as_given(data[judged.skip :], source, judged.name), [*judged.remarks]
 
 
-def judge_encoding(data: bytes, source: str, encoding: str | None = None, lines_before: int = 0) -> Encoding:
+def judge_encoding(
+    data: bytes, source: str, encoding: str | None = None, lines_before: int = 0, counts: tuple[int, int] | None = None
+) -> Encoding:
     """Judges how the bytes of a file become text.
 
     Args:
         data: all of them, or some whole lines.
         encoding: what was given.
         lines_before: int, how many lines of the file stand before `data`, for messages.
+        counts: `utf8_counts` of the whole file, if `data` is a part of it.
     Raises: ValueError if they seem to be in several encodings, or none that is known.
     """
     if encoding is not None:
         return Encoding(encoding)
-    for mark, name in BOMS if not lines_before else ():
-        if data.startswith(mark):
-            return Encoding(name, "surrogateescape") if name == "utf-8" else Encoding(name, skip=len(mark))
-    if guessed := _utf16_without_mark(data):
-        return Encoding(guessed, remarks=(f"{source}: read as {guessed.upper()}; if that is wrong: --encoding.",))
+    if not lines_before and (marked := marked_encoding(data, source)):
+        return marked
     try:
         data.decode("utf-8")
         return Encoding("utf-8")
@@ -251,8 +251,7 @@ def judge_encoding(data: bytes, source: str, encoding: str | None = None, lines_
         first = error.start
     line = lines_before + data.count(b"\n", 0, first) + 1
     advice = "Name its encoding: --encoding, for example cp1252, cp1251, gb18030 or shift_jis."
-    valid = len(MULTIBYTE.findall(data))
-    invalid = len(HIGH.findall(MULTIBYTE.sub(b"", data)))
+    valid, invalid = counts or utf8_counts(data)
     if valid >= CLEARLY * invalid:  # UTF-8 with some damaged rows: read as cp1252 all others would be wrong
         return Encoding("utf-8", "surrogateescape")
     if invalid < CLEARLY * valid or BEGUN.search(data):
@@ -275,6 +274,21 @@ def judge_encoding(data: bytes, source: str, encoding: str | None = None, lines_
     shown = _word_at(text, first)
     remark = f"{source}: not UTF-8; read as cp1252 (Windows), as {shown!r} in line {line}. Else: --encoding."
     return Encoding("cp1252", remarks=(remark,))
+
+
+def utf8_counts(data: bytes) -> tuple[int, int]:
+    """Returns how many characters beyond ASCII are UTF-8, and how many bytes beyond ASCII are not part of such."""
+    return len(MULTIBYTE.findall(data)), len(HIGH.findall(MULTIBYTE.sub(b"", data)))
+
+
+def marked_encoding(data: bytes, source: str) -> Encoding | None:
+    """Returns the encoding that the first bytes of a file tell: a byte order mark, or UTF-16 without one."""
+    for mark, name in BOMS:
+        if data.startswith(mark):
+            return Encoding(name, "surrogateescape") if name == "utf-8" else Encoding(name, skip=len(mark))
+    if guessed := _utf16_without_mark(data):
+        return Encoding(guessed, remarks=(f"{source}: read as {guessed.upper()}; if that is wrong: --encoding.",))
+    return None
 
 
 def _as_given(data: bytes, source: str, encoding: str) -> str:

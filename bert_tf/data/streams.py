@@ -14,7 +14,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bert_tf.data.decoding import COMPRESSED, Encoding, check_table, judge_encoding, opened
+from bert_tf.data.decoding import (
+    COMPRESSED,
+    Encoding,
+    check_table,
+    judge_encoding,
+    marked_encoding,
+    opened,
+    utf8_counts,
+)
 from bert_tf.data.delimited import SEP_LINE, table_of, with_names
 from bert_tf.data.dialect import Rows, judge
 from bert_tf.data.formats import check_file, json_table, read_file
@@ -27,6 +35,7 @@ from bert_tf.settings import Data
 SAMPLE = 1 << 23  # bytes that the encoding is judged by, if not all of them are UTF-8
 HEAD, HEAD_CHARACTERS = 10_000, 1 << 24  # lines and characters that a CSV file is judged by
 LONGEST_ROW = 20_000  # lines; a quote that is not closed within so many counts as never closed
+NO_LEAD_BYTES = bytes(range(0xC0))  # the others begin a character of UTF-8 beyond ASCII
 LARGE = 50 * 10**6  # bytes from which it is said that a file is read as a whole
 
 
@@ -96,26 +105,34 @@ def _inner_suffix(file: Path) -> str:
 
 
 def _encoding(file: Path, given: str | None) -> Encoding:
-    """Judges the encoding by the whole file where that is quick, whether it is UTF-8, else by a sample."""
+    """Judges the encoding: by the whole file whether it is UTF-8, else by the first part that is not, which nothing after it may
+    contradict."""
     if given is not None:
         try:
             codecs.lookup(given)
         except LookupError as error:
             raise ValueError(f"Unknown encoding. Received: encoding={given!r}") from error
         return Encoding(given)
+    source, lines, valid, invalid = str(file), 0, 0, 0
+    first: tuple[bytes, int] | None = None  # the first part that is not UTF-8, and the lines before it
     with opened(file) as (stream, _):
-        sample = _whole_lines(stream, SAMPLE)
-        judged = judge_encoding(sample, str(file))
-        if judged != Encoding("utf-8"):
-            return judged
-        lines = sample.count(b"\n")
-        while sample := _whole_lines(stream, SAMPLE):
+        while part := _whole_lines(stream, SAMPLE):
+            if not lines and (marked := marked_encoding(part, source)):
+                return marked
             try:
-                sample.decode("utf-8")
+                valid += len(part.decode("utf-8").encode().translate(None, NO_LEAD_BYTES))
             except UnicodeDecodeError:
-                return judge_encoding(sample, str(file), lines_before=lines)
-            lines += sample.count(b"\n")
-    return judged
+                first = first or (part, lines)
+                counts = utf8_counts(part)
+                valid, invalid = valid + counts[0], invalid + counts[1]
+                if part is not first[0] and counts[0] < counts[1]:
+                    judge_encoding(
+                        part, source, lines_before=lines
+                    )  # raises ValueError if it is in no Western encoding
+            lines += part.count(b"\n")
+    if first is None:
+        return Encoding("utf-8")
+    return judge_encoding(first[0], source, lines_before=first[1], counts=(valid, invalid))
 
 
 def _whole_lines(stream: BinaryIO, size: int) -> bytes:

@@ -248,3 +248,42 @@ def test_files_that_are_refused(tmp_path, name, content, says):
     file.write_text(content)
     with pytest.raises(ValueError, match=says):
         read_blocks(file, Data())
+
+
+@pytest.mark.parametrize("first", ["utf-8", "cp1252"])
+def test_two_encodings_one_after_the_other_are_an_error_that_names_the_line(tmp_path, monkeypatch, first):
+    """Each part by itself is clear; read in the encoding of either, the other would be gibberish."""
+    monkeypatch.setattr(streams, "SAMPLE", 500)
+    other = "cp1252" if first == "utf-8" else "utf-8"
+    rows = [f"caf\u00e9 num\u00e9ro {i} \u00fcber,{i}" for i in range(100)]
+    content = "\n".join(["text,id", *rows[:50], ""]).encode(first) + "\n".join([*rows[50:], ""]).encode(other)
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=rf"x\.csv: seems to mix two encodings: 150 .* in line {52 if first == 'utf-8' else 2}\."
+    ):
+        read_blocks(tmp_path / "x.csv", Data(), 7)
+
+
+def test_another_alphabet_later_is_an_error_that_names_the_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "SAMPLE", 500)
+    latin, russian = (
+        "caf\u00e9 au lait tr\u00e8s bon,1\n" * 60,
+        "\u043e\u0447\u0435\u043d\u044c \u0445\u043e\u0440\u043e\u0448\u043e,2\n" * 60,
+    )
+    (tmp_path / "x.csv").write_bytes(b"text,id\n" + latin.encode("cp1252") + russian.encode("cp1251"))
+    with pytest.raises(ValueError, match=r"x\.csv: line \d\d is not UTF-8, and the text is not in a Western encoding"):
+        read_blocks(tmp_path / "x.csv", Data(), 7)
+
+
+def test_backslashes_before_quotes_that_come_late_are_not_guessed(tmp_path, monkeypatch):
+    """In the head nothing shows whether `\\"` ends a text or is part of it; each row that the head's way cannot read is named."""
+    monkeypatch.setattr(streams, "HEAD", 5)
+    rows = ['"plain text",1'] * 20 + ['"ends in \\",2', '"so \\"so\\" la la",3', '"an inch \\"",4']
+    (tmp_path / "x.csv").write_text("\n".join(["text,id", *rows, ""]))
+    with pytest.raises(ValueError, match=r"22 \(line 23\)") as said:
+        read_blocks(tmp_path / "x.csv", Data(), 7)
+    assert "row 23 (line 24)" in str(said.value)
+    assert "row 21" not in str(said.value)
+    (tmp_path / "y.csv").write_text("\n".join(["text,id", *rows[:20], rows[21], rows[22], ""]))
+    blocks = read_blocks(tmp_path / "y.csv", Data(quoting="backslash"), 7)
+    assert [text for block in blocks for text in block.texts][-2:] == ['so "so" la la', 'an inch "']
