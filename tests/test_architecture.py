@@ -27,7 +27,12 @@ GROUND = {
     "registration",
     "settings",
 }  # import nothing of the package but each other
-FACE = {"checkpoints/families/table", "checkpoints/heads"}  # what __init__ imports: public names follow from these rows
+FACE = {
+    "checkpoints/families/table",
+    "checkpoints/heads",
+    "migrate/modules",
+    "migrate/table",
+}  # what __init__ imports: public names follow from these rows
 MAY_IMPORT = {
     "checkpoints": set(),
     "evaluation": set(),
@@ -56,11 +61,20 @@ MAY_IMPORT["comparison"] = MAY_IMPORT["tuning"] | {"tuning"}
 # One finished model on labelled texts: it predicts, scores and reports as a run does, into a folder with a run's rules.
 MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "tasks", "training"}
 MAY_IMPORT["transformers4"] = {"checkpoints", "data", "models", "training"}
+MAY_IMPORT["migrate"] = {"checkpoints", "cli"}  # the rows of the families; `python -m bert_tf.migrate` is a command
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 
 # Libraries that only some modules may import. A folder allows all that is in it.
 ONLY_IN = {
-    "tensorflow": {"data/pipeline", "data/rows", "backends/tensorflow", "hardware", "transformers4", "cli"},
+    "tensorflow": {
+        "data/pipeline",
+        "data/rows",
+        "backends/tensorflow",
+        "hardware",
+        "transformers4",
+        "cli",
+        "models/saving",
+    },
     "torch": {"checkpoints/weights", "backends/torch"},
     "jax": {"backends/jax"},
     "sklearn": {"evaluation", "training/solver"},

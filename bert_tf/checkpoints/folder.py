@@ -78,7 +78,7 @@ def tensors_of(model) -> dict[str, tuple]:
                 initializer = getattr(part, f"{attribute}_initializer", None)
                 name = f"{whole}.{suffix}" + (f"[{slice_of}" if slice_of else "")
                 variables[name] = (getattr(part, attribute), attribute == "kernel", initializer)
-    return variables
+    return variables | model.own_variables()
 
 
 def split(tensors: dict[str, np.ndarray], names: Iterable[str]) -> dict[str, np.ndarray]:
@@ -119,8 +119,8 @@ def load_weights(
 ) -> dict[str, list[str]]:
     """Loads the weights of a checkpoint folder into a model; every tensor is used exactly once.
 
-    A head that the checkpoint lacks entirely has its initial weights. So does an existing one with `new_head`, or
-    with `ignore_mismatched_sizes` if it has another number of labels. The log says so in one line.
+    A head that the checkpoint lacks entirely has its initial weights. So does an existing one with `new_head`, and with
+    `ignore_mismatched_sizes` whatever has other sizes, such as a head with another number of labels. The log says so in one line.
 
     Args:
         model: one of `bert_tf.models.auto`, built.
@@ -138,19 +138,22 @@ def load_weights(
         name: tuple(reversed(variable.shape)) if transposed else tuple(variable.shape)
         for name, (variable, transposed, _) in variables.items()
     }
-    head_names = {name for name in variables if in_head(name, family)}
+    own = set(model.own_variables())
+    head_names = {name for name in variables if in_head(name, family)} | own
     if new_head:
         tensors = {name: value for name, value in tensors.items() if not in_head(name, family)}
-    missing = sorted(set(variables) - set(tensors) - _may_miss(tensors, variables, family))
+    missing = sorted(set(variables) - set(tensors) - _may_miss(tensors, variables, family) - own)
     unexpected = sorted(set(tensors) - set(variables))
     pooler = f"{family.prefix}.{family.base.get('pooler')}." if family.pooler == "base" and model.head else None
+    if family.pooler and model.encoder.pooler is None and not model.head:  # add_pooling_layer=False
+        pooler = f"{family.prefix}.{family.base.get('pooler')}."
     spare = tuple(f"{family.prefix}.{family.base[part]}." for part in family.spare) + ((pooler,) if pooler else ())
     unread += [name for name in unexpected if name.startswith(spare)]
     if not model.head:  # a base read from a file with a head
         unread += [name for name in unexpected if in_head(name, family)]
     unexpected = [name for name in unexpected if name not in unread]
     misshapen = sorted(name for name in set(tensors) & set(variables) if tensors[name].shape != shapes[name])
-    replaced = [name for name in misshapen if name in head_names] if ignore_mismatched_sizes else []
+    replaced = misshapen if ignore_mismatched_sizes else []
     if missing or unexpected or set(misshapen) - set(replaced):
         raise ValueError(_misfit(folder, missing, unexpected, misshapen, tensors, shapes, head_names))
 
@@ -160,7 +163,9 @@ def load_weights(
             value = value.astype("float32")
             variable.assign(value.T if transposed else value)
     initial = sorted(set(variables) - set(tensors))
-    for variable, _, initializer in (variables[name] for name in initial):  # it may have been built with zeros
+    for variable, _, initializer in (
+        variables[name] for name in [*initial, *replaced]
+    ):  # it may have been built with zeros
         if initializer is not None:
             variable.assign(initializer(variable.shape))
     if (initial or replaced) and not quiet:
@@ -236,7 +241,9 @@ def save(model, folder: str | os.PathLike, max_shard_size: int | str = "5GB") ->
         raise FileExistsError(f"{folder}: is a file. A checkpoint is saved to a folder; choose another name.")
     config = type(model.config).from_dict(model.config.to_dict() | {"dtype": "float32"})
     config.architectures = [type(model).__name__.removeprefix("TF")]
-    prefix = "" if model.head else family_of(model.config.model_type).prefix + "."  # the base alone has none
+    prefix = (
+        "" if model.head or model.own_variables() else family_of(model.config.model_type).prefix + "."
+    )  # the base alone has none
     tensors = {}
     for name, (variable, transposed, _) in tensors_of(model).items():
         value = ops.convert_to_numpy(variable).astype("float32")

@@ -72,6 +72,12 @@ def resolve(
         ) from error
 
 
+def weights_file(source: str | os.PathLike) -> Path | None:
+    """Returns `source` as a path if it is a file of weights that transformers wrote; None = it is something else."""
+    file = Path(source).expanduser()
+    return file if file.suffix in (".h5", ".hdf5", ".safetensors") and file.is_file() else None
+
+
 def short_names(models: Sequence[str | os.PathLike]) -> list[str]:
     """Returns a name for each model that can be a folder's: the last part of its path (without "model", as `finetune` names all
     of them), and as many parts before it as are needed to tell the models apart."""

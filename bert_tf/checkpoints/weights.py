@@ -25,15 +25,20 @@ PYTORCH_NAMES = dict.fromkeys(("kernel", "gamma", "embeddings"), "weight") | dic
 PYTORCH_NAMES |= {"mean": "running_mean", "variance": "running_var"}
 
 
-def weight_files(folder: Path, use_safetensors: bool | None = None, allow_pickle: bool = False) -> list[Path]:
+def weight_files(
+    folder: Path, use_safetensors: bool | None = None, allow_pickle: bool = False, file: str | None = None
+) -> list[Path]:
     """Returns the weight files of a checkpoint folder: safetensors before h5, a single file before shards.
 
     Args:
         folder: a checkpoint folder.
+        file: the name of the one to read, whatever it is; None = as described.
         use_safetensors: True = only safetensors, False = only h5, None = whichever is there.
         allow_pickle: whether pytorch_model.bin may be used if there is nothing else.
     Raises: FileNotFoundError if there are none or a shard is missing; for a pickle it says how to convert it.
     """
+    if file is not None:
+        return [folder / file]
     kinds = [(SAFETENSORS, SAFETENSORS_INDEX)] if use_safetensors is not False else []
     kinds += [(H5, H5_INDEX)] if use_safetensors is not True else []
     kinds += [(PICKLE, PICKLE_INDEX)] if allow_pickle else []
@@ -75,9 +80,30 @@ def tensor_names(folder: Path, **options) -> set[str]:
 def _each_tensor(folder: Path, values: bool, **options) -> Iterator[tuple[str, Any]]:
     """Yields the standard name of each tensor with its value, or with None unless `values`."""
     for file in weight_files(folder, **options):
-        with {".safetensors": _safetensors, ".h5": _h5, ".bin": _pickle}[file.suffix](file) as raw:
+        with {".safetensors": _safetensors, ".bin": _pickle}.get(file.suffix, _h5)(file) as raw:
             for name, read in starmap(_standard, raw.items()):
                 yield name, read() if values else None  # inside `with`, which explains a failure
+
+
+def is_legacy(file: Path) -> bool:
+    """Returns whether a file is HDF5 with weights as Keras 2 wrote them."""
+    import h5py
+
+    if not h5py.is_hdf5(file):
+        return False
+    with h5py.File(file, "r") as opened:
+        return "layer_names" in opened.attrs
+
+
+def written_by_transformers(file: Path, prefix: str) -> bool:
+    """Returns whether a file holds weights that `save_weights` of transformers 4 wrote for a model of its own.
+
+    Args:
+        prefix: the attribute that holds the base, "bert".
+    """
+    if not is_legacy(file):
+        return False
+    return any(name.startswith(f"{prefix}.") for name in tensor_names(file.parent, file=file.name))
 
 
 def _standard(name: str, read: Callable) -> tuple[str, Callable]:

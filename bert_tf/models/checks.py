@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from bert_tf.data.gates import class_numbers
-from bert_tf.data.labels import labels_of
+from bert_tf.data.labels import labels_of, named_inputs
 
 
 def check_inputs(x: Any) -> None:
     """Raises TypeError for raw texts, ValueError for a dataset without batches."""
+    x = named_inputs(x)
     spec = getattr(x, "element_spec", None)
     if spec is not None:
         _check_batches(x, spec[0] if isinstance(spec, tuple) else spec)
@@ -60,6 +61,11 @@ def check_labels(y: Any, classes: int) -> None:
     if hasattr(y, "shape") and not isinstance(y, np.ndarray):
         y = keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else np.asarray(y)
     class_numbers(y, classes)
+
+
+def metric_list(metrics: Any) -> Any:
+    """Returns a single metric as a list of it, which Keras wants; anything else as it is."""
+    return metrics if metrics is None or isinstance(metrics, (list, tuple, dict)) else [metrics]
 
 
 def takes_class_numbers(loss: Any) -> bool:

@@ -12,6 +12,7 @@ from bert_tf.checkpoints.config import label_names, problem_type
 from bert_tf.checkpoints.families.table import depths, family_of
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
 from bert_tf.models import checks
+from bert_tf.models.calls import unpacked
 from bert_tf.models.encoder import layer_means
 from bert_tf.models.keras_internals import all_layers
 from bert_tf.models.layers import ACTIVATIONS
@@ -92,6 +93,7 @@ class SequenceClassification(Pretrained):
         """ "regression", "single_label_classification" or "multi_label_classification", by the config or its labels."""
         return problem_type(self.config)
 
+    @unpacked
     def call(
         self,
         input_ids=None,
@@ -234,6 +236,8 @@ class SequenceClassification(Pretrained):
     def compile(self, optimizer="rmsprop", loss="auto", metrics=None, **kwargs):
         """Compiles as `keras.Model.compile`; `loss="auto"` is the loss for the model's `problem_type`, on the logits.
 
+        `loss=None` trains with the same, and Keras then has no loss of its own. `metrics` may be a single one.
+
         For multi-label models "accuracy" counts a logit above 0 as a yes.
         """
         if (
@@ -241,19 +245,12 @@ class SequenceClassification(Pretrained):
         ) or loss == self.compute_loss:  # as transformers 4 documents it
             loss = self._model_loss()
         checks.warn_of_probabilities(loss)
+        metrics = checks.metric_list(metrics)
         if self.problem_type == "multi_label_classification" and isinstance(metrics, (list, tuple)):
             metrics = [
                 keras.metrics.BinaryAccuracy(name=m, threshold=0.0) if m in ("accuracy", "acc") else m for m in metrics
             ]
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
-
-    # Keras needs these with an overridden `compile`, to compile a model loaded from a .keras file.
-    def get_compile_config(self):
-        return super().get_compile_config()
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit`; labels are in `y`, or in `x` as "labels", "label" or "label_ids".
@@ -304,6 +301,8 @@ class SequenceClassification(Pretrained):
         y = labels_of(x, y)
         if y is None:
             raise ValueError(f"No labels found: neither `y` nor {', '.join(LABEL_KEYS)} in `x`.")
+        if getattr(self, "loss", None) is None:  # compile(loss=None): the model's own, as in transformers 4
+            return self._model_loss()(y, _logits(y_pred), sample_weight)
         return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

@@ -22,3 +22,23 @@ def resize_embedding(layer: keras.layers.Embedding, rows: int) -> None:
     layer.input_dim, layer.built = rows, False
     layer.build()
     layer._tracker.lock()
+
+
+def teach(optimizer: Any, variables: list) -> None:
+    """Prepares an optimizer for further variables; what it has learned of those that it knows is kept."""
+    if not optimizer.built:
+        return
+    if hasattr(optimizer, "inner_optimizer"):  # LossScaleOptimizer
+        teach(optimizer.inner_optimizer, variables)
+    known = {id(variable) for variable in optimizer._trainable_variables}
+    if known.issuperset(map(id, variables)):
+        return
+    everything = [*optimizer._trainable_variables, *(variable for variable in variables if id(variable) not in known)]
+    old = {variable.path: variable for variable in optimizer.variables}
+    optimizer.built = False
+    optimizer.build(everything)
+    for variable in optimizer.variables:
+        before = old.get(variable.path)
+        if before is not None and before is not variable:
+            variable.assign(before)
+            optimizer._tracker.untrack(before)

@@ -104,10 +104,11 @@ class Embeddings(Part):
         self.positions_after = positions_after
         self.word_embeddings = self._table("word_embeddings", vocab_size, width)
         self.position_embeddings = self.token_type_embeddings = self.projection = None
-        if max_position_embeddings:
-            self.position_embeddings = self._table("position_embeddings", max_position_embeddings, width)
+        # In the order of transformers 4: Keras 2's weight files (.h5) are read by order.
         if type_vocab_size:
             self.token_type_embeddings = self._table("token_type_embeddings", type_vocab_size, width)
+        if max_position_embeddings:
+            self.position_embeddings = self._table("position_embeddings", max_position_embeddings, width)
         if projection:
             self.projection = self._dense("projection", hidden_size, use_bias=projection == "after_norm")
         self.before_norm = projection == "before_norm"

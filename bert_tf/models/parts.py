@@ -159,6 +159,11 @@ class Embedding(keras.layers.Embedding):
     transformers 4). The factor 1 makes the gradient dense; in the forward pass it is optimised away.
     """
 
+    @property
+    def weight(self):
+        """The table `(rows, D)`, as transformers 4 called it."""
+        return self.embeddings
+
     def call(self, inputs):
         if not self.trainable:
             return super().call(inputs)

@@ -13,16 +13,23 @@ from bert_tf.checkpoints.config import read_config
 from bert_tf.checkpoints.families.table import FAMILIES, encoder_settings
 from bert_tf.checkpoints.folder import has_head, load_weights, save
 from bert_tf.checkpoints.heads import HEADS, OWN_KEY, THEIR_KEY, class_name, head_of, pooling_of
-from bert_tf.models.calls import CallForms
+from bert_tf.models.calls import CallForms, unpacked
 from bert_tf.models.encoder import Encoder
 from bert_tf.models.keras_internals import all_layers
 from bert_tf.models.parts import weights_from_a_file
+from bert_tf.models.retraining import FollowsFreezing
+from bert_tf.models.saving import KerasFiles
 
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "subfolder")
 
 # Arguments of `from_pretrained` in transformers 4 that no longer have a meaning.
 OBSOLETE: tuple[str, ...] = ("from_pt", "from_tf", "torch_dtype", "use_auth_token", "trust_remote_code")
-OBSOLETE += ("resume_download", "proxies", "mirror")
+OBSOLETE += ("resume_download", "proxies", "mirror", "tf_to_pt_weight_rename", "weights_only", "attn_implementation")
+# And keys of its configs, which mattered to models that write text, to PyTorch or to nothing.
+OBSOLETE += ("torchscript", "pruned_heads", "tie_encoder_decoder", "cross_attention_hidden_size", "tf_legacy_loss")
+OBSOLETE += ("finetuning_task", "task_specific_params", "use_bfloat16", "sep_token_id", "decoder_start_token_id")
+# Arguments of `save_pretrained` in transformers 4 that no longer have a meaning.
+NO_EFFECT_WHEN_SAVING = ("save_format", "signatures", "is_main_process", "save_function", "variant", "use_auth_token")
 
 
 def number_of_weights(layer: keras.layers.Layer, only_trainable: bool = False) -> int:
@@ -39,19 +46,21 @@ class _class_property:  # noqa: N801  (used as a decorator)
         return self.method(owner)
 
 
-class Pretrained(CallForms, keras.Model):
+class Pretrained(CallForms, KerasFiles, FollowsFreezing, keras.Model):
     """What all models share: an encoder built from a config, files, names. Its classes are made in `bert_tf.models.auto`."""
 
     model_type: str
     head: str | None = None  # a key of `bert_tf.checkpoints.heads.HEADS`; None = no head
     main_input_name = "input_ids"
 
-    def __init__(self, config, shares: dict | None = None, **kwargs):
+    def __init__(self, config, *inputs, shares: dict | None = None, add_pooling_layer: bool = True, **kwargs):
         if getattr(config, "model_type", None) != self.model_type:
             raise TypeError(
                 f"{type(self).__name__} takes a {FAMILIES[self.model_type].config_class} as its config. "
                 f"Received: {type(config).__name__}. To load a checkpoint use `from_pretrained`."
             )
+        if getattr(config, "is_decoder", False):
+            raise ValueError("is_decoder=True: only encoders are supported. Set it to False in the config.")
         if self.head and head_of(config) != self.head:
             config = copy.deepcopy(config)
             if getattr(config, THEIR_KEY, None) in HEADS:  # as older versions wrote it
@@ -60,9 +69,13 @@ class Pretrained(CallForms, keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.name_or_path = ""
-        settings = encoder_settings(config, headed=self.head is not None) | (shares or {})
+        self._add_layers(shares or {}, {} if add_pooling_layer else {"pooler": False})
+
+    def _add_layers(self, shares: dict, without: dict) -> None:
+        """Makes the layers: the encoder, with `without` for what the config does not say, and the head."""
+        settings = encoder_settings(self.config, headed=self.head is not None) | shares | without
         if self.head:
-            settings["pooling"] = pooling_of(config)
+            settings["pooling"] = pooling_of(self.config)
         encoder = Encoder(**settings, dtype=self.dtype_policy, name=self.base_model_prefix)
         setattr(self, self.base_model_prefix, encoder)
         self._add_head(encoder.hidden_size)
@@ -71,6 +84,10 @@ class Pretrained(CallForms, keras.Model):
 
     def _add_head(self, hidden_size: int) -> None:
         """Adds the layers above the encoder, if there are any."""
+
+    def own_variables(self) -> dict[str, tuple]:
+        """Returns what a subclass adds to be saved: name in the file -> (variable, whether it is transposed, initializer)."""
+        return {}
 
     @_class_property
     def base_model_prefix(cls) -> str:  # noqa: N805
@@ -99,6 +116,11 @@ class Pretrained(CallForms, keras.Model):
     def get_input_embeddings(self) -> keras.layers.Embedding:
         """Returns the layer that turns token ids into vectors."""
         return self.encoder.embeddings.word_embeddings
+
+    def get_output_embeddings(self) -> None:
+        """Returns None: there is no head that predicts words; nor for `get_lm_head` and `get_bias`."""
+
+    get_lm_head = get_bias = get_output_embeddings
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None) -> keras.layers.Embedding:
         """Changes the size of the vocabulary, for tokens added to a tokenizer. Compile the model again afterwards.
@@ -137,7 +159,7 @@ class Pretrained(CallForms, keras.Model):
     def from_pretrained(
         cls,
         source: str | os.PathLike,
-        *,
+        *inputs,
         config=None,
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
@@ -150,13 +172,15 @@ class Pretrained(CallForms, keras.Model):
         TensorFlow, and tf_model.h5.
 
         Args:
-            source: folder, hub name, or `"minilm"` for the embedded default.
+            source: folder, hub name, `"minilm"` for the embedded default, or a file of weights (.h5, .safetensors), with its
+                config.json beside it or a `config`.
             config: a config to use instead of the checkpoint's; None = the checkpoint's.
-            ignore_mismatched_sizes: bool, whether a head with another number of labels is replaced by a new one.
+            ignore_mismatched_sizes: bool, whether what has other sizes in the model, such as a head with another number of
+                labels, is initialised newly.
             output_loading_info: bool, whether to return `(model, info)`; info names what was not loaded or not read.
             use_safetensors: True = only safetensors, False = only tf_model.h5, None = whichever is there.
             **kwargs: `revision`, `cache_dir`, `force_download`, `local_files_only`, `token`, `subfolder` for the hub;
-                `name` and `dtype` for the Keras model; anything else replaces a key of the config: `num_labels=3`,
+                `name` and `dtype` for the Keras model; `add_pooling_layer=False` leaves out BERT's pooler; anything else replaces a key of the config: `num_labels=3`,
                 `id2label={...}`, `dropout=0.2`.
         Returns: the model with its weights. A head that the checkpoint lacks is newly initialised; a warning says so.
         Raises: FileNotFoundError for an unknown checkpoint; ValueError if it is damaged or of another family.
@@ -164,22 +188,27 @@ class Pretrained(CallForms, keras.Model):
         kwargs = {name: value for name, value in kwargs.items() if value is not None and name not in OBSOLETE}
         if isinstance(config, (str, os.PathLike)):
             config = read_config(locate.resolve(config))
-        keras_options = {name: kwargs.pop(name) for name in ("name", "dtype") if name in kwargs}
-        folder = locate.resolve(source, **{name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
+        options = {name: kwargs.pop(name) for name in ("name", "dtype", "add_pooling_layer") if name in kwargs}
+        file = locate.weights_file(source)
+        hub_options = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
+        folder = file.parent if file else locate.resolve(source, **hub_options)
+        files = {"file": file.name} if file else {"use_safetensors": use_safetensors}
         config = read_config(folder, given=config, **kwargs)
         if config.model_type != cls.model_type:
             raise ValueError(
                 f"{folder} holds a {config.model_type!r} model, {cls.__name__} reads {cls.model_type!r}. Use "
                 f"{class_name(config, cls.head is not None)}, or `bert-tf convert --to distilbert` to fold a BERT."
             )
-        if cls.head and head_of(config) != cls.head and has_head(folder):
+        if cls.head and head_of(config) != cls.head and has_head(folder, **files):
             raise ValueError(
                 f"{folder} has a head over {HEADS[head_of(config)].sees}, {cls.__name__} reads one over "
                 f"{HEADS[cls.head].sees}. Use {class_name(config, True)}, or TFAutoModelForSequenceClassification."
             )
         with weights_from_a_file():
-            model = cls(config, **keras_options)
-        info = load_weights(model, folder, ignore_mismatched_sizes, use_safetensors=use_safetensors)
+            model = cls(config, *inputs, **options)
+            if not model.built:  # a subclass: its layers are built by a call
+                model(model.dummy_inputs)
+        info = load_weights(model, folder, ignore_mismatched_sizes, **files)
         model.name_or_path = os.fspath(source)
         return (model, info) if output_loading_info else model
 
@@ -189,6 +218,7 @@ class Pretrained(CallForms, keras.Model):
         max_shard_size: int | str = "5GB",
         push_to_hub: bool = False,
         safe_serialization: bool = True,
+        saved_model: bool = False,
         **kwargs,
     ) -> None:
         """Writes config.json and model.safetensors, which `transformers.AutoModel...` reads.
@@ -198,14 +228,17 @@ class Pretrained(CallForms, keras.Model):
             max_shard_size: bytes, or a string such as "500MB"; larger weights are split into several files.
             push_to_hub: bool, whether to upload the folder too; `kwargs` are then those of `push_to_hub`.
             safe_serialization: must be True; other formats are not written.
+            saved_model: bool, whether to export a SavedModel too, to saved_model/1 in the folder (`version=2`: saved_model/2).
         """
+        version = kwargs.pop("version", 1)
+        kwargs = {name: value for name, value in kwargs.items() if name not in NO_EFFECT_WHEN_SAVING}
         if kwargs and not push_to_hub:
-            raise TypeError(
-                f"save_pretrained has no argument {', '.join(kwargs)}. For a SavedModel use model.export(folder)."
-            )
+            raise TypeError(f"save_pretrained has no argument {', '.join(kwargs)}.")
         if not safe_serialization:
             raise ValueError("Weights are written as safetensors only. Received: safe_serialization=False")
         save(self, folder, max_shard_size)
+        if saved_model:
+            self.export(os.path.join(folder, "saved_model", str(version)), verbose=False)
         if push_to_hub:
             hub.upload(folder, kwargs.pop("repo_id", None) or os.path.basename(os.path.abspath(folder)), **kwargs)
 
@@ -242,25 +275,27 @@ class Pretrained(CallForms, keras.Model):
 
         card.write_model_card(output_dir, model_name, history, optimizer, **metadata)
 
-    def export(self, filepath, *args, input_signature=None, **kwargs):
-        """Exports as `keras.Model.export`. By default the exported model takes a dict of int32 `input_ids` and
-        `attention_mask` `(B, T)` of any B and T."""
-        if input_signature is None:
-            names = ("input_ids", "attention_mask")
-            input_signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in names}]
-        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
-
     def get_config(self):
         dtype = keras.saving.serialize_keras_object(self.dtype_policy)
         frozen = [i for i, layer in enumerate(all_layers(self)) if not layer.trainable]
-        return {"config": self.config.to_dict(), "name": self.name, "dtype": dtype, "frozen": frozen}
+        values = {"config": self.config.to_dict(), "name": self.name, "dtype": dtype, "frozen": frozen}
+        pooled = encoder_settings(self.config, headed=self.head is not None)["pooler"] and self.encoder.pooler is None
+        return values | ({"add_pooling_layer": False} if pooled else {})
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         if not isinstance(config, dict):  # transformers 4: from_config(config)
             return cls(config)
+        if "config" not in config:
+            raise ValueError(
+                f"{cls.__name__}: a whole model that transformers 4 saved with Keras 2, which Keras 3 cannot build from its file. "
+                "Build it again as the script did, then model.load_weights(file): weights as .h5 load."
+            )
         dtype = keras.saving.deserialize_keras_object(config["dtype"])
-        model = cls(cls.config_class.from_dict(config["config"]), name=config["name"], dtype=dtype)
+        options = {"add_pooling_layer": False} if config.get("add_pooling_layer") is False else {}
+        model = cls(cls.config_class.from_dict(config["config"]), name=config["name"], dtype=dtype, **options)
+        if any(not layer.built for layer in all_layers(model)):  # layers that a subclass adds
+            model(model.dummy_inputs)
         layers = all_layers(model)
         for i in config["frozen"]:
             layers[i].trainable = False
@@ -270,6 +305,7 @@ class Pretrained(CallForms, keras.Model):
 class BaseModel(Pretrained):
     """An encoder without a head, as a model."""
 
+    @unpacked
     def call(
         self,
         input_ids=None,
