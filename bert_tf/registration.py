@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.abc import MetaPathFinder
 from typing import Any
 
-MODULES = ("models.auto", "transformers4.optimizer", "training.optimizer")
+MODULES = ("models.auto", "transformers4.optimizer", "transformers4.subclassing", "training.optimizer")
 
 
 def register() -> None:

@@ -2,3 +2,5 @@
 
 Same names, same arguments; each docstring says where it differs. The collator and `prepare_tf_dataset` are in data/rows.
 """
+
+from bert_tf.transformers4 import logging as logging

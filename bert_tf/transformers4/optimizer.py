@@ -1,4 +1,4 @@
-"""`create_optimizer` and `WarmUp`, as in transformers 4."""
+"""`create_optimizer`, `AdamWeightDecay` and `WarmUp`, as in transformers 4."""
 
 import re
 from collections.abc import Sequence
@@ -52,6 +52,107 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return cls(**config)
 
 
+@keras.saving.register_keras_serializable("bert_tf")
+class Settable(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that a fixed learning rate can replace at any time, also in the middle of `fit`.
+
+    Args:
+        schedule: a schedule.
+        rate: float, the rate that replaces it; None = none yet.
+    """
+
+    def __init__(self, schedule: Any, rate: float | None = None):
+        super().__init__()
+        self.schedule = schedule
+        # Not a number: no rate set. A variable, so that a compiled step sees the change.
+        self.rate = keras.Variable(float("nan") if rate is None else rate, dtype="float32", trainable=False)
+
+    def __call__(self, step):
+        return ops.where(ops.isnan(self.rate), ops.cast(self.schedule(step), "float32"), self.rate)
+
+    def get_config(self):
+        rate = float(ops.convert_to_numpy(self.rate))
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "rate": None if rate != rate else rate}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["rate"])
+
+
+NOT_DECAYED = ("LayerNorm", "layer_norm", "bias")
+# What a variable is called here -> in transformers 4, where patterns were written for.
+OLD_NAMES = {"bias": "bias", "gamma": "LayerNorm/gamma layer_norm/gamma", "beta": "LayerNorm/beta layer_norm/beta"}
+
+
+def _matches(patterns: Sequence[str], name: str) -> bool:
+    return any(re.search(pattern, name) for pattern in patterns)
+
+
+class _RateCanBeSet:
+    """Lets `optimizer.learning_rate = 1e-5` and `ReduceLROnPlateau` replace a schedule, as in transformers 4. In Keras 3 they
+    are an error."""
+
+    @property
+    def learning_rate(self):
+        return super().learning_rate  # type: ignore[misc]
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        if isinstance(self._learning_rate, Settable) and not callable(value):
+            self._learning_rate.rate.assign(value)
+        else:
+            keras.optimizers.Optimizer.learning_rate.fset(self, value)
+
+
+def _settable(learning_rate: Any) -> Any:
+    schedule = isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+    return Settable(learning_rate) if schedule and not isinstance(learning_rate, Settable) else learning_rate
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class Adam(_RateCanBeSet, keras.optimizers.Adam):
+    """`keras.optimizers.Adam`, whose schedule a fixed learning rate can replace."""
+
+    def __init__(self, learning_rate: Any = 0.001, **kwargs):
+        super().__init__(_settable(learning_rate), **kwargs)
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class AdamWeightDecay(_RateCanBeSet, keras.optimizers.AdamW):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101), as in transformers 4.
+
+    Args:
+        learning_rate: float or schedule. A schedule can be replaced: `optimizer.learning_rate = 1e-5`.
+        weight_decay_rate: float, 0 = plain Adam.
+        include_in_weight_decay: names of weights that decay although `exclude_from_weight_decay` has them.
+        exclude_from_weight_decay: names of weights that do not: "LayerNorm", "layer_norm", "bias".
+        **kwargs: those of `keras.optimizers.Adam`: `beta_1`, `beta_2`, `epsilon`, `clipnorm` and so on.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay_rate: float = 0.0,
+        include_in_weight_decay: Sequence[str] | None = None,
+        exclude_from_weight_decay: Sequence[str] | None = None,
+        **kwargs,
+    ):
+        kwargs.pop("weight_decay", None)
+        super().__init__(_settable(learning_rate), weight_decay=weight_decay_rate, **kwargs)
+        self.included, self.excluded = list(include_in_weight_decay or ()), list(exclude_from_weight_decay or ())
+        if weight_decay_rate and self.excluded:
+            spared = [
+                name
+                for name, old in OLD_NAMES.items()
+                if _matches(self.excluded, old) and not _matches(self.included, old)
+            ]
+            spare_from_decay(self, spared)
+
+    def get_config(self):
+        patterns = {"include_in_weight_decay": list(self.included), "exclude_from_weight_decay": list(self.excluded)}
+        return {**super().get_config(), "weight_decay_rate": self.weight_decay, **patterns}
+
+
 def create_optimizer(
     init_lr: float,
     num_train_steps: int,
@@ -88,10 +189,6 @@ def create_optimizer(
     adam: dict[str, Any] = {"beta_1": adam_beta1, "beta_2": adam_beta2, "epsilon": adam_epsilon}
     adam |= {"clipnorm": adam_clipnorm, "global_clipnorm": adam_global_clipnorm}
     if not weight_decay_rate:
-        return keras.optimizers.Adam(schedule, **adam), schedule
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay_rate, **adam)
-    old = {"bias": "bias", "gamma": "LayerNorm/gamma", "beta": "LayerNorm/beta"}
-    included = include_in_weight_decay or ()
-    spared = [name for name in old if not any(re.search(pattern, old[name]) for pattern in included)]
-    spare_from_decay(optimizer, spared)
-    return optimizer, schedule
+        return Adam(schedule, **adam), schedule
+    patterns = {"include_in_weight_decay": include_in_weight_decay, "exclude_from_weight_decay": NOT_DECAYED}
+    return AdamWeightDecay(schedule, weight_decay_rate, **patterns, **adam), schedule
