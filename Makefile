@@ -3,12 +3,13 @@
 # make test-slow  run the slow end-to-end tests
 # make test-all   run all tests
 # make lint       lint, format and type checks
+# make docs       bring the generated parts of docs/migrating.md up to date
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test test-slow test-all lint format clean
+.PHONY: demo test test-slow test-all lint format docs clean
 
 demo: .venv/demo
 	$(BIN)/bert-tf finetune --train demo --output-dir $(DEMO) --overwrite
@@ -34,6 +35,9 @@ lint: .venv/test
 format: .venv/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/test
+	$(BIN)/python -c "from bert_tf.migrate.page import write; write('docs/migrating.md')"
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -4,19 +4,18 @@ Importing it is quick: TensorFlow, Keras and transformers are loaded by the firs
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from bert_tf import registration
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import class_names
+from bert_tf.migrate import modules, table
 
 __version__ = "0.1.0"
 
 # Every public name -> the module that has it.
 _HOME = {
-    # models of any family
-    "TFAutoModel": "models.auto",
-    "TFAutoModelForSequenceClassification": "models.auto",
     # fine-tuning, step by step and in one call
     "Examples": "data.examples",
     "demo_reviews": "data.readers",
@@ -38,32 +37,32 @@ _HOME = {
     "search": "tuning.search",
     "predict": "inference.predict",
     "predict_file": "inference.bulk",
-    # what transformers 4 offered besides its models
-    "AutoConfig": "transformers4.tokenizers",
-    "AutoTokenizer": "transformers4.tokenizers",
-    "DataCollatorWithPadding": "data.rows",
-    "KerasMetricCallback": "transformers4.callbacks",
-    "PushToHubCallback": "transformers4.callbacks",
-    "WarmUp": "transformers4.optimizer",
-    "create_optimizer": "transformers4.optimizer",
+    # what transformers 4 offered
+    **dict(table.names_with_homes()),
 }
 for _family in FAMILIES.values():
     _HOME |= dict.fromkeys(class_names(_family).values(), "models.auto")
-    _HOME |= dict.fromkeys((_family.config_class, *_family.tokenizers), "transformers4.tokenizers")
 
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'bert_tf' has no attribute {name!r}. It offers: {', '.join(__all__)}")
-    value = globals()[name] = getattr(import_module(f"bert_tf.{_HOME[name]}"), name)
-    registration.register()
-    return value
+    if name in _HOME:
+        value = globals()[name] = getattr(import_module(f"bert_tf.{_HOME[name]}"), name)
+        registration.register()
+        return value
+    if not name.startswith("_"):
+        if modules.is_old(name):
+            return import_module(f"bert_tf.{name}")
+        if find_spec(f"bert_tf.{name}") is None and (sentence := table.instead(name)):
+            # An ImportError also for an attribute: `from bert_tf import NAME` would drop the text of any other.
+            raise ImportError(f"bert_tf has no {name}. {sentence}")
+    raise AttributeError(f"module 'bert_tf' has no attribute {name!r}. It offers: {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
     return [*globals(), *__all__]
 
 
+modules.stand_in()
 registration.when_keras_is_imported()

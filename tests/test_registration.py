@@ -18,9 +18,8 @@ LAYERS = (
     parts.Dropout, parts.Standardization, parts.Embedding, layers.Embeddings, layers.SelfAttention, layers.FeedForward,
     layers.EncoderLayer, encoder.Blocks, encoder.Encoder,
 )  # fmt: skip
-MODELS = tuple(
-    getattr(bert_tf, name) for name in bert_tf.__all__ if name.startswith("TF") and not name.startswith("TFAuto")
-)
+TF = [(name, getattr(bert_tf, name)) for name in bert_tf.__all__ if name.startswith("TF")]
+MODELS = tuple(kind for name, kind in TF if issubclass(kind, keras.layers.Layer) and kind.__name__ == name)
 
 
 @pytest.mark.parametrize("kind", [*LAYERS, *MODELS, bert_tf.WarmUp], ids=lambda kind: kind.__name__)

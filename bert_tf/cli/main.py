@@ -13,6 +13,7 @@ from bert_tf.cli.distill import add_distill
 from bert_tf.cli.evaluate import add_evaluate
 from bert_tf.cli.explain import add_explain
 from bert_tf.cli.finetune import add_finetune
+from bert_tf.cli.migrate import add_migrate
 from bert_tf.cli.plan import add_plan
 from bert_tf.cli.predict import add_predict, written_in_blocks
 from bert_tf.cli.search import add_search
@@ -21,7 +22,8 @@ USER_ERRORS = (ValueError, OSError, ImportError)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, or 2 for wrong input, with a message on stderr."""
+    """Runs one command; returns the exit code: 0, 1 if `migrate` found what to change, 2 for wrong input, with a message on
+    stderr."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -30,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("bert_tf").setLevel(logging.INFO)
     hardware.keep_memory()
     try:
-        options.run(options)
+        code = options.run(options)
     except USER_ERRORS as error:
         print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
         return 2
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         hint = " Resume with --resume." if resumes else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -60,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_evaluate,
         add_explain,
         add_convert,
+        add_migrate,
         add_plan,
         add_cache,
     ):

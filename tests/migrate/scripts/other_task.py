@@ -1,0 +1,2 @@
+# Stops: a class of another task.
+from transformers import AutoTokenizer, TFBertForTokenClassification
