@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.checkpoints.families.table import positions
 from bert_tf.models.auto import TFAutoModel, TFAutoModelForSequenceClassification
 from bert_tf.transformers4.tokenizers import AutoTokenizer
 
@@ -61,7 +62,7 @@ class Pipeline:
                 'A pipeline takes texts, or dicts {"text": ..., "text_pair": ...} for pairs. '
                 f"Received: {type(next(text for text in texts if not isinstance(text, str))).__name__}"
             )
-        most = min(self.model.config.max_position_embeddings, self.tokenizer.model_max_length)
+        most = min(positions(self.model.config), self.tokenizer.model_max_length)
         options = {"padding": True, "truncation": True, "max_length": most, **options}
         inputs = dict(self.tokenizer(texts, None if None in pairs else pairs, return_tensors="np", **options))
         outputs = self.model(inputs, training=False)

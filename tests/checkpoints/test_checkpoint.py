@@ -292,5 +292,6 @@ def test_impossible_labels_are_refused(copy, options, message):
 def test_arguments_that_no_longer_matter_do_no_harm(copy):
     load(copy, from_pt=True, trust_remote_code=True, torch_dtype="auto", resume_download=True)
     assert load(copy, config=str(copy)).config.id2label[2] == "good"
-    with pytest.raises(TypeError, match="saved_model"):
-        load(copy).save_pretrained(copy, saved_model=True)
+    load(copy).save_pretrained(copy, saved_model=False, save_format="h5")
+    with pytest.raises(TypeError, match="no argument colour"):
+        load(copy).save_pretrained(copy, colour=True)
