@@ -2,19 +2,31 @@
 
 Padding does not count: a side that pads more is slower for it. The sides run in turn, and the median counts. On a
 processor without bfloat16 it is emulated, which takes minutes: such a side runs once, on few texts with the same mix of
-lengths, and is marked as emulated. Prints one JSON object; `ratios` are ours over each other side.
+lengths, and is marked as emulated. With --family the model is of base size with random weights, and a batch of 32 texts of 128
+tokens takes the place of the reviews. Prints one JSON object; `ratios` are ours over each other side.
 """
 
 import importlib.util
+import sys
+from pathlib import Path
 
 import common
+import peers
+
+sys.path.append(str(Path(__file__).parent / "peers"))
+from shared import FAMILIES
 
 PEERS = {"pytorch": ("float32", "bfloat16"), "kerashub": ("float32", "mixed_bfloat16")}
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
     precision = options.precision or ("bfloat16" if common.native_bfloat16() else "float32")
+    if options.family:
+        return of_families(options, precision)
+    if not options.data:
+        parser.error("the following arguments are required: --data, or --family")
     with common.work_folder(options.work) as work:
         sides = common.Sides(options, work)
         sides.add("ours_keras", "ours", "forward", precision, engine="keras")
@@ -40,10 +52,42 @@ def main() -> int:
     return common.report("forward", results, sides.versions)
 
 
+def of_families(options, precision: str) -> int:
+    """The families one after the other: ours in one precision, PyTorch in eager mode in two."""
+    rows, ratios, versions = {}, {}, {}
+    batch = {"job": "family", "slow": False, "batch_size": 32, "tokens": 128, "times": 3}
+    for family in options.family:
+        sides = {
+            name: (peers.OURS, {**batch, "family": family, "precision": precision, "all_tokens": name != "ours"})
+            for name in ("ours", "ours_all_tokens")
+        }
+        for peer_precision in PEERS["pytorch"] if "pytorch" in options.peers else ():
+            sides[f"pytorch_{peer_precision}"] = ("pytorch", {**batch, "family": family, "precision": peer_precision})
+        if options.sides:
+            sides = {name: side for name, side in sides.items() if name in options.sides}
+        runs = common.in_turn(sides, options.venvs, options.repeats)
+        versions |= {name: of_side[0].pop("versions", None) for name, of_side in runs.items()}
+        rates = {name: common.rate(of_side, "tokens")["tokens_per_s"] for name, of_side in runs.items()}
+        best = max((rate or 0 for name, rate in rates.items() if name.startswith("pytorch")), default=None)
+        rows[family] = rates
+        ratios[family] = {
+            name: common.ratio(rates[name], best) for name in ("ours", "ours_all_tokens") if name in rates
+        }
+    results = {"precision": precision, "tokens_per_s": rows, "ratios_to_the_better_pytorch": ratios}
+    return common.report("forward, families", {**results, "batch": [batch["batch_size"], batch["tokens"]]}, versions)
+
+
 def _parser():
     example = "python benchmarks/forward.py --data reviews.csv --size minilm"
     parser = common.parser(__doc__, example, common.OF_SIDES, texts=512, slow_texts=8, peers=PEERS)
     precisions = ("float32", "bfloat16")
+    next(action for action in parser._actions if action.dest == "data").required = False
+    parser.add_argument(
+        "--family",
+        type=lambda value: list(FAMILIES) if value == "all" else common.names(FAMILIES)(value),
+        metavar="NAMES",
+        help=f"model families, separated by commas, or all: {', '.join(FAMILIES)}",
+    )
     parser.add_argument(
         "--precision", choices=precisions, help="of our sides; default: what the processor has natively"
     )

@@ -10,7 +10,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-from shared import BatchClock, by_length, main, padded, read_tokens, timed, warm_up
+from shared import (
+    BatchClock,
+    by_length,
+    family_batch,
+    family_config,
+    fastest,
+    main,
+    padded,
+    read_tokens,
+    timed,
+    warm_up,
+)
 
 PROBE = 16  # the set-up time of a call is measured on every 16th text
 
@@ -170,6 +181,26 @@ def forward_all_tokens(settings: dict) -> dict:
     return {"seconds": seconds, "tokens": sum(map(len, rows)), "texts": len(rows)}
 
 
+def family(settings: dict) -> dict:
+    """The vector of the first token of each text of one batch, by the layers that `finetune` freezes, or over all tokens."""
+    import keras
+
+    import bert_tf
+    from bert_tf.inference.engines import keras_engine
+
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy(settings))
+    encoder = bert_tf.TFAutoModel.from_config(family_config(settings["family"])).encoder
+    encoder.trainable = False
+
+    def every_token(input_ids, attention_mask):
+        return encoder(input_ids, attention_mask, training=False).last_hidden_state[:, 0]
+
+    run = keras_engine(encoder, every_token if settings["all_tokens"] else encoder.features)
+    ids = family_batch(settings).astype("int32")
+    return fastest(lambda: run(ids, np.ones_like(ids)), settings)
+
+
 def forward_by_hand(settings: dict) -> dict:
     """OpenVINO by hand: the same encoder exported by Keras, on batches of similar length, without any code of ours."""
     import keras
@@ -267,6 +298,7 @@ main(
     forward=forward,
     forward_all_tokens=forward_all_tokens,
     forward_by_hand=forward_by_hand,
+    family=family,
     step=step,
     memory=without_traceback(memory),
 )

@@ -4,7 +4,19 @@ import time
 
 import numpy as np
 import torch
-from shared import BatchClock, by_length, main, padded, read_texts, read_tokens, timed, warm_up
+from shared import (
+    BatchClock,
+    by_length,
+    family_batch,
+    family_config,
+    fastest,
+    main,
+    padded,
+    read_texts,
+    read_tokens,
+    timed,
+    warm_up,
+)
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 
@@ -61,6 +73,20 @@ def forward(settings: dict) -> dict:
     return {"seconds": seconds, "tokens": sum(map(len, rows)), "texts": len(rows)}
 
 
+def family(settings: dict) -> dict:
+    """The vector of the first token of each text of one batch, in eager mode."""
+    torch.manual_seed(0)
+    model = AutoModel.from_config(family_config(settings["family"]), dtype=getattr(torch, settings["precision"])).eval()
+    ids = torch.from_numpy(family_batch(settings))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    @torch.inference_mode()
+    def run():
+        return model(**inputs).last_hidden_state[:, 0].float().numpy()
+
+    return fastest(run, settings)
+
+
 def step(settings: dict) -> dict:
     """One epoch of training all weights, in float32 or with autocast to bfloat16."""
     torch.manual_seed(0)
@@ -85,4 +111,4 @@ def step(settings: dict) -> dict:
     return {"seconds": time.perf_counter() - started, "tokens": sum(map(len, rows)), "texts": len(rows)}
 
 
-main(finetune=finetune, forward=forward, step=step)
+main(finetune=finetune, forward=forward, family=family, step=step)

@@ -22,6 +22,51 @@ PACKAGES = (
     "transformers",
 )
 
+# Families in base size, with random weights: name of its classes in transformers, and what differs from their config's defaults.
+WIDE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+FAMILIES = {
+    "distilbert": ("DistilBert", {}),
+    "bert": ("Bert", {}),
+    "roberta": ("Roberta", {"max_position_embeddings": 514, "type_vocab_size": 1}),
+    "mpnet": ("MPNet", {"max_position_embeddings": 514}),
+    "electra": ("Electra", {**WIDE, "embedding_size": 768}),
+    "albert": ("Albert", {**WIDE, "hidden_act": "gelu_new"}),
+    "deberta-v2": (
+        "DebertaV2",  # the settings of v3
+        {
+            **WIDE, "relative_attention": True, "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": True,
+            "pos_att_type": "p2c|c2p", "position_biased_input": False,
+        },
+    ),
+    "modernbert": ("ModernBert", {"vocab_size": 50_368}),
+    "nomic_bert": ("NomicBert", {}),
+}  # fmt: skip
+
+
+def family_config(family: str):
+    """Returns the config of a family in base size."""
+    import transformers
+
+    name, differs = FAMILIES[family]
+    return getattr(transformers, f"{name}Config")(**{"vocab_size": 30_000} | differs)
+
+
+def family_batch(settings: dict) -> np.ndarray:
+    """Returns token ids without padding, int64 `(B, T)`."""
+    shape = (settings["batch_size"], settings["tokens"])
+    return np.random.default_rng(0).integers(1000, 30_000, shape)
+
+
+def fastest(run: Callable[[], object], settings: dict) -> dict:
+    """Runs a batch once without counting it, then some times, or until 5 seconds are over; returns the seconds of the fastest run,
+    which others disturb least."""
+    run()
+    seconds = [timed(run)]
+    while len(seconds) < settings["times"] and sum(seconds) < 5:
+        seconds.append(timed(run))
+    count = settings["batch_size"] * settings["tokens"]
+    return {"seconds": min(seconds), "tokens": count, "texts": settings["batch_size"]}
+
 
 def main(**jobs: Callable[[dict], dict]) -> None:
     """Runs the job named in the argument and prints its result, with versions, as one line of JSON."""

@@ -43,6 +43,10 @@ FAMILIES = {
             "conv_kernel_size": 3,
         },
     ),
+    "nomic_bert": (
+        "NomicBert",
+        {"num_attention_heads": 3, "rope_parameters": {"rope_type": "default", "rope_theta": 30.0}},
+    ),
     "modernbert": (
         "ModernBert",
         {

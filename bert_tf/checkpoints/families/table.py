@@ -14,12 +14,13 @@ from bert_tf.checkpoints.families import (
     electra,
     modernbert,
     mpnet,
+    nomic_bert,
     roberta,
     xlm_roberta,
 )
 from bert_tf.checkpoints.families.family import Family
 
-_FILES = (distilbert, bert, roberta, xlm_roberta, camembert, mpnet, deberta_v2, modernbert, electra, albert)
+_FILES = (distilbert, bert, roberta, xlm_roberta, camembert, mpnet, deberta_v2, modernbert, nomic_bert, electra, albert)
 FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in _FILES}
 
 
