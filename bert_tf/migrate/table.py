@@ -59,7 +59,11 @@ ROWS = (
     ),
     # tokenizers, configs and what transformers 5 still has and works without PyTorch
     Row("AutoTokenizer", "transformers4.tokenizers"),
-    *(Row(" ".join(family.tokenizers), "transformers4.tokenizers") for family in FAMILIES.values()),
+    *(
+        Row(" ".join(family.tokenizers), "transformers4.tokenizers")
+        for family in FAMILIES.values()
+        if family.tokenizers
+    ),
     Row("AutoConfig", "transformers4.tokenizers"),
     *(Row(family.config_class, "transformers4.tokenizers") for family in FAMILIES.values()),
     Row(
