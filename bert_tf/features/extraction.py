@@ -155,7 +155,7 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
     boundary = encoder.boundary
     digest = hashlib.blake2b(digest_size=16)
     for part in encoder.frozen_parts:
-        for variable in part.weights:
+        for variable in sorted(part.weights, key=_place):
             digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).view("uint8").data)
     return {
         "weights": digest.hexdigest(),
@@ -165,6 +165,12 @@ def describe(encoder: Encoder, keep: str) -> dict[str, Any]:
         "precision": encoder.compute_dtype,
         "kept": keep,
     }
+
+
+def _place(variable: Any) -> int:
+    """Returns where a weight comes in the key of a cache: tables in this order, whatever order they are made in."""
+    tables = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+    return next((i for i, name in enumerate(tables) if f"/{name}/" in f"/{variable.path}"), len(tables))
 
 
 def settings_of(encoder: Encoder) -> dict[str, Any]:
