@@ -150,7 +150,7 @@ def test_it_leaves_a_smaller_model_and_says_how_it_compares(teacher, reviews, tm
 def test_under_a_classic_head_the_student_begins_with_the_teachers(classic, reviews, tmp_path):
     done = bert_tf.distill(classic, reviews, reviews, **options(tmp_path / "run", layers=1, epochs=1, report=False))
     first, trained = done.metrics["stages"]
-    assert (first["stage"], trained["stage"]) == ("teacher's head", "1 epoch from it")
+    assert (first["stage"], trained["stage"]) == ("teacher's head", "1 epoch of training")
     assert done.model.head == "first_token"
     assert done.model.dropout.rate == pytest.approx(0.2)  # the teacher's
 
