@@ -144,9 +144,9 @@ TRAINED: dict[str, Callable[[Job], list]] = {
 
 def _train(job: Job, variant: str) -> dict[str, float]:
     model, training = job.model, job.settings.training
-    _, logits = stages.solve_head(job, False, _quiet)
-    found = {"stage 1": _measured(job, logits)}
-    stages.give_head(model, stages.starting_head(job, False, _quiet))
+    rows = _rows(job)
+    found = {"stage 1": _measured(job, stages.solve_head(job, rows)[1])}
+    stages.give_head(model, stages.starting_head(job, rows))
     compile_model(model, training, len(job.train))
     callbacks, inputs = TRAINED[variant](job), job.inputs(model, False, _quiet)
     started, batch_size = time.monotonic(), training.batch_size

@@ -171,14 +171,16 @@ def read(
     return Run(job, test, settings, command, recorded, folder, backup, say, started)
 
 
-def _prepare(run: Run) -> Any:
+def _prepare(run: Run) -> tuple[Any, np.ndarray | None]:
     """Computes the features and the head, and saves the model if it is of use already; returns the inputs of the trained part,
-    None if there is none."""
-    job, model, began = run.job, run.job.model, time.monotonic()
+    None if there is none, and if the head was solved what it sees, `stages.standardised_rows`."""
+    job, model, began, rows = run.job, run.job.model, time.monotonic(), None
     if job.teacher:
         job.ask_teacher(run.verbose, run.say)
     if job.solves:
-        head, logits = stages.solve_head(job, run.verbose, run.say)
+        rows = stages.standardised_rows(job, run.verbose, run.say)
+        head, logits = stages.solve_head(job, rows)
+        stages.give_head(model, head)
     else:
         job.adapt(run.verbose, run.say)
     inputs: Any = job.inputs(model, run.verbose, run.say) if run.training.epochs else None
@@ -193,12 +195,12 @@ def _prepare(run: Run) -> Any:
     hinted = run.verbose and run.asked.output.report  # whoever reads neither need not wait for it
     if job.solves and job.task.blends and not run.training.epochs and (run.training.blend or hinted):
         _blend(run, head.held_out)
-    return inputs
+    return inputs, rows
 
 
 def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     """Prepares and trains; returns the inputs of the trained part, None if nothing was trained by epochs."""
-    inputs = _prepare(run)
+    inputs, rows = _prepare(run)
     if inputs is None:
         return None
     now = time.monotonic()
@@ -206,6 +208,9 @@ def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
         run.say("The budget leaves no time to train the layers.")
         return None
     began = time.monotonic()
+    if rows is not None:
+        stages.give_head(run.job.model, stages.starting_head(run.job, rows))
+        del rows  # as large as the features, which are not always in memory
     _fit(run, inputs, callbacks)
     run.seconds["training"] = time.monotonic() - began
     return inputs
@@ -214,8 +219,6 @@ def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
 def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Trains the layers: whole epochs in one call, if the head alone is trained and nothing has to happen between its steps."""
     job, model, training = run.job, run.job.model, run.training
-    if job.solves:
-        stages.give_head(model, stages.starting_head(job, run.verbose, lambda _: None))
     size, seed = training.batch_size, training.seed
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
     in_one = not (job.staged or training.micro_batch_size) and fits_in_memory(inputs)

@@ -94,21 +94,20 @@ def standardised_rows(job: Job, progress: bool, say: Say) -> np.ndarray:
     return keras.ops.convert_to_numpy(model.standardization(rows.astype("float32")))
 
 
-def solve_head(job: Job, progress: bool, say: Say) -> tuple[solver.SolvedHead, np.ndarray]:
-    """Gives the model its solved head; returns it and its logits of the validation texts, float32 `(M, C)`."""
-    rows = standardised_rows(job, progress, say)
+def solve_head(job: Job, rows: np.ndarray) -> tuple[solver.SolvedHead, np.ndarray]:
+    """Returns the solved head and its logits of the validation texts, float32 `(M, C)`; `rows` are `standardised_rows`."""
     head = _solved(job, rows)
-    give_head(job.model, head)
     return head, job.task.logits(rows[len(job.train) :] @ head.kernel + head.bias)
 
 
-def starting_head(job: Job, progress: bool, say: Say) -> solver.SolvedHead:
-    """Returns the head that layers are trained from: solved on the mean of the last layer alone, 0 for the layers below.
+def starting_head(job: Job, rows: np.ndarray) -> solver.SolvedHead:
+    """Returns the head that layers are trained from: solved on the mean of the last layer alone, 0 for the layers below; `rows` are
+    `standardised_rows`.
 
     On a frozen base the head over every layer is the better one, but training from it changes little above what it reads
     already (docs/accuracy.md).
     """
-    rows, width = standardised_rows(job, progress, say), job.model.encoder.hidden_size
+    width = job.model.encoder.hidden_size
     last = _solved(job, rows[:, -width:])
     below = np.zeros((rows.shape[1] - width, last.kernel.shape[1]), "float32")
     return replace(last, kernel=np.concatenate([below, last.kernel]))

@@ -32,7 +32,7 @@ from bert_tf.training.job import Job, Say, prepare
 from bert_tf.training.learning_rate import warning
 from bert_tf.training.optimizer import compile_with
 from bert_tf.training.solver import SolvedHead
-from bert_tf.training.stages import Stage, give_head, solve_head, starting_head
+from bert_tf.training.stages import Stage, give_head, solve_head, standardised_rows, starting_head
 from bert_tf.tuning import oracles
 from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights, training_of
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
@@ -114,13 +114,19 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         """The head solved on the frozen base and what it reaches on the validation texts; None if the recipe solves none."""
         if not self.job.solves:
             return None
-        started, head = time.monotonic(), self.job.model.classifier
-        new = [np.array(variable) for variable in head.weights]
-        solved, logits = solve_head(self.job, self.verbose, self.say)
-        for variable, initial in zip(head.weights, new, strict=True):
-            variable.assign(initial)
+        solved, logits, seconds, _ = self._heads
         labels, weights = self.job.validation.labels, self.job.validation_weights
-        return solved, Stage(SOLVED, self.job.task, logits, labels, time.monotonic() - started, weights=weights)
+        return solved, Stage(SOLVED, self.job.task, logits, labels, seconds, weights=weights)
+
+    @cached_property
+    def _heads(self) -> tuple[SolvedHead, np.ndarray, float, SolvedHead | None]:
+        """The solved head, its logits of the validation texts and the seconds it took; and if some trials train layers the head
+        that they start from. Both are of the same features, which are read once."""
+        job, started = self.job, time.monotonic()
+        rows = standardised_rows(job, self.verbose, self.say)
+        solved, logits = solve_head(job, rows)
+        seconds = time.monotonic() - started
+        return solved, logits, seconds, starting_head(job, rows) if any(depth != 0 for depth in self.depths) else None
 
     def solved_model(self) -> Any:
         """Returns the classifier with the solved head on the frozen base, as it is saved."""
@@ -135,12 +141,10 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         recipe solves one."""
         model = model.fork(unfreeze, dropout)
         if unfreeze != 0 and self.job.solves:
-            give_head(model, self._starting_head)
+            head = self._heads[-1]
+            assert head is not None  # `unfreeze` is one of the depths
+            give_head(model, head)
         return model
-
-    @cached_property
-    def _starting_head(self) -> SolvedHead:
-        return starting_head(self.job, self.verbose, lambda _: None)
 
     def recorded(self) -> dict[str, Any]:
         """Returns what decides the trials, as JSON values."""

@@ -13,8 +13,10 @@ import pytest
 import bert_tf
 from bert_tf.cli import main
 from bert_tf.evaluation import scores
+from bert_tf.features.extraction import extract
 from bert_tf.settings import FINETUNE
 from bert_tf.tasks.task import task_of
+from bert_tf.training import job as jobs
 from bert_tf.training import stages
 from bert_tf.training.job import prepare
 from bert_tf.training.solver import solve
@@ -76,11 +78,24 @@ def test_the_second_stage_is_kept_if_it_is_better_and_its_numbers_are_the_saved_
 def test_layers_are_trained_from_the_last_layers_head(tiny, reviews):
     job = prepare(reviews, reviews, settings=FINETUNE.settings(checkpoint=tiny, max_length=24, precision="float32"))
     rows, width = stages.standardised_rows(job, False, print), job.model.encoder.hidden_size
-    head = stages.starting_head(job, False, print)
+    head = stages.starting_head(job, rows)
     assert not head.kernel[:-width].any()
     alone = solve(rows[: len(job.train), -width:], job.train.labels, job.model.num_labels, job.settings.training.seed)
     np.testing.assert_array_equal(head.kernel[-width:], alone.kernel)
     np.testing.assert_array_equal(head.bias, alone.bias)
+
+
+def test_both_heads_are_solved_on_features_that_are_computed_once(tiny, reviews, tmp_path, monkeypatch):
+    computed = []
+
+    def counted(*args, **options):
+        computed.append(extract(*args, **options))
+        return computed[-1]
+
+    monkeypatch.setattr(jobs, "extract", counted)
+    chosen = options(tiny, tmp_path / "run", epochs=1, report=False, cache=False)
+    assert len(bert_tf.finetune(reviews, reviews, **chosen).metrics["stages"]) == 2
+    assert len(computed) == 1
 
 
 def test_overwriting_does_not_delete_the_first_stage(tiny, reviews, tmp_path):
