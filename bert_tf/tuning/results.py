@@ -6,6 +6,7 @@ from typing import Any
 
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.formatting import format_value
+from bert_tf.tasks.task import TASKS, task_of
 
 
 def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
@@ -53,9 +54,8 @@ def metrics_of(rows: Sequence[Mapping]) -> dict[str, str]:
     names = sorted(
         (name for name in (rows[0] if rows else ()) if name.startswith("val_")), key=lambda name: name != "val_loss"
     )
-    return {
-        name: "plain" if name == "val_mae" else "score" for name in names
-    }  # that error is in the unit of the labels
+    kinds = {f"val_{one.key}": one.kind for task in map(task_of, TASKS) for one in task.measures}
+    return {name: kinds.get(name, "score") for name in names}
 
 
 def short(value: Any) -> str:
