@@ -86,17 +86,18 @@ def parser(description: str | None, example: str, options: Iterable[str], **defa
 
     Args:
         options: names of those with their usual defaults.
-        defaults: name -> default of further ones. `peers` are the names to choose from, all of them by default.
+        defaults: name -> default of further ones, or of these; none of them is required. `peers` are the names to choose from,
+            all of them by default.
     """
     parser = argparse.ArgumentParser(
         description=description, epilog=f"Example: {example}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    for name in ("work", *options, *defaults):
+    for name in dict.fromkeys(("work", *options, *defaults)):
         settings = {**OPTIONS[name]}
         if name == "peers":
             settings |= {"type": names(defaults[name]), "default": ",".join(defaults[name])}
         elif name in defaults:
-            settings["default"] = defaults[name]
+            settings |= {"default": defaults[name], "required": False}
         parser.add_argument(f"--{name.replace('_', '-')}", **settings)
     return parser
 

@@ -79,9 +79,8 @@ def of_families(options, precision: str) -> int:
 
 def _parser():
     example = "python benchmarks/forward.py --data reviews.csv --size minilm"
-    parser = common.parser(__doc__, example, common.OF_SIDES, texts=512, slow_texts=8, peers=PEERS)
+    parser = common.parser(__doc__, example, common.OF_SIDES, data=None, texts=512, slow_texts=8, peers=PEERS)
     precisions = ("float32", "bfloat16")
-    next(action for action in parser._actions if action.dest == "data").required = False
     parser.add_argument(
         "--family",
         type=lambda value: list(FAMILIES) if value == "all" else common.names(FAMILIES)(value),
