@@ -103,18 +103,9 @@ class DisentangledAttention(SelfAttention):
     Call arguments and returns: those of `SelfAttention`; `positional` is the result of `RelativeEmbeddings`.
     """
 
-    def __init__(
-        self,
-        hidden_size: int,
-        num_heads: int,
-        dropout: float = 0.1,
-        initializer_range: float = 0.02,
-        positional: dict | None = None,
-        attention_bias: bool = True,
-        **kwargs,
-    ):
-        super().__init__(hidden_size, num_heads, dropout, initializer_range, positional, attention_bias, **kwargs)
-        settings = positional or {}
+    def __init__(self, hidden_size: int, num_heads: int, *args, **kwargs):
+        super().__init__(hidden_size, num_heads, *args, **kwargs)
+        settings = self._settings["positional"] or {}
         self.kinds, self.shared = settings.get("kinds", KINDS), settings.get("share_keys", False)
         self.scale = 1 / math.sqrt(self.head_size * (1 + len(self.kinds)))
         own = () if self.shared else self.kinds
