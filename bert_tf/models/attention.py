@@ -99,3 +99,12 @@ FAR = -1e9  # and not the smallest float: a row of padding alone must stay finit
 def attention_bias(attention_mask):
     """Returns float32 `(B, 1, 1, T)`: 0 at real tokens, a large negative number at padding of `(B, T)`."""
     return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * FAR
+
+
+def shifted(scores, tokens, start):
+    """Returns `(B, H, T, T)` of `(B, H, T, 2 * T)`, scores by distance: row i begins i places before `start`."""
+    (batch, heads), width = ops.shape(scores)[:2], 2 * tokens
+    flat = ops.reshape(scores, (batch, heads, tokens * width))
+    # In rows of one place less, each begins one place further left than the one above.
+    flat = flat[:, :, start : start + tokens * (width - 1)]
+    return ops.reshape(flat, (batch, heads, tokens, width - 1))[:, :, :, :tokens]

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bert_tf.models.attention import FAR, SelfAttention
+from bert_tf.models.attention import FAR, SelfAttention, shifted
 from bert_tf.models.parts import Part, arguments
 
 KINDS = ("c2p", "p2c")
@@ -139,7 +139,7 @@ class DisentangledAttention(SelfAttention):
         tokens = ops.shape(rows)[2] // 2
         if query.shape[2] == 1:  # of the first token: it sees the distances 0, -1, ..., 1 - T
             return _products(query, rows[:, :, tokens - 1 : 2 * tokens - 1])
-        return _shifted(_products(query, rows), tokens, tokens - 1)
+        return shifted(_products(query, rows), tokens, tokens - 1)
 
     def _position_to_content(self, query, key, rows):
         """Returns the scores of Q queries' relative positions with each key, `(B, H, Q, T)`; `rows` rise from the distance -T."""
@@ -148,7 +148,7 @@ class DisentangledAttention(SelfAttention):
             seen = ops.flip(rows[:, :, 1 : tokens + 1], axis=2)  # of the distances 0, -1, ..., 1 - T
             products = ops.multiply(ops.cast(key, "float32"), ops.cast(ops.transpose(seen, (0, 2, 1)), "float32"))
             return ops.cast(ops.sum(products, axis=-1), key.dtype)[:, :, None]
-        return ops.transpose(_shifted(_products(key, rows), tokens, tokens), (0, 1, 3, 2))
+        return ops.transpose(shifted(_products(key, rows), tokens, tokens), (0, 1, 3, 2))
 
 
 def _products(states, rows):
@@ -161,12 +161,3 @@ def _products(states, rows):
     together = ops.reshape(ops.transpose(states, (1, 0, 2, 3)), (heads, -1, size))
     products = ops.reshape(ops.matmul(together, rows), (heads, -1, tokens, ops.shape(rows)[2]))
     return ops.transpose(products, (1, 0, 2, 3))
-
-
-def _shifted(scores, tokens, start):
-    """Returns `(B, H, T, T)` of `(B, H, T, 2 * T)`: row i begins i places before `start`."""
-    heads, width = scores.shape[1], 2 * tokens
-    flat = ops.reshape(scores, (-1, heads, tokens * width))
-    # In rows of one place less, each begins one place further left than the one above.
-    flat = flat[:, :, start : start + tokens * (width - 1)]
-    return ops.reshape(flat, (-1, heads, tokens, width - 1))[:, :, :, :tokens]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bert_tf.models.attention import SelfAttention
+from bert_tf.models.attention import SelfAttention, shifted
 from bert_tf.models.parts import Embedding, Part, arguments
 
 FARTHEST = 128  # tokens apart, from which all distances share a bucket
@@ -66,10 +66,9 @@ class RelativeBias(Part):
         tokens = ops.shape(attention_mask)[1]
         buckets = ops.convert_to_tensor(self._buckets)[self.most - tokens : self.most + tokens - 1]
         biases = ops.transpose(self.table(buckets))  # (H, 2T - 1), from the farthest behind to the farthest before
-        # A row for each token, shifted by one: rows of 2T numbers, read as rows of 2T - 1. No look-up of T * T numbers.
-        rows = ops.tile(ops.pad(biases, ((0, 0), (0, 1)))[:, None], (1, tokens, 1))  # (H, T, 2T)
-        rows = ops.reshape(ops.reshape(rows, (-1, 2 * tokens * tokens))[:, :-tokens], (-1, tokens, 2 * tokens - 1))
-        return rows[None, :, :, tokens - 1 :]
+        # A row for each token, shifted into place: no look-up of T * T numbers.
+        rows = ops.tile(ops.pad(biases, ((0, 0), (0, 1)))[None, :, None], (1, 1, tokens, 1))  # (1, H, T, 2T)
+        return shifted(rows, tokens, tokens - 1)
 
 
 @keras.saving.register_keras_serializable("bert_tf")
