@@ -72,11 +72,11 @@ def tensors_of(model) -> dict[str, tuple]:
         part = model
         for step in path.split("."):
             part = part[int(step)] if step.isdigit() else getattr(part, step, None)
-        whole, _, slice_of = part_name.partition("[")
+        whole, bracket, slice_of = part_name.partition("[")
         for attribute, suffix in PYTORCH_NAMES.items():
             if getattr(part, attribute, None) is not None:
                 initializer = getattr(part, f"{attribute}_initializer", None)
-                name = f"{whole}.{suffix}" + (f"[{slice_of}" if slice_of else "")
+                name = f"{whole}.{suffix}{bracket}{slice_of}"
                 variables[name] = (getattr(part, attribute), attribute == "kernel", initializer)
     return variables | model.own_variables()
 
@@ -144,11 +144,10 @@ def load_weights(
         tensors = {name: value for name, value in tensors.items() if not in_head(name, family)}
     missing = sorted(set(variables) - set(tensors) - _may_miss(tensors, variables, family) - own)
     unexpected = sorted(set(tensors) - set(variables))
-    pooler = f"{family.prefix}.{family.base.get('pooler')}." if family.pooler == "base" and model.head else None
-    if family.pooler and model.encoder.pooler is None and not model.head:  # add_pooling_layer=False
-        pooler = f"{family.prefix}.{family.base.get('pooler')}."
-    spare = tuple(f"{family.prefix}.{family.base[part]}." for part in family.spare) + ((pooler,) if pooler else ())
-    unread += [name for name in unexpected if name.startswith(spare)]
+    # A headed model has no pooler that is the base's alone; the base has none with add_pooling_layer=False.
+    no_pooler = family.pooler == "base" if model.head else family.pooler and model.encoder.pooler is None
+    spare = (*family.spare, "pooler") if no_pooler else family.spare
+    unread += [name for name in unexpected if name.startswith(_prefixes(family, spare))]
     if not model.head:  # a base read from a file with a head
         unread += [name for name in unexpected if in_head(name, family)]
     unexpected = [name for name in unexpected if name not in unread]
@@ -175,6 +174,11 @@ def load_weights(
     return {"missing_keys": initial, "unexpected_keys": sorted(unread), "mismatched_keys": replaced, "error_msgs": []}
 
 
+def _prefixes(family: Family, parts: Iterable[str]) -> tuple[str, ...]:
+    """Returns what the tensors of some parts of the base begin with."""
+    return tuple(f"{family.prefix}.{family.base[part]}." for part in parts if part in family.base)
+
+
 def _may_miss(tensors: dict, variables: dict, family: Family) -> set[str]:
     """Returns the tensors that are newly initialised if a file lacks them.
 
@@ -182,9 +186,8 @@ def _may_miss(tensors: dict, variables: dict, family: Family) -> set[str]:
     without a trained head, or where it is the head of no model at all.
     """
     trained = any(gives_logits(name, family) for name in tensors)
-    pooler = f"{family.prefix}.{family.base.get('pooler')}."
     missable = family.pooler == "base" or not trained
-    may_miss = {name for name in variables if missable and name.startswith(pooler)}
+    may_miss = {name for name in variables if missable and name.startswith(_prefixes(family, ["pooler"]))}
     if trained:
         return may_miss
     parts = {name.rpartition(".")[0] for name in tensors}
