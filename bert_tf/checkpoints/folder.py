@@ -15,7 +15,7 @@ import numpy as np
 
 from bert_tf.checkpoints.config import read_values
 from bert_tf.checkpoints.families.family import Family
-from bert_tf.checkpoints.families.table import distinct_layers, encoder_settings, family_of
+from bert_tf.checkpoints.families.table import family_of
 from bert_tf.checkpoints.heads import gives_logits, head_parts, in_head
 from bert_tf.checkpoints.weights import PYTORCH_NAMES, read_tensors, remove_weights, tensor_names, write_tensors
 
@@ -65,8 +65,7 @@ def tensors_of(model) -> dict[str, tuple]:
     Of a tensor whose parts are variables of their own, the name of each ends in "[i/n]".
     """
     family = family_of(model.config.model_type)
-    settings = encoder_settings(model.config)
-    layers = len({*distinct_layers(settings["num_hidden_layers"], settings.get("groups"))})
+    layers = len(model.encoder.blocks.layers_of_groups)
     variables = {}
     for path, part_name in family.part_names(layers, head_parts(model.head, family)).items():
         part = model

@@ -249,6 +249,8 @@ def test_main_layers_and_bases(tmp_path):
         pass
 
     with pytest.raises(AttributeError, match="Empty has no main layer: self.bert = TFBertMainLayer"):
+        Empty(config).save_pretrained(tmp_path)
+    with pytest.raises(AttributeError, match="Empty has no main layer: self.bert = TFBertMainLayer"):
         Empty(config).encoder  # noqa: B018
 
 
