@@ -19,14 +19,15 @@ def rotary(layers: Iterable[tuple[dict[str, Any], int | None]]) -> dict[str, Any
     kinds: list[list] = []
     of_layers = []
     for parameters, window in layers:
-        if (kind := parameters.get("rope_type", "default")) != "default":
+        if (rope_type := parameters.get("rope_type", "default")) != "default":
             raise ValueError(
-                f"config.json: rope_type={kind!r}, rotary positions stretched for longer texts, is not supported. Use a checkpoint "
+                f"config.json: rope_type={rope_type!r}, rotary positions stretched for longer texts, is not supported. Use a checkpoint "
                 "whose rope_type is 'default'."
             )
-        if [float(parameters["rope_theta"]), window] not in kinds:
-            kinds.append([float(parameters["rope_theta"]), window])
-        of_layers.append(kinds.index([float(parameters["rope_theta"]), window]))
+        kind = [float(parameters["rope_theta"]), window]
+        if kind not in kinds:
+            kinds.append(kind)
+        of_layers.append(kinds.index(kind))
     return {"kind": "rotary", "kinds": kinds, "of_layers": of_layers}
 
 
