@@ -112,6 +112,7 @@ def copied(source, folder, **values):
     ("source", "values", "message"),
     [
         (DEBERTA, {"attention_head_size": 5}, r"attention_head_size must be hidden_size / num_attention_heads"),
+        (DEBERTA, {"num_attention_heads": 5}, "`hidden_size` must be a multiple of `num_heads`"),
         (DEBERTA, {"relative_attention": False}, r"pos_att_type=\['c2p', 'p2c'\] needs relative_attention: true"),
         (
             MODERNBERT,

@@ -1,7 +1,7 @@
 """DeBERTa v2 and v3 (He et al. 2021, https://arxiv.org/abs/2006.03654, https://arxiv.org/abs/2111.09543): one class in transformers,
 whose config says which."""
 
-from bert_tf.checkpoints.families.family import ClassificationHead, Family, same
+from bert_tf.checkpoints.families.family import ClassificationHead, Family, check_head_size, same
 
 
 def _settings(config) -> dict:
@@ -11,12 +11,8 @@ def _settings(config) -> dict:
         found = getattr(config, key, None)
         return default if found is None else found
 
-    heads, size = config.num_attention_heads, value("embedding_size", config.hidden_size)
-    if value("attention_head_size", config.hidden_size // heads) * heads != config.hidden_size:
-        raise ValueError(
-            "config.json: attention_head_size must be hidden_size / num_attention_heads. Received: "
-            f"attention_head_size={config.attention_head_size}, hidden_size={config.hidden_size}, num_attention_heads={heads}"
-        )
+    check_head_size(config, "attention_head_size")
+    size = value("embedding_size", config.hidden_size)
     settings = {
         "max_position_embeddings": config.max_position_embeddings if value("position_biased_input", True) else 0,
         "embedding_size": size,

@@ -31,6 +31,16 @@ def rotary(layers: Iterable[tuple[dict[str, Any], int | None]]) -> dict[str, Any
     return {"kind": "rotary", "kinds": kinds, "of_layers": of_layers}
 
 
+def check_head_size(config, key: str) -> None:
+    """Raises ValueError where config.json gives attention heads, as `key`, another size than the width shared out among them."""
+    size, heads = getattr(config, key, None), config.num_attention_heads
+    if size is not None and size * heads != config.hidden_size:
+        raise ValueError(
+            f"config.json: {key} must be hidden_size / num_attention_heads. Received: "
+            f"{key}={size}, hidden_size={config.hidden_size}, num_attention_heads={heads}"
+        )
+
+
 class ClassificationHead(NamedTuple):
     """Hugging Face's classification head of a family: what stands between the first token and the logits.
 

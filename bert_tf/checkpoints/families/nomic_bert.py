@@ -1,14 +1,10 @@
 """Nomic BERT (Nussbaum et al. 2024, https://arxiv.org/abs/2402.01613): BERT with rotary positions and gated layers without biases."""
 
-from bert_tf.checkpoints.families.family import ClassificationHead, Family, rotary, same
+from bert_tf.checkpoints.families.family import ClassificationHead, Family, check_head_size, rotary, same
 
 
 def _settings(config) -> dict:
-    if config.head_dim * config.num_attention_heads != config.hidden_size:
-        raise ValueError(
-            "config.json: head_dim must be hidden_size / num_attention_heads. Received: "
-            f"head_dim={config.head_dim}, hidden_size={config.hidden_size}, num_attention_heads={config.num_attention_heads}"
-        )
+    check_head_size(config, "head_dim")
     return {"positional": rotary([(config.rope_parameters, None)] * config.num_hidden_layers)}
 
 
