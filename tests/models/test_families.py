@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 import bert_tf
 from bert_tf.checkpoints import folder
-from bert_tf.checkpoints.families.table import FAMILIES, depths, encoder_settings, positions
+from bert_tf.checkpoints.families.table import FAMILIES, depths, distinct_layers, encoder_settings, positions
 from bert_tf.models.auto import CLASSES
 from bert_tf.models.relative_bias import bucket_of
 
@@ -182,6 +182,12 @@ def test_shared_layers_are_frozen_and_copied_together():
         model.with_layers([1, 2, 0])
     with pytest.raises(ValueError, match="inner_group_num=2"):
         load("albert", inner_group_num=2)
+
+
+def test_layers_are_in_the_groups_that_transformers_puts_them_in():
+    """Also where a quotient is rounded: 9 / (18 / 14) is 7, and in floats a little less."""
+    assert distinct_layers(6, 2) == [0, 0, 0, 1, 1, 1]
+    assert distinct_layers(18, 14)[8:11] == [6, 6, 7]
 
 
 def test_tokens_of_padding_have_no_position():

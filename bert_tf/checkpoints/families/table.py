@@ -73,7 +73,8 @@ def positions(config) -> int:
 
 def distinct_layers(layers: int, groups: int | None) -> list[int]:
     """Returns which of the distinct layers each layer is: ALBERT's share their weights in groups of equal size."""
-    return [int(i * groups / layers) if groups else i for i in range(layers)]
+    # Divided as transformers divides, whose rounding moves a layer in groups of unequal size.
+    return [int(i / (layers / groups)) if groups else i for i in range(layers)]
 
 
 def depths(config) -> list[int]:
