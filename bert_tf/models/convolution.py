@@ -41,8 +41,7 @@ class Convolution(Part):
             raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
         self.hidden_size = hidden_size
         self.activation = ACTIVATIONS[activation]
-        initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
-        options = {"padding": "same", "groups": conv_groups, "kernel_initializer": initializer}
+        options = {"padding": "same", "groups": conv_groups, "kernel_initializer": self._initializer()}
         self.conv = self._own(keras.layers.Conv1D, "conv", hidden_size, kernel_size, **options)
         self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
         self.norm = self._norm("norm")

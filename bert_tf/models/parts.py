@@ -58,9 +58,12 @@ class Part(keras.layers.Layer):
         """Makes a layer of this one, with its dtype policy."""
         return kind(*args, **options, dtype=self.dtype_policy, name=name)
 
+    def _initializer(self) -> keras.initializers.Initializer:
+        """Makes the initializer of a weight of this part."""
+        return keras.initializers.TruncatedNormal(stddev=self._settings["initializer_range"])
+
     def _dense(self, name: str, units: int, **options) -> keras.layers.Dense:
-        initializer = keras.initializers.TruncatedNormal(stddev=self._settings["initializer_range"])
-        return self._own(keras.layers.Dense, name, units, kernel_initializer=initializer, **options)
+        return self._own(keras.layers.Dense, name, units, kernel_initializer=self._initializer(), **options)
 
     def _norm(self, name: str, **options) -> keras.layers.LayerNormalization:
         options = {
@@ -70,8 +73,7 @@ class Part(keras.layers.Layer):
         return self._own(keras.layers.LayerNormalization, name, **options)
 
     def _table(self, name: str, rows: int, width: int) -> "Embedding":
-        initializer = keras.initializers.TruncatedNormal(stddev=self._settings["initializer_range"])
-        return self._own(Embedding, name, rows, width, initializer)
+        return self._own(Embedding, name, rows, width, self._initializer())
 
     def build(self, input_shape=None):
         for layer in all_layers(self, recursive=False):

@@ -54,8 +54,7 @@ class RelativeBias(Part):
         super().__init__(**kwargs)
         self._settings = arguments(locals())
         self.most = max_position_embeddings
-        initializer = keras.initializers.TruncatedNormal(stddev=initializer_range)
-        self.table = Embedding(buckets, num_attention_heads, initializer, dtype="float32", name="table")
+        self.table = Embedding(buckets, num_attention_heads, self._initializer(), dtype="float32", name="table")
         self._buckets = bucket_of(np.arange(1 - self.most, self.most), buckets)
 
     def build(self, input_shape=None):
