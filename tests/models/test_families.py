@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import GOLDEN
 from keras import ops
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import bert_tf
 from bert_tf.checkpoints import folder
@@ -216,8 +216,6 @@ def test_the_pooler_of_an_old_classifier_is_left_out(tmp_path, caplog):
         "roberta.pooler.dense.weight": np.ones((12, 12), "float32"),
         "roberta.pooler.dense.bias": np.ones(12, "float32"),
     }
-    from safetensors.numpy import save_file
-
     save_file(tensors, copy / "model.safetensors")
     given = inputs("roberta")
     np.testing.assert_array_equal(

@@ -162,7 +162,6 @@ def test_products_depend_on_the_distance_alone():
     states = np.tile(np.random.default_rng(0).normal(size=(1, 12)), (9, 1)).astype(
         "float32"
     )  # the same token nine times
-    scores = ops.convert_to_numpy(attention(states, np.ones((1, 9), "int32"), positional=once(np.ones((1, 9))))[1])
     query, key = (attention.heads(layer(states), 9) for layer in (attention.query, attention.key))
     scores = ops.convert_to_numpy(attention.scores(query, key, once(np.ones((1, 9)))))[0]
     for distance in range(-8, 9):
