@@ -133,14 +133,13 @@ def _names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 def _rewritten(text: str, tree: ast.Module) -> str:
     """Returns the text with the imports of transformers changed; a list of names is split where transformers keeps some."""
-    lines = text.splitlines(keepends=True)
+    lines = text.split("\n")  # as Python counts them; `splitlines` also splits at form feeds and in texts
     nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
-    for node in sorted(nodes, key=lambda node: -node.lineno):
+    # From the last to the first, also of those on one line, so that places before the changed one stay right.
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset), reverse=True):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        before, after = (
-            lines[first].encode()[: node.col_offset].decode(),
-            lines[last].encode()[node.end_col_offset :].decode(),
-        )
+        before = lines[first].encode()[: node.col_offset].decode()
+        after = lines[last].encode()[node.end_col_offset :].decode()
         if isinstance(node, ast.ImportFrom) and _of_transformers(node.module) and not node.level:
             new = _from(node)
         elif isinstance(node, ast.Import) and any(_of_transformers(alias.name) for alias in node.names):
@@ -149,7 +148,7 @@ def _rewritten(text: str, tree: ast.Module) -> str:
             continue
         separator = "; " if before.strip() or after.strip().startswith(";") else f"\n{before}"
         lines[first : last + 1] = [before + separator.join(new) + after]
-    return "".join(lines)
+    return "\n".join(lines)
 
 
 def _from(node: ast.ImportFrom) -> list[str]:
