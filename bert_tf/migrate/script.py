@@ -65,7 +65,7 @@ def read(file: str | Path) -> Reading:
         raise ValueError(f"{file}: a notebook. Save it as a script first: jupyter nbconvert --to script {file.name}")
     try:
         return read_text(file.read_text(encoding="utf-8"), str(file))
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+    except (SyntaxError, ValueError) as error:
         raise ValueError(f"{file}: is not Python 3 ({error}).") from error
 
 
@@ -107,13 +107,10 @@ def _of_transformers(module: str | None) -> bool:
 
 def _names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     """Yields each name of transformers: its line, the name, what the script calls it."""
-    modules = {"transformers"}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and _of_transformers(node.module) and not node.level:
             for alias in node.names:
                 yield node.lineno, alias.name, alias.asname or alias.name
-        elif isinstance(node, ast.Import):
-            modules |= {alias.asname or "transformers" for alias in node.names if _of_transformers(alias.name)}
     imports = {
         alias.asname or alias.name.split(".")[0]
         for node in ast.walk(tree)
