@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from bert_tf.checkpoints.families.table import positions
 from bert_tf.models.auto import TFAutoModel, TFAutoModelForSequenceClassification
@@ -41,17 +42,17 @@ class Pipeline:
     )
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int = BATCH_SIZE, **options):
-        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
-        self.options = {name: value for name, value in options.items() if name not in self.IGNORED}
+        self.model, self.tokenizer, self.batch_size, self.options = model, tokenizer, batch_size, options
 
     def __call__(self, inputs: Any, batch_size: int | None = None, **options) -> Any:
-        options = {**self.options, **{name: value for name, value in options.items() if name not in self.IGNORED}}
+        options = {name: value for name, value in {**self.options, **options}.items() if name not in self.IGNORED}
         own = {name: options.pop(name) for name in inspect.signature(self.result).parameters if name in options}
         single = isinstance(inputs, (str, Mapping))
         rows = [inputs] if single else list(inputs)
         results: list = []
-        for start in range(0, len(rows), batch_size or self.batch_size):
-            results += self._batch(rows[start : start + (batch_size or self.batch_size)], options, own)
+        size = batch_size or self.batch_size
+        for start in range(0, len(rows), size):
+            results += self._batch(rows[start : start + size], options, own)
         return self.shown(results, single, own)
 
     def _batch(self, rows: list, options: dict, own: dict) -> list:
@@ -119,6 +120,9 @@ class FeatureExtractionPipeline(Pipeline):
         return states if return_tensors else states.tolist()
 
 
+FUNCTIONS = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "none": np.asarray}
+
+
 def _function(model: Any) -> str:
     if model.problem_type == "regression":
         # As in transformers 4: a config that does not say so but has one label is read as a yes or no.
@@ -127,14 +131,9 @@ def _function(model: Any) -> str:
 
 
 def _scores(logits: np.ndarray, function: str) -> np.ndarray:
-    if function == "none":
-        return logits
-    if function == "sigmoid":
-        return 1 / (1 + np.exp(-logits))
-    if function == "softmax":
-        powers = np.exp(logits - logits.max())
-        return powers / powers.sum()
-    raise ValueError(f"`function_to_apply` must be 'softmax', 'sigmoid' or 'none'. Received: {function!r}")
+    if function not in FUNCTIONS:
+        raise ValueError(f"`function_to_apply` must be 'softmax', 'sigmoid' or 'none'. Received: {function!r}")
+    return ops.convert_to_numpy(FUNCTIONS[function](logits))
 
 
 TASKS: dict[str, tuple[type, Any, str]] = {
