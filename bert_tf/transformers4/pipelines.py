@@ -63,11 +63,17 @@ class Pipeline:
                 'A pipeline takes texts, or dicts {"text": ..., "text_pair": ...} for pairs. '
                 f"Received: {type(next(text for text in texts if not isinstance(text, str))).__name__}"
             )
+        if None in pairs and any(pair is not None for pair in pairs):  # the tokenizer takes texts or pairs, not both
+            return [result for row in rows for result in self._batch([row], options, own)]
         most = min(positions(self.model.config), self.tokenizer.model_max_length)
         options = {"padding": True, "truncation": True, "max_length": most, **options}
         inputs = dict(self.tokenizer(texts, None if None in pairs else pairs, return_tensors="np", **options))
-        outputs = self.model(inputs, training=False)
+        outputs = self.outputs(inputs)
         return [self.result(outputs, i, inputs["attention_mask"][i], **own) for i in range(len(rows))]
+
+    def outputs(self, inputs: dict) -> Any:
+        """Returns what the model gives for a batch."""
+        return self.model(inputs, training=False)
 
     def result(self, outputs: Any, i: int, mask: np.ndarray) -> Any:
         """Returns the result for text `i` of a batch; `mask` is 1 at its real tokens."""
@@ -113,6 +119,10 @@ class FeatureExtractionPipeline(Pipeline):
         return_tensors: bool, whether to return arrays instead of nested lists.
     Returns: for each text `(1, T, D)`, the states of its own T tokens.
     """
+
+    def outputs(self, inputs):
+        model = self.model.encoder if getattr(self.model, "head", None) else self.model
+        return model(inputs, training=False)
 
     def result(self, outputs, i, mask, return_tensors=False):
         states = outputs.last_hidden_state if hasattr(outputs, "last_hidden_state") else outputs[0]
