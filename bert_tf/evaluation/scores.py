@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import numpy as np
 import scipy  # its parts are imported on first use
 
-from bert_tf.formatting import format_value
+from bert_tf.formatting import capital, format_value
 
 RESAMPLES = 2000
 BINS = 15  # of a reliability diagram, as in Guo et al. 2017
@@ -331,4 +331,4 @@ def verdict(
         first, second = second, first
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
     by = f"{format_value(difference, kind).replace('+', '')} {words}"
-    return f"{first[:1].upper()}{first[1:]} is significantly better than {second}, by {by} ({test})."
+    return f"{capital(first)} is significantly better than {second}, by {by} ({test})."

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation import slices
+from bert_tf.formatting import capital
 from bert_tf.reporting.blocks import Block, Section, table_of
 from bert_tf.reporting.sections import MAKERS
 from bert_tf.reporting.sections_of_slices import cut, of_slices
@@ -58,7 +59,7 @@ def of_two_in_slices(names: tuple[str, str], found: Mapping[str, Any]) -> list[S
     for name, rows in found.get("slice_comparisons", {}).items():
         kinds = {"texts": "count", **dict.fromkeys(names, task.measure.kind), "difference": task.gain.kind}
         keys = ["slice", "texts", "first", "second", "difference"]
-        caption = f"{task.score_words[:1].upper()}{task.score_words[1:]}. Difference: how far {names[0]} is ahead, by paired bootstrap"
+        caption = f"{capital(task.score_words)}. Difference: how far {names[0]} is ahead, by paired bootstrap"
         if "p_value" in rows[0]:
             kinds["p"] = "p"
             keys.append("p_value")
