@@ -23,7 +23,7 @@ from bert_tf.evaluation import paired, slices
 from bert_tf.evaluation.facts import duplicates, split_facts
 from bert_tf.formatting import format_value
 from bert_tf.reporting import display, figures, page, tables
-from bert_tf.reporting.sections_of_slices import table_of
+from bert_tf.reporting.blocks import table_of
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.sources import check_class_weight
@@ -234,7 +234,7 @@ class Comparison:
                 for which, places in [*slicing.items()][: slices.MOST_SLICES]
             ]
             caption = f"Test texts by {name}: {self.task.score_words} of each. {INTERVALS}"
-            made.append(table_of(caption, ("slice", "text"), kinds, rows))
+            made.append(table_of(caption, "slice", kinds, rows))
         return made
 
     def finish(

@@ -120,10 +120,9 @@ def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, 
     rows.sort(key=lambda row: -task.sign * row[task.score]["value"])
     best, names = runs[rows[0]["name"]], ("the first", "the second")
     for row in rows:
-        both = [best, runs[row["name"]]]
-        first, second = (run["validation"] for run in both)
-        thresholds = (best.get("thresholds"), both[1].get("thresholds"))
-        against = task.compare(comparison.validation.labels, first, second, names, thresholds)
+        run = runs[row["name"]]
+        thresholds = (best.get("thresholds"), run.get("thresholds"))
+        against = task.compare(comparison.validation.labels, best["validation"], run["validation"], names, thresholds)
         row |= {key: None if row is rows[0] else against[key] for key in ("difference", "p_value") if key in against}
     return rows
 

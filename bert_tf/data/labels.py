@@ -21,9 +21,11 @@ def named_inputs(x: Any) -> Any:
 
 def _only_labels(y: Any) -> Any:
     """Returns the labels of a dict `{"labels": y}`, as transformers 4 allowed them; anything else as it is."""
-    if isinstance(y, Mapping) and len(y) == 1:
+    if not isinstance(y, Mapping):
+        return y
+    if len(y) == 1:
         return next(iter(y.values()))
-    return next((y[key] for key in LABEL_KEYS if key in y), y) if isinstance(y, Mapping) else y
+    return next((y[key] for key in LABEL_KEYS if key in y), y)
 
 
 def labels_to_y(x, y=None) -> tuple:

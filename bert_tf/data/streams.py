@@ -120,7 +120,8 @@ def _encoding(file: Path, given: str | None) -> Encoding:
             if not lines and (marked := marked_encoding(part, source)):
                 return marked
             try:
-                valid += len(part.decode("utf-8").encode().translate(None, NO_LEAD_BYTES))
+                part.decode("utf-8")
+                valid += len(part.translate(None, NO_LEAD_BYTES))
             except UnicodeDecodeError:
                 first = first or (part, lines)
                 counts = utf8_counts(part)

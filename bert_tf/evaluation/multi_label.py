@@ -12,11 +12,20 @@ import numpy as np
 import scipy  # its parts are imported on first use
 
 from bert_tf.evaluation.resampling import bootstrapped, drawn_weights
-from bert_tf.evaluation.scores import BINS, TINY, calibration_error, percentiles, temperature_of, verdict, wilson
+from bert_tf.evaluation.scores import (
+    BINS,
+    SIMULATED,
+    TINY,
+    by_other_half,
+    calibration_error,
+    percentiles,
+    temperature_of,
+    verdict,
+    wilson,
+)
 from bert_tf.formatting import LABELS_JOINED_BY, Text, shown_text
 
 HALF = 0.5
-SIMULATED = 200  # perfectly calibrated models that a calibration error is compared with
 LEAST_POSITIVES = 10  # texts of a label from which on it has a threshold of its own
 
 
@@ -131,11 +140,11 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     repeats = max(20, min(SIMULATED, 5 * 10**7 // len(said)))
     by_chance = [calibration_error(said, rng.random(len(said)) < said, bins) for _ in range(repeats)]
     logits = scipy.special.logit(np.clip(probabilities, TINY, 1 - np.finfo("float64").epsneg))
-    half = rng.permutation(len(labels)) % 2 == 0
-    after = probabilities.copy()
-    for fitted, judged in ((half, ~half), (~half, half)):
-        if fitted.any() and judged.any():
-            after[judged] = scipy.special.expit(logits[judged] / temperature(labels[fitted], logits[fitted]))
+
+    def scaled(fitted: np.ndarray, judged: np.ndarray) -> np.ndarray:
+        return scipy.special.expit(logits[judged] / temperature(labels[fitted], logits[fitted]))
+
+    after = by_other_half(probabilities, scaled, rng)
     return {
         "decisions": len(said),
         "error": calibration_error(said, given, bins),

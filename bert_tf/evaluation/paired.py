@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.evaluation.scores import RESAMPLES, Estimate, percentiles
+from bert_tf.evaluation.resampling import drawn_weights
+from bert_tf.evaluation.scores import Estimate, percentiles
 from bert_tf.formatting import format_value
 
 Row = Mapping[str, Any]
@@ -39,12 +40,11 @@ def gain(first: np.ndarray, second: np.ndarray, sign: int = 1, seed: int = 0) ->
     """
     texts = first.shape[-1]
     rng = np.random.default_rng(seed)
-    draws = min(RESAMPLES, max(200, 2 * 10**7 // texts))
-    weights = rng.multinomial(texts, np.full(texts, 1 / texts), draws) / texts  # (draws, M)
+    weights = drawn_weights(texts, rng).astype("float64") / texts  # (draws, M)
 
     def drawn(shares: np.ndarray) -> np.ndarray:
         count = shares.shape[-2]
-        seeds = rng.multinomial(count, np.full(count, 1 / count), draws) / count  # (draws, S)
+        seeds = rng.multinomial(count, np.full(count, 1 / count), len(weights)) / count  # (draws, S)
         return (seeds * _scores(shares, weights)).sum(axis=1)
 
     value = by_seed(first).mean() - by_seed(second).mean()

@@ -7,7 +7,7 @@ import numpy as np
 from bert_tf.evaluation.scores import RESAMPLES
 
 
-def drawn_weights(texts: int, seed: int = 0) -> np.ndarray:
+def drawn_weights(texts: int, seed: int | np.random.Generator = 0) -> np.ndarray:
     """Returns how often each text is in each resample, float32 `(R, texts)`; R is `RESAMPLES`, or fewer for many texts.
 
     With the same seed and number of texts they are the same, which makes a comparison of two models a paired one.

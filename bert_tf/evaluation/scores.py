@@ -11,10 +11,11 @@ from typing import Any, TypedDict
 import numpy as np
 import scipy  # its parts are imported on first use
 
-from bert_tf.formatting import format_value
+from bert_tf.formatting import capital, format_value
 
 RESAMPLES = 2000
 BINS = 15  # of a reliability diagram, as in Guo et al. 2017
+SIMULATED = 200  # perfectly calibrated models that a calibration error is compared with
 TINY = float(np.finfo("float32").tiny)  # the smallest probability that a logarithm is taken of, also in float32
 TEMPERATURES = (0.05, 20.0)
 
@@ -190,12 +191,14 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     bins = _bins(confidence)
-    by_chance = [calibration_error(confidence, rng.random(len(confidence)) < confidence, bins) for _ in range(200)]
-    half = rng.permutation(len(labels)) % 2 == 0
-    after = probabilities.copy()
-    for fitted, judged in ((half, ~half), (~half, half)):
-        if fitted.any() and judged.any():
-            after[judged] = softmax(_logits(probabilities[judged]) / temperature(labels[fitted], probabilities[fitted]))
+    by_chance = [
+        calibration_error(confidence, rng.random(len(confidence)) < confidence, bins) for _ in range(SIMULATED)
+    ]
+
+    def scaled(fitted: np.ndarray, judged: np.ndarray) -> np.ndarray:
+        return softmax(_logits(probabilities[judged]) / temperature(labels[fitted], probabilities[fitted]))
+
+    after = by_other_half(probabilities, scaled, rng)
     return {
         "error": calibration_error(confidence, right, bins),
         "error_by_chance": float(np.median(by_chance)),
@@ -212,6 +215,24 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
         "log_loss_after": log_loss(labels, after),
         "error_after": calibration_error(after.max(axis=1), right, _bins(after.max(axis=1))),
     }
+
+
+def by_other_half(
+    probabilities: np.ndarray, scaled: Callable[[np.ndarray, np.ndarray], np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Returns probabilities after a temperature, each half of the texts scaled by what was fitted on the other half.
+
+    Args:
+        probabilities: float `(N, C)`; stay as they are if a half is empty.
+        scaled: `(fitted, judged) -> probabilities` of the texts `judged`, both bool `(N,)`.
+        rng: draws the halves.
+    """
+    half = rng.permutation(len(probabilities)) % 2 == 0
+    after = probabilities.copy()
+    for fitted, judged in ((half, ~half), (~half, half)):
+        if fitted.any() and judged.any():
+            after[judged] = scaled(fitted, judged)
+    return after
 
 
 def _bins(confidence: np.ndarray) -> np.ndarray:
@@ -331,4 +352,4 @@ def verdict(
         first, second = second, first
         difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
     by = f"{format_value(difference, kind).replace('+', '')} {words}"
-    return f"{first[:1].upper()}{first[1:]} is significantly better than {second}, by {by} ({test})."
+    return f"{capital(first)} is significantly better than {second}, by {by} ({test})."

@@ -28,6 +28,8 @@ CHEAP = 1_000_000  # characters, times columns of the model, up to which they ar
 COMPARED_UP_TO = 10_000  # texts; of more so many are drawn to compare
 FEWER = 2_000
 
+Judge = Callable[[Any, np.ndarray], tuple[float, Any]]
+
 
 class Counted(NamedTuple):
     """The TF-IDF of N texts: sparse float32 `(N, terms)`, the fitted vectorizer, and whether terms are of characters."""
@@ -37,12 +39,11 @@ class Counted(NamedTuple):
     characters: bool
 
 
-def choose_terms(
-    texts: Sequence[Text], judge: Callable[[Any, np.ndarray], tuple[float, Any]], columns: int = 1, seed: int = 0
-) -> tuple[Counted, Any]:
+def choose_terms(texts: Sequence[Text], judge: Judge, columns: int = 1, seed: int = 0) -> tuple[Counted, Any]:
     """Returns the TF-IDF of words, punctuation and pairs of them, or of 1 to 4 characters, if that predicts held-out texts better.
 
-    Characters are tried where words are not separated and where that is cheap.
+    Characters are tried where words are not separated and where that is cheap. Of very many texts some are drawn to compare; if
+    these cannot be judged, words are counted, or characters where words are not separated.
 
     Args:
         texts: str N, the training texts.
@@ -53,11 +54,25 @@ def choose_terms(
     Returns: the TF-IDF, and its choice; None if there are more than `COMPARED_UP_TO` texts.
     Raises: ValueError if the texts have no term in common.
     """
-    kinds = (False, True) if _worth_trying(texts, columns) else (False,)
-    whole = len(texts) <= COMPARED_UP_TO
-    if not whole and len(kinds) == 1:
+    joined = [text if isinstance(text, str) else " ".join(text) for text in texts]
+    unseparated = _lack_blanks(joined)
+    cheap = len(texts) >= LEAST_TEXTS and sum(map(len, joined)) * columns <= CHEAP
+    kinds = (False, True) if unseparated or cheap else (False,)
+    if len(texts) <= COMPARED_UP_TO:
+        choice, best = _better(kinds, texts, np.arange(len(texts)), judge)
+        return best, choice
+    if len(kinds) == 1:
         return counted(texts), None
-    places = np.sort(np.random.default_rng(seed).permutation(len(texts))[: None if whole else FEWER])
+    places = np.sort(np.random.default_rng(seed).permutation(len(texts))[:FEWER])
+    try:
+        _, best = _better(kinds, texts, places, judge)
+    except ValueError:  # the drawn texts say nothing: a rare class, a group or the terms are missing in them
+        return counted(texts, unseparated), None
+    return counted(texts, best.characters), None
+
+
+def _better(kinds: Sequence[bool], texts: Sequence[Text], places: np.ndarray, judge: Judge) -> tuple[Any, Counted]:
+    """Returns the choice and the TF-IDF of the texts at `places`, by words or by characters, that has the lowest loss."""
     tried, problem = [], None
     for characters in kinds:
         try:
@@ -69,16 +84,14 @@ def choose_terms(
     if problem and not tried:
         raise problem
     _, choice, best = min(tried, key=lambda one: one[0])
-    return (best, choice) if whole else (counted(texts, best.characters), None)
+    return choice, best
 
 
-def _worth_trying(texts: Sequence[Text], columns: int) -> bool:
-    """Returns whether characters are worth trying: whether many texts do not separate words, or it is cheap."""
-    joined = [text if isinstance(text, str) else " ".join(text) for text in texts]
-    lengths, stretches = np.array([*map(len, joined)]), np.array([text.count(" ") + 1 for text in joined])
-    if len(texts) and np.mean(lengths > LONG * stretches) >= SOME_TEXTS:
-        return True
-    return len(texts) >= LEAST_TEXTS and lengths.sum() * columns <= CHEAP
+def _lack_blanks(joined: Sequence[str]) -> bool:
+    """Returns whether many texts do not separate words."""
+    return len(joined) > 0 and bool(
+        np.mean([len(text) > LONG * (text.count(" ") + 1) for text in joined]) >= SOME_TEXTS
+    )
 
 
 def counted(texts: Sequence[Text], characters: bool = False) -> Counted:

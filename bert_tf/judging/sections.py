@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation import slices
-from bert_tf.reporting.blocks import Block, Section
+from bert_tf.formatting import capital
+from bert_tf.reporting.blocks import Block, Section, table_of
 from bert_tf.reporting.sections import MAKERS
-from bert_tf.reporting.sections_of_slices import cut, of_slices, table_of
+from bert_tf.reporting.sections_of_slices import cut, of_slices
 from bert_tf.tasks.task import task_of
 
 OF_EACH = (
@@ -48,7 +49,7 @@ def of_two(names: tuple[str, str], both: Sequence[Mapping[str, Any]], found: Map
         right = "Only {} has {:,} texts right, only {} {:,}."
         words.append(right.format(names[0], comparison["only_first"], names[1], comparison["only_second"]))
     said = [{"verdict": verdict} for verdict in verdicts]
-    table = table_of(caption, ("", "text"), kinds, rows)
+    table = table_of(caption, "", kinds, rows)
     return {"title": "Comparison", "blocks": [*said, table, *({"text": one} for one in words)]}
 
 
@@ -58,13 +59,13 @@ def of_two_in_slices(names: tuple[str, str], found: Mapping[str, Any]) -> list[S
     for name, rows in found.get("slice_comparisons", {}).items():
         kinds = {"texts": "count", **dict.fromkeys(names, task.measure.kind), "difference": task.gain.kind}
         keys = ["slice", "texts", "first", "second", "difference"]
-        caption = f"{task.score_words[:1].upper()}{task.score_words[1:]}. Difference: how far {names[0]} is ahead, by paired bootstrap"
+        caption = f"{capital(task.score_words)}. Difference: how far {names[0]} is ahead, by paired bootstrap"
         if "p_value" in rows[0]:
             kinds["p"] = "p"
             keys.append("p_value")
             caption += f"; p: McNemar's exact test, corrected for {len(rows)} slices"
         cells = [[row[key] for key in keys] for row in rows[: slices.MOST_SLICES]]
-        table = table_of(cut(f"{caption}.", rows), ("slice", "text"), kinds, cells)
+        table = table_of(cut(f"{caption}.", rows), "slice", kinds, cells)
         sections.append({"title": f"By {name}", "blocks": [table]})
     return sections
 
@@ -85,6 +86,6 @@ def summary(found: Mapping[str, Any]) -> list[Block]:
     rows += [(task.baseline_name, found["baseline"]["scores"])] if "baseline" in found else []
     kinds = {one.words: one.kind for one in task.measures}
     cells = [[name, *(scores[one.key] for one in task.measures)] for name, scores in rows]
-    blocks = [table_of("Scores", ("", "text"), kinds, cells)]
+    blocks = [table_of("Scores", "", kinds, cells)]
     made = of_two_in_slices((found["model"], second["name"]), found) if second else of_slices(found)
     return blocks + [block for section in made for block in section["blocks"] if "table" in block]

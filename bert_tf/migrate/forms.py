@@ -128,7 +128,8 @@ class Forms:
         path = self._path(node)
         if path.split(".")[-1] in ("Model", "Sequential", "Functional") and path.startswith("keras"):
             return KERAS
-        return self.classes.get(dotted(node), "") or self.classes.get(dotted(node).split(".")[-1], "")
+        name = dotted(node)
+        return self.classes.get(name, "") or self.classes.get(name.split(".")[-1], "")
 
     def _kind(self, node: ast.AST) -> str:
         """Returns what an expression gives: `OURS`, `KERAS` or "" for anything else."""
@@ -137,29 +138,33 @@ class Forms:
             if isinstance(called, ast.Attribute) and called.attr in ("from_pretrained", "from_config"):
                 called = called.value
             return self._class(called)
-        return self.kinds.get(dotted(node), "") if hasattr(self, "kinds") else ""
+        return self.kinds.get(dotted(node), "")
 
     def _stops(self, node: ast.AST) -> Iterator[tuple[str, str]]:
         """Yields `(form, what to write instead)` for one node."""
         if isinstance(node, (ast.Attribute, ast.Import, ast.ImportFrom)):
             yield from self._names(node)
         if isinstance(node, ast.Call):
-            yield from self._files(node)
-            yield from self._calls(node)
+            method = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
+            kind = self._kind(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            path = _text(node.args[0] if node.args else given.get("filepath"))
+            yield from _files(method, kind, given, path)
+            yield from _calls(method, kind, given)
         if isinstance(node, ast.Constant) and node.value == "TF_USE_LEGACY_KERAS":
             yield "TF_USE_LEGACY_KERAS", "nothing: remove the line, tf.keras is Keras 3"
 
     def _names(self, node: ast.Attribute | ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Attribute):
-            paths = [self._path(node)]
+            name, path = dotted(node), self._path(node)
+            paths = [path]
             if node.attr in PARTS and not isinstance(node.value, ast.Name):
                 yield f".{node.attr}", f".{PARTS[node.attr]}"
-            if node.attr == "lr" and dotted(node).split(".")[-2:-1] in (["optimizer"], ["opt"]):
-                yield dotted(node), dotted(node).removesuffix("lr") + "learning_rate"
-            path = paths[0]
-            tensorflows = self.paths.get(dotted(node).split(".")[0], "").startswith("tensorflow")
+            if node.attr == "lr" and name.split(".")[-2:-1] in (["optimizer"], ["opt"]):
+                yield name, name.removesuffix("lr") + "learning_rate"
+            tensorflows = self.paths.get(name.split(".")[0], "").startswith("tensorflow")
             if path.startswith("keras.backend.") and not tensorflows and path.split(".")[2] not in BACKEND:
-                yield dotted(node), "`from tensorflow.keras import backend`, or the function of `keras.ops`"
+                yield name, "`from tensorflow.keras import backend`, or the function of `keras.ops`"
         elif isinstance(node, ast.Import):
             paths = [alias.name for alias in node.names]
         else:
@@ -171,43 +176,39 @@ class Forms:
                 if path.removeprefix("tensorflow.").startswith(start + "."):
                     yield path, note
 
-    def _files(self, node: ast.Call) -> Iterator[tuple[str, str]]:
-        """What is written and read: Keras 3 tells formats by the end of a name."""
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
-        kind = self._kind(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-        given = {keyword.arg: keyword.value for keyword in node.keywords}
-        path = _text(node.args[0] if node.args else given.get("filepath"))
-        if method == "save_weights" and kind == KERAS:
-            if path is not None and not path.endswith(".weights.h5"):
-                yield "save_weights", f"save_weights({_renamed(path, '.weights.h5')!r})"
-            elif {"save_format", "options"} & set(given):
-                yield "save_weights", "save_weights without `save_format` and `options`"
-        elif method == "load_weights" and kind == KERAS and path and not path.endswith((".h5", ".hdf5", ".keras")):
-            yield "load_weights", "a file that ends in .weights.h5; a TensorFlow checkpoint cannot be read"
-        elif method == "save" and kind == KERAS and path and not path.endswith((".keras", ".h5", ".hdf5")):
-            yield "save", f"save({path + '.keras'!r}), or export({path!r}) for a SavedModel"
-        elif method in ("load_model", "models.load_model") and path and not path.endswith((".keras", ".h5", ".hdf5")):
-            yield "load_model", f"load_model({path + '.keras'!r}) of a file that Keras 3 saved"
-        elif method == "ModelCheckpoint" and path:
-            weights = getattr(given.get("save_weights_only"), "value", False)
-            if weights and not path.endswith(".weights.h5"):
-                yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, '.weights.h5')!r}, ...)"
-            elif not weights and not path.endswith((".keras", ".h5")):
-                yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, '.keras')!r}, ...)"
-        elif method == "open" and path and path.endswith("tf_model.h5"):
-            yield "open", "model.safetensors: save_pretrained writes that"
 
-    def _calls(self, node: ast.Call) -> Iterator[tuple[str, str]]:
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
-        given = {keyword.arg: keyword.value for keyword in node.keywords}
-        if method in OPTIMIZERS and "lr" in given:
-            yield f"{method}(lr=...)", f"{method}(learning_rate=...)"
-        if method in TOKENIZER_METHODS:
-            yield method, "tokenizer(text, ...), which does all of it"
-        if method == "compile" and isinstance(node.func, ast.Attribute) and self._kind(node.func.value) == KERAS:
-            metrics = given.get("metrics")
-            if isinstance(metrics, (ast.Call, ast.Constant)) and getattr(metrics, "value", True) is not None:
-                yield "compile(metrics=...)", "metrics=[...], a list"
+def _files(method: str, kind: str, given: dict[str | None, ast.expr], path: str | None) -> Iterator[tuple[str, str]]:
+    """What is written and read: Keras 3 tells formats by the end of a name."""
+    if method == "save_weights" and kind == KERAS:
+        if path is not None and not path.endswith(".weights.h5"):
+            yield "save_weights", f"save_weights({_renamed(path, '.weights.h5')!r})"
+        elif {"save_format", "options"} & set(given):
+            yield "save_weights", "save_weights without `save_format` and `options`"
+    elif method == "load_weights" and kind == KERAS and path and not path.endswith((".h5", ".hdf5", ".keras")):
+        yield "load_weights", "a file that ends in .weights.h5; a TensorFlow checkpoint cannot be read"
+    elif method == "save" and kind == KERAS and path and not path.endswith((".keras", ".h5", ".hdf5")):
+        yield "save", f"save({path + '.keras'!r}), or export({path!r}) for a SavedModel"
+    elif method == "load_model" and path and not path.endswith((".keras", ".h5", ".hdf5")):
+        yield "load_model", f"load_model({path + '.keras'!r}) of a file that Keras 3 saved"
+    elif method == "ModelCheckpoint" and path:
+        weights = getattr(given.get("save_weights_only"), "value", False)
+        if weights and not path.endswith(".weights.h5"):
+            yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, '.weights.h5')!r}, ...)"
+        elif not weights and not path.endswith((".keras", ".h5")):
+            yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, '.keras')!r}, ...)"
+    elif method == "open" and path and path.endswith("tf_model.h5"):
+        yield "open", "model.safetensors: save_pretrained writes that"
+
+
+def _calls(method: str, kind: str, given: dict[str | None, ast.expr]) -> Iterator[tuple[str, str]]:
+    if method in OPTIMIZERS and "lr" in given:
+        yield f"{method}(lr=...)", f"{method}(learning_rate=...)"
+    if method in TOKENIZER_METHODS:
+        yield method, "tokenizer(text, ...), which does all of it"
+    if method == "compile" and kind == KERAS:
+        metrics = given.get("metrics")
+        if isinstance(metrics, (ast.Call, ast.Constant)) and getattr(metrics, "value", True) is not None:
+            yield "compile(metrics=...)", "metrics=[...], a list"
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:

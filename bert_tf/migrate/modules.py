@@ -15,7 +15,8 @@ from bert_tf.checkpoints.families.table import FAMILIES
 
 _FAMILIES = "|".join(model_type.replace("-", "_") for model_type in FAMILIES)
 _FAMILY = f"auto|{_FAMILIES}"
-_OLD = re.compile(
+# Compiled by the first module that is looked for, not when bert_tf is imported.
+_OLD = (
     rf"models\.({_FAMILIES})(\.(modeling_tf|tokenization|configuration)_({_FAMILY})(_fast)?)?"
     rf"|(modeling_tf|tokenization|configuration)_({_FAMILY})(_fast)?"
     r"|data\.(data_collator|processors)|data\.processors\.(utils|glue)|pipelines(\.\w+)?|utils|utils\.logging"
@@ -26,7 +27,7 @@ _OLD = re.compile(
 
 def is_old(module: str) -> bool:
     """Returns whether transformers 4 had a module of this name, without "transformers.", that bert_tf stands in for."""
-    return _OLD.fullmatch(module) is not None
+    return re.fullmatch(_OLD, module) is not None
 
 
 class _Module(ModuleType):

@@ -65,7 +65,7 @@ def read(file: str | Path) -> Reading:
         raise ValueError(f"{file}: a notebook. Save it as a script first: jupyter nbconvert --to script {file.name}")
     try:
         return read_text(file.read_text(encoding="utf-8"), str(file))
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+    except (SyntaxError, ValueError) as error:
         raise ValueError(f"{file}: is not Python 3 ({error}).") from error
 
 
@@ -107,13 +107,10 @@ def _of_transformers(module: str | None) -> bool:
 
 def _names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     """Yields each name of transformers: its line, the name, what the script calls it."""
-    modules = {"transformers"}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and _of_transformers(node.module) and not node.level:
             for alias in node.names:
                 yield node.lineno, alias.name, alias.asname or alias.name
-        elif isinstance(node, ast.Import):
-            modules |= {alias.asname or "transformers" for alias in node.names if _of_transformers(alias.name)}
     imports = {
         alias.asname or alias.name.split(".")[0]
         for node in ast.walk(tree)
@@ -133,14 +130,13 @@ def _names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 def _rewritten(text: str, tree: ast.Module) -> str:
     """Returns the text with the imports of transformers changed; a list of names is split where transformers keeps some."""
-    lines = text.splitlines(keepends=True)
+    lines = text.split("\n")  # as Python counts them; `splitlines` also splits at form feeds and in texts
     nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
-    for node in sorted(nodes, key=lambda node: -node.lineno):
+    # From the last to the first, also of those on one line, so that places before the changed one stay right.
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset), reverse=True):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        before, after = (
-            lines[first].encode()[: node.col_offset].decode(),
-            lines[last].encode()[node.end_col_offset :].decode(),
-        )
+        before = lines[first].encode()[: node.col_offset].decode()
+        after = lines[last].encode()[node.end_col_offset :].decode()
         if isinstance(node, ast.ImportFrom) and _of_transformers(node.module) and not node.level:
             new = _from(node)
         elif isinstance(node, ast.Import) and any(_of_transformers(alias.name) for alias in node.names):
@@ -149,7 +145,7 @@ def _rewritten(text: str, tree: ast.Module) -> str:
             continue
         separator = "; " if before.strip() or after.strip().startswith(";") else f"\n{before}"
         lines[first : last + 1] = [before + separator.join(new) + after]
-    return "".join(lines)
+    return "\n".join(lines)
 
 
 def _from(node: ast.ImportFrom) -> list[str]:

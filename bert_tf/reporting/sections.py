@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bert_tf.formatting import format_value
+from bert_tf.formatting import capital, format_value
 from bert_tf.reporting.blocks import Block, Facts, Section, split
 from bert_tf.reporting.blocks import columns as _columns
 from bert_tf.reporting.blocks import table as _table
@@ -237,8 +237,7 @@ def curves(
             words = "; ".join(f"{name} from {first} to {last}" for name, first, last in ends).capitalize()
             words += f", over {len(series[0]['x'])} epochs."
             marks = [{"x": best_epoch, "label": f"kept: epoch {best_epoch}"}] if best_epoch else []
-            title = words_of[metric][:1].upper() + words_of[metric][1:]
-            plots.append(describe(f"{title} by epoch", words, EPOCHS, axis, series, marks=marks))
+            plots.append(describe(f"{capital(words_of[metric])} by epoch", words, EPOCHS, axis, series, marks=marks))
     return plots
 
 

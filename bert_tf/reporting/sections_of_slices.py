@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bert_tf.evaluation import slices
-from bert_tf.reporting.blocks import Section
+from bert_tf.reporting.blocks import Section, table_of
 from bert_tf.tasks.task import Task, task_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -33,15 +33,10 @@ def _slices(name: str, rows: Rows, task: Task) -> Section:
     verdict = slices.verdict(rows, name, task)
     return {
         "title": f"By {name}",
-        "blocks": [{"verdict": verdict}, table_of(cut(caption, rows), ("slice", "text"), kinds, cells)],
+        "blocks": [{"verdict": verdict}, table_of(cut(caption, rows), "slice", kinds, cells)],
     }
 
 
 def cut(caption: str, rows: Rows) -> str:
     more = len(rows) - slices.MOST_SLICES
     return f"{caption} {more:,} smaller slices are in the JSON file beside this report." if more > 0 else caption
-
-
-def table_of(caption: str, first: tuple[str, str], kinds: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dict:
-    columns = [{"name": name, "kind": kind} for name, kind in (first, *kinds.items())]
-    return {"table": {"caption": caption, "columns": columns, "rows": [*rows]}}

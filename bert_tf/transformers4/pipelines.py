@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from bert_tf.checkpoints.families.table import positions
 from bert_tf.models.auto import TFAutoModel, TFAutoModelForSequenceClassification
@@ -41,17 +42,17 @@ class Pipeline:
     )
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int = BATCH_SIZE, **options):
-        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
-        self.options = {name: value for name, value in options.items() if name not in self.IGNORED}
+        self.model, self.tokenizer, self.batch_size, self.options = model, tokenizer, batch_size, options
 
     def __call__(self, inputs: Any, batch_size: int | None = None, **options) -> Any:
-        options = {**self.options, **{name: value for name, value in options.items() if name not in self.IGNORED}}
+        options = {name: value for name, value in {**self.options, **options}.items() if name not in self.IGNORED}
         own = {name: options.pop(name) for name in inspect.signature(self.result).parameters if name in options}
         single = isinstance(inputs, (str, Mapping))
         rows = [inputs] if single else list(inputs)
         results: list = []
-        for start in range(0, len(rows), batch_size or self.batch_size):
-            results += self._batch(rows[start : start + (batch_size or self.batch_size)], options, own)
+        size = batch_size or self.batch_size
+        for start in range(0, len(rows), size):
+            results += self._batch(rows[start : start + size], options, own)
         return self.shown(results, single, own)
 
     def _batch(self, rows: list, options: dict, own: dict) -> list:
@@ -62,11 +63,17 @@ class Pipeline:
                 'A pipeline takes texts, or dicts {"text": ..., "text_pair": ...} for pairs. '
                 f"Received: {type(next(text for text in texts if not isinstance(text, str))).__name__}"
             )
+        if None in pairs and any(pair is not None for pair in pairs):  # the tokenizer takes texts or pairs, not both
+            return [result for row in rows for result in self._batch([row], options, own)]
         most = min(positions(self.model.config), self.tokenizer.model_max_length)
         options = {"padding": True, "truncation": True, "max_length": most, **options}
         inputs = dict(self.tokenizer(texts, None if None in pairs else pairs, return_tensors="np", **options))
-        outputs = self.model(inputs, training=False)
+        outputs = self.outputs(inputs)
         return [self.result(outputs, i, inputs["attention_mask"][i], **own) for i in range(len(rows))]
+
+    def outputs(self, inputs: dict) -> Any:
+        """Returns what the model gives for a batch."""
+        return self.model(inputs, training=False)
 
     def result(self, outputs: Any, i: int, mask: np.ndarray) -> Any:
         """Returns the result for text `i` of a batch; `mask` is 1 at its real tokens."""
@@ -113,10 +120,17 @@ class FeatureExtractionPipeline(Pipeline):
     Returns: for each text `(1, T, D)`, the states of its own T tokens.
     """
 
+    def outputs(self, inputs):
+        model = self.model.encoder if getattr(self.model, "head", None) else self.model
+        return model(inputs, training=False)
+
     def result(self, outputs, i, mask, return_tensors=False):
         states = outputs.last_hidden_state if hasattr(outputs, "last_hidden_state") else outputs[0]
         states = np.asarray(states[i])[mask > 0][None]
         return states if return_tensors else states.tolist()
+
+
+FUNCTIONS = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "none": np.asarray}
 
 
 def _function(model: Any) -> str:
@@ -127,14 +141,9 @@ def _function(model: Any) -> str:
 
 
 def _scores(logits: np.ndarray, function: str) -> np.ndarray:
-    if function == "none":
-        return logits
-    if function == "sigmoid":
-        return 1 / (1 + np.exp(-logits))
-    if function == "softmax":
-        powers = np.exp(logits - logits.max())
-        return powers / powers.sum()
-    raise ValueError(f"`function_to_apply` must be 'softmax', 'sigmoid' or 'none'. Received: {function!r}")
+    if function not in FUNCTIONS:
+        raise ValueError(f"`function_to_apply` must be 'softmax', 'sigmoid' or 'none'. Received: {function!r}")
+    return ops.convert_to_numpy(FUNCTIONS[function](logits))
 
 
 TASKS: dict[str, tuple[type, Any, str]] = {

@@ -231,7 +231,8 @@ class TFTrainer:
 
     def predict(self, test_dataset: tf.data.Dataset) -> PredictionOutput:
         """Predicts the texts of a dataset, and measures where it has labels."""
-        batches = test_dataset.batch(self.args.eval_batch_size)
+        # Kept, so that labels are read in the order of the predictions, also of a dataset that is shuffled anew each time.
+        batches = test_dataset.batch(self.args.eval_batch_size).cache()
         logits = np.asarray(self.model.predict(batches, verbose=0).logits)
         if not isinstance(test_dataset.element_spec, tuple):
             return PredictionOutput(logits, None, {})

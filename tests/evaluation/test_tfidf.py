@@ -131,6 +131,23 @@ def test_where_many_texts_have_few_blanks_some_of_them_choose(monkeypatch):
     assert baseline.rows.shape[0] == 120
 
 
+@pytest.mark.parametrize(("joint", "characters"), [("", True), (" ", False)])
+def test_texts_drawn_to_choose_terms_may_lack_a_class_or_a_group(joint, characters, monkeypatch):
+    """Then blanks decide, and the baseline is trained on all texts."""
+    monkeypatch.setattr(terms, "COMPARED_UP_TO", 80)
+    monkeypatch.setattr(terms, "FEWER", 20)
+    texts, _ = sentences(120, joint)
+    left_out = np.random.default_rng(0).permutation(120)[-2:]  # the last in the order that texts are drawn in
+    rare, groups = np.zeros(120, int), np.arange(120) % 2
+    rare[left_out], groups[left_out] = 1, 2
+    classifier = tfidf.train_baseline(texts, rare, 2)
+    assert (classifier.characters, classifier.model.C) == (characters, tfidf.USUAL_STRENGTH)
+    assert classifier(texts).shape == (120, 2)
+    ridge = tfidf_regression.train_baseline(texts, np.arange(120.0), groups=groups)
+    assert ridge.characters == characters
+    assert ridge(texts).shape == (120,)
+
+
 @pytest.mark.parametrize("pairs", [False, True])
 def test_a_saved_baseline_of_characters_says_the_same(pairs, tmp_path):
     texts, labels = sentences(60, "")

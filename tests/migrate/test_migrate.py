@@ -139,6 +139,18 @@ def test_imports_are_changed_and_nothing_else():
     assert found[11, "pipeline"] == DIFFERS
 
 
+def test_imports_on_one_line_and_behind_odd_line_ends():
+    for before, after in (
+        (
+            "import transformers; from transformers import TFBertModel; x = 1\n",
+            "import bert_tf as transformers; from bert_tf import TFBertModel; x = 1\n",
+        ),
+        ("x = 1\n\f\nfrom transformers import TFBertModel", "x = 1\n\f\nfrom bert_tf import TFBertModel"),
+        ("x = '\u2028'\nfrom transformers import pipeline\n", "x = '\u2028'\nfrom bert_tf import pipeline\n"),
+    ):
+        assert script.read_text(before).after == after
+
+
 def test_forms_are_found_where_they_stand():
     reading = script.read_text(
         "import os, tf_keras\n"

@@ -271,12 +271,29 @@ def test_feature_extraction_and_wrong_tasks():
     assert [array.shape for array in found] == [(1, 4, 12), (1, 3, 12)]
     alone = base(tokenizer("bad", return_tensors="tf"))[0]
     np.testing.assert_allclose(extract("bad"), alone, atol=1e-5)
+    of_a_classifier = bert_tf.pipeline("feature-extraction", model=load(), tokenizer=tokenizer)
+    np.testing.assert_allclose(of_a_classifier("bad"), alone, atol=1e-5)
     with pytest.raises(ValueError, match="no pipeline 'fill-mask'"):
         bert_tf.pipeline("fill-mask")
     classify = bert_tf.pipeline(model=V4 / "distilbert_h5", return_all_scores=True)
     assert [len(row) for row in classify(["great", {"text": "value", "text_pair": "bad"}])] == [2, 2]
+    pair = {"text": "value", "text_pair": "bad"}
+    assert classify(["great", pair]) == [classify(["great"])[0], classify([pair])[0]]
+    assert classify([pair])[0][0]["score"] != pytest.approx(classify(["value"])[0][0]["score"], abs=1e-6)
     with pytest.raises(ValueError, match="A pipeline takes texts"):
         classify([["a", "b"]])
+
+
+def test_a_trainer_measures_a_shuffled_dataset_right():
+    import tensorflow as tf
+
+    labels = np.arange(32) % 2
+    ids = np.random.default_rng(0).integers(5, 25, (32, 6)).astype("int32")
+    data = tf.data.Dataset.from_tensor_slices(({"input_ids": ids}, labels))
+    trainer = bert_tf.TFTrainer(load("bert"), bert_tf.TFTrainingArguments(per_device_eval_batch_size=8))
+    loss = trainer.evaluate(data)["eval_loss"]
+    assert trainer.evaluate(data.shuffle(32))["eval_loss"] == pytest.approx(loss, abs=1e-6)
+    assert trainer.predict(data.shuffle(32)).label_ids.tolist() != labels.tolist()
 
 
 def test_collators_initializer_and_accumulator():
