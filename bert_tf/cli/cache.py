@@ -15,8 +15,9 @@ def add_cache(commands) -> None:
     shown = actions.add_parser("list", help="show what is kept, the one used last first")
     shown.set_defaults(run=_cache_list)
     pruned = actions.add_parser("prune", help="remove what was longest unused")
-    stays = "what may stay, such as 500MB or 5GB (default: 0, remove all)"
-    pruned.add_argument("--max-size", type=_size, default=0, metavar="SIZE", help=stays)
+    kept = pruned.add_mutually_exclusive_group(required=True)
+    kept.add_argument("--max-size", type=_size, metavar="SIZE", help="what may stay, such as 500MB or 5GB")
+    kept.add_argument("--all", dest="max_size", action="store_const", const=0, help="remove everything")
     pruned.set_defaults(run=_cache_prune)
     for action in (shown, pruned):
         action.add_argument("--cache-dir", metavar="DIR", help="folder of the cache; if left out, the user's")

@@ -14,6 +14,7 @@ from bert_tf.cli.evaluate import add_evaluate
 from bert_tf.cli.explain import add_explain
 from bert_tf.cli.finetune import add_finetune
 from bert_tf.cli.migrate import add_migrate
+from bert_tf.cli.parser import Parser
 from bert_tf.cli.plan import add_plan
 from bert_tf.cli.predict import add_predict, written_in_blocks
 from bert_tf.cli.search import add_search
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bert-tf",
         description="Fine-tunes DistilBERT, BERT and their relatives for text classification, and uses the result.",
         epilog="Start with: bert-tf finetune --train reviews.csv",

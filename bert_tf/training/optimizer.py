@@ -90,7 +90,12 @@ def compile_with(
         config["gradient_accumulation_steps"] = micro_batches
     if clip:
         config["global_clipnorm"] = clip
-    optimizer = keras.optimizers.get({"class_name": name, "config": config})
+    try:
+        optimizer = keras.optimizers.get({"class_name": name, "config": config})
+    except ValueError as error:
+        raise ValueError(
+            f"`optimizer` must be the name of a Keras optimizer, such as adamw. Received: {name!r}"
+        ) from error
     if weight_decay is not None:
         set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a variable
         spare_from_decay(optimizer)

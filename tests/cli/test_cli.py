@@ -120,6 +120,32 @@ def test_a_wrong_file_is_said_before_tensorflow_loads(command, train, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["fintune"], "bert-tf: error: argument COMMAND: 'fintune' is not known. Did you mean finetune?"),
+        (
+            ["finetune", "--learnig-rate", "3"],
+            "bert-tf finetune: error: there is no option --learnig-rate. Did you mean --learning-rate?",
+        ),
+        (["search", "--train", "demo", "--tuner", "bayes"], "'bayes' is not known. Did you mean bayesian?"),
+        (["finetune", "--train", "demo", "--task", "xyz"], "'xyz' is not known. Use one of: auto, classification"),
+        (["predict", "model", "--text=--model", "--", "--x"], "unrecognized arguments: --x"),
+    ],
+)
+def test_a_misspelt_command_option_or_value_gets_a_suggestion(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    first, last = capsys.readouterr().err.splitlines()
+    assert said in first
+    assert last.startswith("See bert-tf") and last.endswith("--help.")
+    assert ended.value.code == 2
+
+
+def test_options_may_be_shortened():
+    assert main(["cache", "list", "--cache", "/nowhere"]) == 0
+
+
 def test_slices_need_test_texts(train, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["finetune", "--train", "none.csv", "--by", "lang"]) == 2

@@ -126,7 +126,11 @@ def test_it_is_listed_and_pruned_from_the_command_line(tmp_path, capsys):
         assert word in printed
     assert main(["cache", "prune", "--max-size", "1GB", "--cache-dir", str(tmp_path)]) == 0
     assert "Removed: 0" in capsys.readouterr().out
-    assert main(["cache", "prune", "--cache-dir", str(tmp_path)]) == 0
+    with pytest.raises(SystemExit):
+        main(["cache", "prune", "--cache-dir", str(tmp_path)])
+    assert "--max-size --all is required" in capsys.readouterr().err
+    assert len(cache.spaces(tmp_path)) == 1
+    assert main(["cache", "prune", "--all", "--cache-dir", str(tmp_path)]) == 0
     assert "Removed: 1" in capsys.readouterr().out
     assert cache.spaces(tmp_path) == []
     with pytest.raises(SystemExit):

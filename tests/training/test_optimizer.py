@@ -33,3 +33,8 @@ def trained(name: str, fused: bool, **options) -> list[np.ndarray]:
 def test_fused_adam_gives_the_weights_of_keras(options):
     for fused, own in zip(trained(fused=True, **options), trained(fused=False, **options), strict=True):
         np.testing.assert_allclose(fused, own, atol=1e-6)
+
+
+def test_an_unknown_optimizer_is_named():
+    with pytest.raises(ValueError, match="`optimizer` must be the name of a Keras optimizer.*'adamm'"):
+        compile_with(keras.Sequential([keras.layers.Dense(1)]), "adamm", 1e-3, None)
