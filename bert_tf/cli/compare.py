@@ -1,6 +1,6 @@
 """`bert-tf compare`."""
 
-from bert_tf.cli.options import NOT_OPTIONS, add_options, given, read_sources
+from bert_tf.cli.options import NOT_OPTIONS, add_options, read
 from bert_tf.options import listed
 from bert_tf.settings import CURVE, LADDER, RACE
 
@@ -32,8 +32,7 @@ def _compare(options) -> None:
     if wrong := set(vars(options)) - {*NOT_OPTIONS} - {option.name for option in kind.options()}:
         flag = min(wrong).replace("_", "-")
         raise ValueError(f"--{flag} cannot be used with a {'learning curve' if kind is CURVE else kind.name}.")
-    settings = given(options, kind)
-    train, validation, test = read_sources(options)
+    train, validation, test, settings = read(options, kind)
     from bert_tf.comparison import curve, ladder, race
 
     if kind is RACE:

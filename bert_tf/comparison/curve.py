@@ -39,6 +39,9 @@ def curve(train: Any, validation: Any = None, *, test: Any = None, settings: Set
     total = len(comparison.train)
     if wrong := [size for size in sizes if size != "all" and not (type(size) is int and size >= 2)]:
         raise ValueError(f"`sizes` are numbers of texts, at least 2, or all. Received: {wrong[0]!r}")
+    if beyond := [size for size in sizes if size != "all" and size > total]:
+        asked = ", ".join(f"{size:,}" for size in beyond)
+        comparison.say(f"There are only {total:,} training texts: {asked} is beyond them and counts as all.")
     counts = sorted({total if size == "all" else min(int(size), total) for size in sizes})
     frozen = model.unfreeze == 0
     head, epochs = (

@@ -166,7 +166,7 @@ def test_a_race_is_separate_runs(tiny, reviews, unseen, tmp_path, options, capsy
 
 
 @pytest.mark.slow
-def test_a_curve_learns_from_so_many_texts(reviews, unseen, tmp_path, options):
+def test_a_curve_learns_from_so_many_texts(reviews, unseen, tmp_path, options, capsys):
     found = bert_tf.curve(
         reviews,
         reviews,
@@ -180,6 +180,7 @@ def test_a_curve_learns_from_so_many_texts(reviews, unseen, tmp_path, options):
         **options,
     )
     assert [row["texts"] for row in found.rows] == [8, 24]
+    assert "There are only 24 training texts: 100 is beyond them and counts as all." in capsys.readouterr().out
     examples = bert_tf.read_examples(reviews)
     part = examples.split(8 / 24, seed=1)[1]
     assert part.counts() == {"negative": 4, "positive": 4}
