@@ -37,6 +37,7 @@ _HOME = {
     "search": "tuning.search",
     "predict": "inference.predict",
     "predict_file": "inference.bulk",
+    "predict_files": "inference.many_files",
     # what transformers 4 offered
     **dict(table.names_with_homes()),
 }

@@ -2,7 +2,7 @@
 
 A group of options is a dataclass, a command is a choice of groups. From these are made: the keyword arguments of the public
 functions and their documentation, the command line, what run.json records, and the command in a report that repeats its run.
-A new option is one new field, here or in `bert_tf.many_runs`; `bert_tf.options` says what it may declare.
+A new option is one new field, here, in `bert_tf.many_runs` or `bert_tf.in_use`; `bert_tf.options` says what it may declare.
 """
 
 import functools
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import options
+from bert_tf.in_use import Bulk, Serving
 from bert_tf.many_runs import Curve, Ladder, Processes, Race, Repeats, Search, Space, Trials
 from bert_tf.options import Command, Group, depth, names, number_or_never, option, seconds
 from bert_tf.options import unrecorded as _unrecorded
@@ -313,6 +314,8 @@ class Settings:
     race: Race = Race()
     curve: Curve = Curve()
     slices: Slices = Slices()
+    bulk: Bulk = Bulk()
+    serving: Serving = Serving()
 
     def replace(self, **changes: Any) -> "Settings":
         """Returns the same with other values, by option name. A name that stands in two groups is changed in the first."""
@@ -343,9 +346,7 @@ DISTILL = command(
     },
 )  # fmt: skip
 READ = command("read_examples", ("data",), {"text_column", "label_column", "validation_share", "max_length"})
-PREDICT = command(
-    "predict_file",
-    ("data", "output"),
+_PREDICTED: Any = (
     {
         "label_column",
         "task",
@@ -359,8 +360,12 @@ PREDICT = command(
         "report",
         "verbose",
     },
-    absent={"on_bad_rows": "an error: each row needs an answer", "max_length": "the model's"},
+    {},
+    {"on_bad_rows": "an error: each row needs an answer", "max_length": "the model's"},
 )
+PREDICT = command("predict_file", ("data", "output"), *_PREDICTED)
+PREDICT_FILES = command("predict_files", ("data", "output", "bulk"), *_PREDICTED)
+SERVE = command("serve", ("serving",))
 EVALUATE = command(
     "evaluate",
     ("slices", "data", "output"),

@@ -22,6 +22,7 @@ GROUND = {
     "files",
     "formatting",
     "hardware",
+    "in_use",
     "many_runs",
     "options",
     "registration",
@@ -60,6 +61,7 @@ MAY_IMPORT["tuning"] = MAY_IMPORT["training"] | {"training"}
 MAY_IMPORT["comparison"] = MAY_IMPORT["tuning"] | {"tuning"}
 # One finished model on labelled texts: it predicts, scores and reports as a run does, into a folder with a run's rules.
 MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "tasks", "training"}
+MAY_IMPORT["serving"] = {"data", "inference", "explanation", "reporting", "tasks"}
 MAY_IMPORT["transformers4"] = {"checkpoints", "data", "models", "training"}
 MAY_IMPORT["migrate"] = {"checkpoints", "cli"}  # the rows of the families; `python -m bert_tf.migrate` is a command
 MAY_IMPORT["cli"] = set(MAY_IMPORT)

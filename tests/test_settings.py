@@ -13,9 +13,21 @@ from conftest import ROOT
 import bert_tf
 from bert_tf import options
 from bert_tf.cli.main import make_parser
-from bert_tf.settings import CURVE, DISTILL, EVALUATE, FINETUNE, HYPERMODEL, LADDER, PLAN, PREDICT, RACE, SEARCH
+from bert_tf.settings import (
+    CURVE,
+    DISTILL,
+    EVALUATE,
+    FINETUNE,
+    HYPERMODEL,
+    LADDER,
+    PLAN,
+    PREDICT,
+    PREDICT_FILES,
+    RACE,
+    SEARCH,
+)
 
-COMMANDS = (FINETUNE, DISTILL, EVALUATE, PLAN, PREDICT, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
+COMMANDS = (FINETUNE, DISTILL, EVALUATE, PLAN, PREDICT, PREDICT_FILES, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
 FUNCTIONS = {command.name: getattr(bert_tf, command.name) for command in COMMANDS}
 
 

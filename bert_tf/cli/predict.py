@@ -1,14 +1,16 @@
 """`bert-tf predict`."""
 
 import json
+import os
 import sys
 from dataclasses import fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
 from bert_tf.formatting import counted, format_value, shown_text
-from bert_tf.settings import PREDICT, Data
+from bert_tf.settings import PREDICT_FILES, Data
 
 
 def add_predict(commands) -> None:
@@ -28,8 +30,12 @@ def add_predict(commands) -> None:
         metavar="TEXT",
         help="for a model of pairs: the second text of each --text, in their order",
     )
-    source.add_argument("--file", metavar="FILE", help="texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx")
-    add_reading(command, PREDICT)
+    files = (
+        "texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx; into a folder also several, a folder or a pattern in quotes, "
+        '"texts/*.parquet"; Parquet files also from s3://, gs:// or hdfs://'
+    )
+    source.add_argument("--file", metavar="FILE", help=files)
+    add_reading(command, PREDICT_FILES)
     most = "the most texts at once; if left out, by their length"
     command.add_argument("--batch-size", type=int, metavar="N", help=most)
     as_json = (
@@ -38,34 +44,53 @@ def add_predict(commands) -> None:
     command.add_argument("--json", action="store_true", help=as_json)
     written = (
         "write the columns of the file, the label, its score and the probability of each class to this .csv, .jsonl or .parquet "
-        "file; to a .json file what --json prints"
+        "file, or to a folder of Parquet files (predicted/, s3://bucket/predicted); to a .json file what --json prints"
     )
-    command.add_argument("--output", metavar="FILE", help=written)
+    command.add_argument("--output", metavar="FILE|FOLDER/", help=written)
     command.set_defaults(run=_predict)
 
 
 def written_in_blocks(output: str | None) -> bool:
-    """Whether an output is a file that is written block by block, and can be continued."""
+    """Whether an output is written block by block, and can be continued."""
     from bert_tf.data.writers import WRITERS
 
-    return output is not None and Path(output).suffix in WRITERS
+    return output is not None and (is_folder(output) or Path(output).suffix in WRITERS)
+
+
+def is_folder(output: str | None) -> bool:
+    """Whether an output is a folder of parts: a URI, a name that ends in / or has no ending, or a folder that is there."""
+    from bert_tf.data.places import is_remote
+
+    if output is None:
+        return False
+    return is_remote(output) or output.endswith(("/", os.sep)) or not Path(output).suffix or Path(output).is_dir()
 
 
 def _predict(options) -> None:
+    from bert_tf.data.places import several
     from bert_tf.data.writers import WRITERS
 
     if options.text_pair is not None and not options.text:
         raise ValueError("--text-pair goes with --text. Of a file name both columns: --text-column A,B")
-    output = output_file("--output", options.output, *WRITERS, ".json")
     given = {
-        option.name: getattr(options, option.name) for option in PREDICT.options() if hasattr(options, option.name)
+        option.name: getattr(options, option.name)
+        for option in PREDICT_FILES.options()
+        if hasattr(options, option.name)
     }
-    PREDICT.settings(**given)
+    PREDICT_FILES.settings(**given)
+    if is_folder(options.output):
+        _to_folder(options, given)
+        return
+    output = output_file("--output", options.output, *WRITERS, ".json")
+    _needing(given, "FOLDER/, such as predicted/", "engine", "workers")
+    if options.file and several(options.file):
+        raise ValueError(
+            f"--file {options.file}: may be several files, for which --output must be a folder, such as predicted/."
+        )
     if written_in_blocks(options.output):
         _to_file(options, output, given)
         return
-    if wrong := [name for name in ("resume", "overwrite") if name in given]:
-        raise ValueError(f"--{wrong[0]} needs --output FILE that ends in {', '.join(WRITERS)}.")
+    _needing(given, f"FILE that ends in {', '.join(WRITERS)}, or FOLDER/", "resume", "overwrite")
     texts = _pairs(options) if options.text else _texts(options)
     load_tensorflow()
     from bert_tf import files
@@ -88,6 +113,36 @@ def _predict(options) -> None:
             for *row, text in zip(*answers.values(), texts, strict=True)
         ]
         print(tables.table([*answers, "text"], lines))
+
+
+def _needing(given: dict, output: str, *names: str) -> None:
+    """Raises ValueError if one of some options is given: they go with another output."""
+    if wrong := [name for name in names if name in given]:
+        raise ValueError(f"--{wrong[0]} needs --output {output}.")
+
+
+def _to_folder(options, given: dict) -> None:
+    """Classifies files into a folder of parts; all their rows are looked at before TensorFlow loads."""
+    from bert_tf.data.parts import read_sources
+
+    if not options.file:
+        raise ValueError("--output FOLDER/ needs --file: texts of the command line go into one file.")
+    if given.get("engine") == "ray" and find_spec("ray") is None:
+        raise ImportError("Ray is not installed: pip install 'bert-tf[ray]'")
+    names = {item.name for item in fields(Data)}
+    sources = read_sources(options.file, Data(**{name: value for name, value in given.items() if name in names}))
+    for remark in sources.remarks:
+        print(remark, file=sys.stderr)
+    load_tensorflow()
+    from bert_tf.inference.many_files import predict_files
+
+    done = predict_files(options.model, sources, options.output, batch_size=options.batch_size, **given)
+    _said(done, f" of {counted(len(sources.files), 'file')}")
+
+
+def _said(done, of: str = "") -> None:
+    resumed = f", {done.resumed:,} of them from the run that was interrupted" if done.resumed else ""
+    print(f"Written: {done.file}, {counted(done.rows, 'row')}{of}{resumed}; predictions: {', '.join(done.columns)}")
 
 
 def _pairs(options) -> list[Any]:
@@ -118,8 +173,7 @@ def _to_file(options, output, given: dict) -> None:
     from bert_tf.inference.bulk import predict_file
 
     done = predict_file(options.model, blocks, output, batch_size=options.batch_size, **given)
-    resumed = f", {done.resumed:,} of them from the run that was interrupted" if done.resumed else ""
-    print(f"Written: {done.file}, {counted(done.rows, 'row')}{resumed}; predictions: {', '.join(done.columns)}")
+    _said(done)
 
 
 def _texts(options) -> list[Any]:

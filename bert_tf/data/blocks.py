@@ -17,6 +17,7 @@ from typing import Any
 
 from bert_tf.data import readers, streams
 from bert_tf.data.formats import hub_table, in_memory
+from bert_tf.data.places import is_remote
 from bert_tf.data.tables import Table
 from bert_tf.formatting import Text
 from bert_tf.settings import Data
@@ -51,6 +52,7 @@ class Blocks:
         text_names: the name of the text's column, or of both of pairs of texts; `text` is the first.
         rows: int, how many there are, without those that are left out.
         size: int, rows of a block; those that are left out count.
+        blocks: int, how many there are.
         types: pyarrow's type of each column; a column of values that have none together is text (JSON).
         remarks: what was guessed or left out, a sentence each.
     """
@@ -60,6 +62,7 @@ class Blocks:
     text_names: tuple[str, ...]
     rows: int
     size: int
+    blocks: int
     types: dict[str, Any]
     remarks: tuple[str, ...]
     parts: streams.Parts
@@ -68,8 +71,11 @@ class Blocks:
         return self.rows
 
     def __iter__(self) -> Iterator[Block]:
-        for table in self.parts.tables():
-            yield _block(table, self.text_names, self.names)[0]
+        return self.after(0)
+
+    def after(self, first: int) -> Iterator[Block]:
+        """Yields the blocks from number `first` on."""
+        return read_anew(self.parts, self.text_names, self.names, first)
 
     @property
     def text(self) -> str:
@@ -85,8 +91,8 @@ def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
         size: int, rows of a block; those that are left out count.
     Raises: as `bert_tf.read_examples`.
     """
-    parts = _parts(source, data, size)
-    rows, count = 0, 0
+    parts = parts_of(source, data, size)
+    rows, count, blocks = 0, 0, 0
     text: tuple[str, ...] = ()
     bad: list[str] = []
     names: dict[str, None] = {}
@@ -96,11 +102,12 @@ def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
         text = text or tuple(own[place] for place in readers.text_columns(table, data))
         names |= dict.fromkeys(own)
         block, problems = _block(table, text, own)
+        blocks += 1
         found = [*table.broken, *(f"{table.where(row)}: {problem}" for row, problem in problems.items())]
         bad += found[: MOST_NAMED - len(bad)]
         count, rows = count + len(found), rows + len(block)
         if parts.schema is None:
-            types |= {name: _together(types.get(name), values) for name, values in block.columns.items()}
+            types |= {name: together(types.get(name), _type_of(values)) for name, values in block.columns.items()}
     if not rows and not count:
         raise ValueError(f"{parts.source}: has no rows.")
     if count and data.on_bad_rows != "skip":
@@ -110,10 +117,26 @@ def read_blocks(source: Any, data: Data, size: int = SIZE) -> Blocks:
     remarks = [*parts.remarks, *([readers.skipped(parts.source, bad, count, rows + count)] if count else [])]
     if parts.schema is not None:
         types = dict(zip(_different(parts.schema.names), parts.schema.types, strict=True))
-    return Blocks(parts.source, tuple(names), text, rows, size, types, tuple(dict.fromkeys(remarks)), parts)
+    return Blocks(parts.source, tuple(names), text, rows, size, blocks, types, tuple(dict.fromkeys(remarks)), parts)
 
 
-def _parts(source: Any, data: Data, size: int) -> streams.Parts:
+def read_anew(parts: streams.Parts, text: tuple[str, ...], names: Sequence[str], first: int) -> Iterator[Block]:
+    """Yields the blocks of a source that `read_blocks` has looked at, from number `first` on: the good rows of each.
+
+    Args:
+        text: the names of its text columns.
+        names: of the columns that each block has; those that the source lacks are empty.
+    """
+    for table in parts.tables(first):
+        yield _block(table, text, names)[0]
+
+
+def parts_of(source: Any, data: Data, size: int) -> streams.Parts:
+    """Opens a source of unlabelled texts; arguments as of `read_blocks`."""
+    if is_remote(source):
+        if not str(source).split("?")[0].lower().endswith(".parquet"):
+            raise ValueError(f"{source}: of files that are elsewhere only .parquet is read. Copy it to this machine.")
+        return streams.in_parquet(source, size)
     if isinstance(source, str) and source in (readers.DEMO, readers.DEMO_VALIDATION):
         return streams.in_parts(readers.demo_file(source), data, size)
     if isinstance(source, str) and source.startswith("hf:"):
@@ -164,17 +187,26 @@ def _different(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _together(before: Any, values: list[Any]) -> Any:
-    """Returns a type of pyarrow that holds some values and those of the type `before`; text if there is none."""
+def _type_of(values: list[Any]) -> Any:
+    """Returns pyarrow's type of some values; text if they have none together."""
     import pyarrow
 
     try:
-        now = pyarrow.array(values).type
-        if before is None or before == now:
-            return now
-        schemas = [pyarrow.schema([("", each)]) for each in (before, now)]
-        return pyarrow.unify_schemas(schemas, promote_options="permissive").field(0).type
+        return pyarrow.array(values).type
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError, OverflowError):
+        return pyarrow.string()
+
+
+def together(before: Any, now: Any) -> Any:
+    """Returns a type of pyarrow that holds the values of both; text if there is none. `before` may be None."""
+    import pyarrow
+
+    if before is None or before == now:
+        return now
+    schemas = [pyarrow.schema([("", each)]) for each in (before, now)]
+    try:
+        return pyarrow.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
         return pyarrow.string()
 
 

@@ -8,9 +8,10 @@ import codecs
 import contextlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from bert_tf.data.decoding import (
 from bert_tf.data.delimited import SEP_LINE, table_of, with_names
 from bert_tf.data.dialect import Rows, judge
 from bert_tf.data.formats import check_file, json_table, read_file
+from bert_tf.data.places import located
 from bert_tf.data.records import Reading, Record, read_rows
 from bert_tf.data.tables import Table
 from bert_tf.files import error_reason
@@ -45,7 +47,8 @@ class Parts:
 
     Attributes:
         source: str, where it comes from, for messages.
-        tables: `() -> Iterator[Table]`, its rows from the start, each time it is called.
+        tables: `(first=0) -> Iterator[Table]`, its rows, each time it is called; the tables before `first` are passed over, at less
+            cost than reading them.
         remarks: what was guessed, a sentence each.
         schema: pyarrow's, of the columns; None = unknown.
     """
@@ -64,7 +67,7 @@ def in_parts(file: Path, data: Data, size: int) -> Parts:
     check_file(file)
     suffix = _inner_suffix(file)
     if file.is_file() and suffix == ".parquet":
-        return _parquet(file, size)
+        return in_parquet(file, size)
     if file.is_file() and suffix in (".csv", ".tsv", ".json", ".jsonl", ".ndjson") and file.suffix.lower() != ".zip":
         encoding = _encoding(file, data.encoding)
         parts = _delimited(file, suffix, data, encoding, size) if suffix in (".csv", ".tsv") else None
@@ -93,7 +96,7 @@ def cut(table: Table, size: int) -> Parts:
             broken=table.broken if start == 0 else [],
         )
 
-    return Parts(table.source, lambda: map(part, range(0, max(rows, 1), size)), table.remarks)
+    return Parts(table.source, lambda first=0: map(part, range(first * size, max(rows, 1), size)), table.remarks)
 
 
 def _inner_suffix(file: Path) -> str:
@@ -193,13 +196,14 @@ def _delimited(file: Path, suffix: str, data: Data, encoding: Encoding, size: in
     check = Rows(head, reading, data.quoting)
     skip = reading.header.start if len(named.records) > len(reading.records) else reading.header.end
 
-    def tables() -> Iterator[Table]:
+    def tables(first: int = 0) -> Iterator[Table]:
         with _lines(file, encoding) as lines:
             rest = (line.replace("\0", "\udc00") for line in islice(lines, skip, None))
             row, line = 0, skip
-            for block, records in _rows(rest, check, size):
-                reading = Reading(check.dialect, check.header, records)
-                yield table_of(block, reading, names, source, [], (row, line))
+            for number, (block, records) in enumerate(_rows(rest, check, size)):
+                if number >= first:
+                    reading = Reading(check.dialect, check.header, records)
+                    yield table_of(block, reading, names, source, [], (row, line))
                 row, line = row + len(records), line + len(block)
 
     return Parts(source, tables, [*remarks, *judged, *more])
@@ -268,9 +272,9 @@ def _json_lines(file: Path, encoding: Encoding, size: int) -> Parts | None:
     except ValueError:
         return None
 
-    def tables() -> Iterator[Table]:
+    def tables(first: int = 0) -> Iterator[Table]:
         with _lines(file, encoding, "\n") as lines:
-            before = 0
+            before = sum(1 for _ in islice(lines, first * size))
             while block := list(islice(lines, size)):
                 yield json_table(block, str(file), [], before)
                 before += len(block)
@@ -278,7 +282,8 @@ def _json_lines(file: Path, encoding: Encoding, size: int) -> Parts | None:
     return Parts(str(file), tables)
 
 
-def _parquet(file: Path, size: int) -> Parts:
+def in_parquet(file: str | os.PathLike, size: int) -> Parts:
+    """Opens a Parquet file, here or under a URI such as s3://bucket/texts.parquet, as `in_parts` does."""
     from pyarrow import parquet
 
     @contextlib.contextmanager
@@ -288,24 +293,33 @@ def _parquet(file: Path, size: int) -> Parts:
         except Exception as error:  # pyarrow's errors have no common class
             raise ValueError(f"{file}: not a readable Parquet file ({error_reason(error)}).") from error
 
+    system, path = located(file)
     with named():
-        schema = parquet.read_schema(file).remove_metadata()
+        schema = parquet.read_schema(path, filesystem=system).remove_metadata()
 
-    def batches() -> Iterator[Any]:
+    def batches(skip: int) -> Iterator[Any]:
         with named():
-            content = parquet.ParquetFile(file)
+            content = parquet.ParquetFile(path, filesystem=system)
         with content:
-            found = content.iter_batches(batch_size=size)
+            group, ends = 0, accumulate(content.metadata.row_group(i).num_rows for i in range(content.num_row_groups))
+            before = 0
+            for end in ends:  # whole row groups are passed over unread
+                if end > skip:
+                    break
+                group, before = group + 1, end
+            found = content.iter_batches(batch_size=size, row_groups=[*range(group, content.num_row_groups)])
             while True:
                 with named():
                     batch = next(found, None)
                 if batch is None:
                     return
-                yield batch
+                drop, before = min(max(skip - before, 0), batch.num_rows), before + batch.num_rows
+                if drop < batch.num_rows:
+                    yield batch.slice(drop)
 
-    def tables() -> Iterator[Table]:
-        row = 0
-        for batch in _even(batches(), size):
+    def tables(first: int = 0) -> Iterator[Table]:
+        row = first * size
+        for batch in _even(batches(row), size):
             columns = [column.to_pylist() for column in batch.columns]
             yield Table(str(file), [*schema.names], columns, where=_row_after(row))
             row += batch.num_rows

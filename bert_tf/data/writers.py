@@ -58,7 +58,7 @@ class ParquetWriter:
 
     exact = True
 
-    def __init__(self, file: Path, types: Mapping[str, Any]):
+    def __init__(self, file: Any, types: Mapping[str, Any]):  # a path, or a stream of pyarrow
         import pyarrow
         from pyarrow import parquet
 

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,16 @@ ANEW = "Start anew with overwrite=True (--overwrite)."
 
 @dataclass(frozen=True)
 class Written:
-    """What `predict_file` did.
+    """What `predict_file` or `predict_files` did.
 
     Attributes:
-        file: Path of the output.
+        file: Path of the output, a file or a folder; of a folder elsewhere its URI, str.
         rows: int, rows in it.
         columns: the names of the columns with predictions.
         resumed: int, rows whose predictions an earlier, interrupted run had left.
     """
 
-    file: Path
+    file: Path | str
     rows: int
     columns: tuple[str, ...]
     resumed: int
@@ -104,7 +104,7 @@ def predict_file(
 def _write(unfinished: "Unfinished", blocks: Blocks, classifier: Classifier, names: Mapping[str, str]) -> int:
     """Classifies and writes every block; returns how many rows had been classified already."""
     resumed, suffix = 0, unfinished.file.suffix.lower()
-    with Output(unfinished.scratch, suffix, blocks, names) as written, _progress(len(blocks)) as bar:
+    with Output(unfinished.scratch, suffix, blocks, names) as written, progress_bar(len(blocks)) as bar:
         for number, block in enumerate(blocks):
             found = unfinished.get(number, block)
             if found is None:
@@ -132,9 +132,15 @@ def output_path(output: str | os.PathLike) -> Path:
 
 
 def _names(classifier: Classifier, blocks: Blocks) -> dict[str, str]:
-    """Returns the columns of the predictions -> their names in the output, none of which the source has; says which differ."""
-    taken, names = set(blocks.names), {}
-    for column in classifier(()).to_columns():
+    """Returns the columns of the predictions -> their names in the output, none of which the source has."""
+    return free_names(classifier(()).to_columns(), blocks.names, blocks.source)
+
+
+def free_names(columns: Iterable[str], others: Iterable[str], source: str) -> dict[str, str]:
+    """Returns the columns of predictions -> their names beside other columns, with "predicted_" where the name is taken; says
+    which differ."""
+    taken, names = set(others), {}
+    for column in columns:
         name = column
         while name in taken:
             name = f"predicted_{name}"
@@ -142,13 +148,14 @@ def _names(classifier: Classifier, blocks: Blocks) -> dict[str, str]:
         taken.add(name)
     if changed := [(column, name) for column, name in names.items() if column != name]:
         shown = ", ".join(f"{name!r} is the predicted {column}" for column, name in changed)
-        log.warning("%s: has columns of the same names: %s.", blocks.source, shown)
+        log.warning("%s: has columns of the same names: %s.", source, shown)
     return names
 
 
-def _progress(rows: int) -> Any:
+def progress_bar(rows: int, done: int = 0) -> Any:
+    """Returns a progress bar over texts, on a terminal; the speed, and what remains, are of those after `done`."""
     hidden = not sys.stderr.isatty()
-    return tqdm(total=rows, desc="Predicting", unit=" texts", disable=hidden, smoothing=0)
+    return tqdm(total=rows, initial=done, desc="Predicting", unit=" texts", disable=hidden, smoothing=0)
 
 
 def _settings(model: Any, classifier: Classifier, size: int) -> dict[str, Any]:
