@@ -256,3 +256,37 @@ def test_the_demo_reviews_are_as_their_note_says():
         parts = text.split()
         for start in range(len(parts) - 7):
             assert runs.setdefault(json.dumps(parts[start : start + 8]), i) == i
+
+
+RUSSIAN = (
+    "\u041e\u0447\u0435\u043d\u044c \u0445\u043e\u0440\u043e\u0448\u0438\u0439 "
+    "\u0447\u0430\u0439\u043d\u0438\u043a, \u043f\u043e\u043b\u044c\u0437\u0443\u044e\u0441\u044c "
+    "\u043a\u0430\u0436\u0434\u044b\u0439 \u0434\u0435\u043d\u044c. "
+    "\u0414\u043e\u0441\u0442\u0430\u0432\u043a\u0430 \u043f\u0440\u0438\u0448\u043b\u0430 "
+    "\u0432\u043e\u0432\u0440\u0435\u043c\u044f, \u0443\u043f\u0430\u043a\u043e\u0432\u043a\u0430 "
+    "\u0446\u0435\u043b\u0430\u044f. \u0427\u0435\u0440\u0435\u0437 \u043c\u0435\u0441\u044f\u0446 "
+    "\u043f\u0435\u0440\u0435\u0441\u0442\u0430\u043b \u0440\u0430\u0431\u043e\u0442\u0430\u0442\u044c, "
+    "\u0434\u0435\u043d\u044c\u0433\u0438 \u0442\u0430\u043a \u0438 \u043d\u0435 "
+    "\u0432\u0435\u0440\u043d\u0443\u043b\u0438, \u043f\u043e\u044d\u0442\u043e\u043c\u0443 "
+    "\u0441\u043e\u0432\u0435\u0442\u043e\u0432\u0430\u0442\u044c \u0435\u0433\u043e "
+    "\u043d\u0438\u043a\u043e\u043c\u0443 \u043d\u0435 \u043c\u043e\u0433\u0443."
+)
+GREEK = "\u03a0\u03bf\u03bb\u03cd \u03ba\u03b1\u03bb\u03cc\u03c2 \u03b2\u03c1\u03b1\u03c3\u03c4\u03ae\u03c1\u03b1\u03c2, \u03c4\u03bf\u03bd \u03c7\u03c1\u03b7\u03c3\u03b9\u03bc\u03bf\u03c0\u03bf\u03b9\u03ce \u03ba\u03ac\u03b8\u03b5 \u03bc\u03ad\u03c1\u03b1. \u0397 \u03b3\u03c5\u03bd\u03b1\u03af\u03ba\u03b1 \u03bc\u03bf\u03c5 \u03b5\u03af\u03bd\u03b1\u03b9 \u03b5\u03c5\u03c7\u03b1\u03c1\u03b9\u03c3\u03c4\u03b7\u03bc\u03ad\u03bd\u03b7."
+HEBREW = "\u05e7\u05d5\u05de\u05e7\u05d5\u05dd \u05d8\u05d5\u05d1 \u05de\u05d0\u05d5\u05d3, \u05de\u05e9\u05ea\u05de\u05e9 \u05d1\u05d5 \u05db\u05dc \u05d9\u05d5\u05dd. \u05d0\u05e9\u05ea\u05d9 \u05de\u05e8\u05d5\u05e6\u05d4, \u05d0\u05d1\u05dc \u05d4\u05de\u05db\u05e1\u05d4 \u05e0\u05e9\u05d1\u05e8 \u05d0\u05d7\u05e8\u05d9 \u05e9\u05d1\u05d5\u05e2."
+
+
+def test_cyrillic_is_read_as_cp1251_and_nothing_else_is(tmp_path):
+    file = tmp_path / "x.csv"
+
+    def read(text, encoding):
+        file.write_bytes(f"text,label\n{text},1\nok {text},0\n".replace(", ", " ").encode(encoding))
+        return bert_tf.read_examples(file)
+
+    found = read(RUSSIAN, "cp1251")
+    assert next(iter(found.texts)) == RUSSIAN.replace(", ", " ")
+    assert any("read as cp1251 (Cyrillic)" in remark for remark in found.remarks)
+    for text, encodings in ((RUSSIAN, ("koi8-r", "iso8859-5", "cp866", "mac-cyrillic")), (GREEK, ("cp1253", "iso8859-7", "cp737")),
+                            (HEBREW, ("cp1255", "cp862"))):  # fmt: skip
+        for encoding in encodings:
+            with pytest.raises(ValueError, match="not UTF-8|neither UTF-8|mix two"):
+                read(text, encoding)
