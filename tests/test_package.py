@@ -77,12 +77,12 @@ def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
         exec(shorter.replace("max_trials=3", "max_trials=2").replace("epochs=5", "epochs=1"), {})
 
 
-def test_readme_commands_are_those_of_the_command_line():
-    readme = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "docs/data.md", "docs/tasks.md", "docs/models.md", "docs/migrating.md"])
+def test_documented_commands_are_those_of_the_command_line(page):
     from bert_tf.cli.main import make_parser
 
-    commands = re.findall(r"^bert-tf (.+?)(?<!\\)$", readme, re.MULTILINE | re.DOTALL)
-    assert len(commands) >= 3
+    commands = re.findall(r"^bert-tf (.+?)(?<!\\)$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert commands
     import shlex
 
     for command in commands:
