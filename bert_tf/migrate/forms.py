@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 OURS, KERAS = "a model of bert_tf", "a Keras model"
+WEIGHTS = ".weights.h5"
 
 
 class Finding(NamedTuple):
@@ -114,9 +115,15 @@ class Forms:
                 self.kinds |= {name: kind for target in node.targets if (name := dotted(target))}
 
     def __iter__(self) -> Iterator[Finding]:
+        renamed = set()  # files of weights that must be written, and so read, under another name
         for node in ast.walk(self.tree):
             for name, note in self._stops(node):
+                if isinstance(node, ast.Call) and name in ("save_weights", "ModelCheckpoint") and WEIGHTS in note:
+                    renamed.add(_file(node))
                 yield Finding(getattr(node, "lineno", 1), name, INSTEAD, note)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call) and _called(node) == "load_weights" and (path := _file(node)) in renamed:
+                yield Finding(node.lineno, "load_weights", INSTEAD, f"load_weights({_renamed(path or '', WEIGHTS)!r})")
 
     def _path(self, node: ast.AST) -> str:
         """Returns a dotted name by what its first part was imported as; `tensorflow.keras` and `tf.keras` are `keras`."""
@@ -145,10 +152,9 @@ class Forms:
         if isinstance(node, (ast.Attribute, ast.Import, ast.ImportFrom)):
             yield from self._names(node)
         if isinstance(node, ast.Call):
-            method = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
+            method, path = _called(node), _file(node)
             kind = self._kind(node.func.value) if isinstance(node.func, ast.Attribute) else ""
             given = {keyword.arg: keyword.value for keyword in node.keywords}
-            path = _text(node.args[0] if node.args else given.get("filepath"))
             yield from _files(method, kind, given, path)
             yield from _calls(method, kind, given)
         if isinstance(node, ast.Constant) and node.value == "TF_USE_LEGACY_KERAS":
@@ -180,8 +186,8 @@ class Forms:
 def _files(method: str, kind: str, given: dict[str | None, ast.expr], path: str | None) -> Iterator[tuple[str, str]]:
     """What is written and read: Keras 3 tells formats by the end of a name."""
     if method == "save_weights" and kind == KERAS:
-        if path is not None and not path.endswith(".weights.h5"):
-            yield "save_weights", f"save_weights({_renamed(path, '.weights.h5')!r})"
+        if path is not None and not path.endswith(WEIGHTS):
+            yield "save_weights", f"save_weights({_renamed(path, WEIGHTS)!r})"
         elif {"save_format", "options"} & set(given):
             yield "save_weights", "save_weights without `save_format` and `options`"
     elif method == "load_weights" and kind == KERAS and path and not path.endswith((".h5", ".hdf5", ".keras")):
@@ -192,8 +198,8 @@ def _files(method: str, kind: str, given: dict[str | None, ast.expr], path: str 
         yield "load_model", f"load_model({path + '.keras'!r}) of a file that Keras 3 saved"
     elif method == "ModelCheckpoint" and path:
         weights = getattr(given.get("save_weights_only"), "value", False)
-        if weights and not path.endswith(".weights.h5"):
-            yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, '.weights.h5')!r}, ...)"
+        if weights and not path.endswith(WEIGHTS):
+            yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, WEIGHTS)!r}, ...)"
         elif not weights and not path.endswith((".keras", ".h5")):
             yield "ModelCheckpoint", f"ModelCheckpoint({_renamed(path, '.keras')!r}, ...)"
     elif method == "open" and path and path.endswith("tf_model.h5"):
@@ -225,8 +231,16 @@ def _imported(tree: ast.Module) -> dict[str, str]:
     return found
 
 
-def _text(node: ast.AST | None) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+def _called(call: ast.Call) -> str:
+    """Returns what is called, of a method its name alone."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
+
+
+def _file(call: ast.Call) -> str | None:
+    """Returns the file that is written or read, if it is written out: the first argument, or `filepath`."""
+    given = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg == "filepath")]
+    text = getattr(given[0], "value", None) if given else None
+    return text if isinstance(text, str) else None
 
 
 def _renamed(path: str, end: str) -> str:

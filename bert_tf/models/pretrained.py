@@ -3,6 +3,7 @@
 import copy
 import os
 import tempfile
+import warnings
 from typing import Any
 
 import keras
@@ -227,7 +228,7 @@ class Pretrained(CallForms, KerasFiles, FollowsFreezing, keras.Model):
             folder: created if necessary. Files appear in it only once all are written.
             max_shard_size: bytes, or a string such as "500MB"; larger weights are split into several files.
             push_to_hub: bool, whether to upload the folder too; `kwargs` are then those of `push_to_hub`.
-            safe_serialization: must be True; other formats are not written.
+            safe_serialization: ignored: it is always safetensors that is written; False is answered with a warning.
             saved_model: bool, whether to export a SavedModel too, to saved_model/1 in the folder (`version=2`: saved_model/2).
         """
         version = kwargs.pop("version", 1)
@@ -235,7 +236,11 @@ class Pretrained(CallForms, KerasFiles, FollowsFreezing, keras.Model):
         if kwargs and not push_to_hub:
             raise TypeError(f"save_pretrained has no argument {', '.join(kwargs)}.")
         if not safe_serialization:
-            raise ValueError("Weights are written as safetensors only. Received: safe_serialization=False")
+            warnings.warn(
+                "safe_serialization=False: the weights are saved all the same, but as model.safetensors, which transformers, "
+                "PyTorch and bert_tf read; tf_model.h5 and pickles are not written. Leave the argument out.",
+                stacklevel=2,
+            )
         save(self, folder, max_shard_size)
         if saved_model:
             self.export(os.path.join(folder, "saved_model", str(version)), verbose=False)

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from bert_tf.data.examples import Examples
-from bert_tf.data.tokenizer import prefix_of, tokenize
+from bert_tf.data.tokenizer import Tokens, prefix_of, tokenize
 from bert_tf.data.vocabulary import trimmed_tokenizer
 from bert_tf.formatting import format_value
 from bert_tf.training.job import Job
@@ -22,28 +22,33 @@ def trimmed(job: Job, test: Examples | None, say: Callable[[str], Any]) -> Job:
 
     Raises: ValueError for a tokenizer that cannot be trimmed, or one that would split these texts in another way.
     """
-    texts = [job.train.texts, job.validation.texts, *([test.texts] if test else [])]
     before = prefix_of(job.model.config)
-    tokens = [tokenize(part, job.tokenizer, job.max_length, before) for part in texts]
+
+    def split(run: Job) -> list[Tokens]:
+        """Returns the tokens of the run, which keeps them, and of the test texts."""
+        return [run.tokens, *([tokenize(test.texts, run.tokenizer, run.max_length, before)] if test else [])]
+
+    tokens = split(job)
     used = np.unique(np.concatenate([part.ids for part in tokens]))
     tokenizer, kept = trimmed_tokenizer(job.tokenizer, used, job.checkpoint)
-    for part, old in zip(texts, tokens, strict=True):
-        new = tokenize(part, tokenizer, job.max_length, before)
+    model = with_vocabulary(job.model, kept)
+    model.freeze(job.settings.model.unfreeze)
+    smaller = replace(job, tokenizer=tokenizer, model=model, kept_pieces=kept)
+    for old, new in zip(tokens, split(smaller), strict=True):
         if new.ends.tolist() != old.ends.tolist() or (kept[new.ids] != old.ids).any():
             raise ValueError(
                 f"{job.checkpoint}: its vocabulary cannot be trimmed: some texts would be split in another way. Leave out "
                 "vocabulary='trimmed' (--vocabulary trimmed)."
             )
-    model = with_vocabulary(job.model, kept)
-    model.freeze(job.settings.model.unfreeze)
     sizes = [4 * each.num_parameters() for each in (job.model, model)]
-    unseen = float((~np.isin(tokens[1].ids, tokens[0].ids)).mean()) if len(tokens[1].ids) else 0.0
+    learnt, others = np.split(tokens[0].ids, [tokens[0].ends[len(job.train) - 1]])
+    unseen = float((~np.isin(others, learnt)).mean()) if len(others) else 0.0
     say(
         f"Vocabulary trimmed to {len(kept):,} of {job.model.config.vocab_size:,} word pieces, the model from "
         f"{format_value(sizes[0], 'bytes')} to {format_value(sizes[1], 'bytes')}. Of the pieces of the validation texts, "
         f"{unseen:.1%} are in no training text: so often new texts are split into smaller pieces."
     )
-    return replace(job, tokenizer=tokenizer, model=model, kept_pieces=kept)
+    return smaller
 
 
 def with_vocabulary(model: Any, kept: np.ndarray) -> Any:
