@@ -20,6 +20,7 @@ from bert_tf.reporting.blocks import columns as _columns
 from bert_tf.reporting.blocks import table as _table
 from bert_tf.reporting.calibration import calibration
 from bert_tf.reporting.figures import EPOCHS, by_epoch, describe
+from bert_tf.reporting.in_words import in_words, terms
 from bert_tf.reporting.sections_of_slices import of_slices
 from bert_tf.reporting.sections_of_tasks import label_mistakes, labels, largest_errors, scatter
 from bert_tf.tasks.task import Task, task_of
@@ -68,7 +69,9 @@ def sections(facts: Facts) -> list[Section]:
     made = [{"title": title, "blocks": make(facts)} for title, make in MAKERS.items()]
     before = [*MAKERS].index("Data")
     every = [*made[:before], *map(dict, facts.get("sections", ())), *made[before:]]
-    return [section for section in every if section["blocks"]]
+    shown = [section for section in every if section["blocks"]]
+    explained = terms(str(shown))
+    return [*shown, {"title": "Terms", "blocks": explained}] if explained and facts.get("scores") else shown
 
 
 def results(facts: Facts) -> list[Block]:
@@ -98,7 +101,7 @@ def results(facts: Facts) -> list[Block]:
         words += " " + WEIGHTED
     hints = [{"text": hint} for hint in facts.get("hints", ())]
     first: list[Block] = [{"verdict": imbalance["verdict"]}] if imbalance else []
-    return [*first, {"figures": figures}, {"text": words}, *hints]
+    return [*in_words(facts), *first, {"figures": figures}, {"text": words}, *hints]
 
 
 def baseline(facts: Facts) -> list[Block]:

@@ -133,9 +133,10 @@ def test_the_page_is_one_small_file_that_names_every_picture(html):
 
 def test_sections_stand_only_where_there_are_facts(facts):
     assert [section["title"] for section in sections(facts)][:4] == ["Results", "Baseline", "Training", "Classes"]
-    assert len(sections(facts)) == 12
+    assert len(sections(facts)) == 13
+    assert sections(facts)[-1]["title"] == "Terms"
     for key in ("scores", "history", "data", "command"):
-        titles = {section["title"] for section in sections({key: facts[key]})}
+        titles = {section["title"] for section in sections({key: facts[key]})} - {"Terms"}
         assert len(titles) == 1, titles
         Elements(page.render({key: facts[key]}))
     assert sections({}) == []
@@ -155,6 +156,13 @@ def test_page_and_card_show_the_same_numbers(facts, html):
             assert shown in card
     assert facts["overfitting"]["verdict"] in words
     assert facts["overfitting"]["verdict"] in card
+
+
+def test_the_card_says_how_the_model_is_used(facts, tiny, tmp_path):
+    code = model_card(facts, "reviews").split("```python\n")[1].split("```")[0]
+    shown = {}
+    exec(code.replace("path/to/this/folder", str(tiny)), shown)  # noqa: S102
+    assert len(shown["predictions"].labels) == 1
 
 
 def test_the_card_has_a_header_the_hub_can_read_and_no_texts_or_paths(facts):

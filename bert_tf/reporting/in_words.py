@@ -1,0 +1,79 @@
+"""The results for a reader without statistics: a paragraph at the top of a report, and what its terms mean at the end."""
+
+from bert_tf.formatting import format_value
+from bert_tf.reporting.blocks import Block, Facts, columns, split, table
+from bert_tf.tasks.task import task_of
+
+TERMS = {  # as a report writes it -> what it means
+    "accuracy": "The share of texts whose class is right.",
+    "baseline": "A simple method that a model should beat: here a linear model that counts words (TF-IDF).",
+    "TF-IDF": "Counts of words, in which rare words weigh more than words that most texts have.",
+    "95 %": "A confidence interval: with other texts of the same kind the value would lie in it 95 times of 100.",
+    "macro F1": "The mean over the classes of F1, which is high only if a class is both found and not claimed wrongly. "
+    "Rare classes count as much as frequent ones.",
+    "micro F1": "F1 over all labels of all texts together: high only if labels are both found and not claimed wrongly.",
+    "log loss": "How far the probabilities are from the right answers; lower is better. Confident wrong answers cost most.",
+    "mean absolute error": "How far the predicted numbers are from the given ones, on average.",
+    "calibration error": "How far probabilities are from shares: of the answers given with 0.8, 80 of 100 should be right.",
+    "temperature": "A number that the outputs are divided by, so that probabilities are neither too high nor too low.",
+    "McNemar": "A test whether two models differ by more than chance, from the texts that only one of them has right.",
+    "epoch": "One pass over all training texts.",
+    "overfitting": "Learning the training texts by heart: training loss keeps falling while validation loss rises.",
+    "tokens": "The pieces of words that a model reads.",
+}  # fmt: skip
+
+
+def in_words(facts: Facts) -> list[Block]:
+    """Says how often the model is right, what simple methods reach, and what to do next."""
+    test = facts.get("test") or {}
+    judged = test or facts
+    scores, task = judged.get("scores"), task_of(facts.get("task", "classification"))
+    if not scores:
+        return []
+    texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
+    baseline = (test or facts).get("baseline") or {}
+    simple = baseline.get("scores")
+    if task.one_class:
+        right = scores["accuracy"]
+        low, high = (_of_100(right[end]) for end in ("low", "high"))
+        words = f"Of 100 texts like these the model gives {_of_100(right['value'])} the right class (95 % interval: {low} to {high})."
+        others = [f"the baseline, which counts words, gets {_of_100(simple['accuracy']['value'])}"] if simple else []
+        if counts := None if test else facts.get("confusion"):
+            given = [sum(row) for row in counts]
+            most = facts["label_names"][given.index(max(given))]
+            others.append(f"always answering {most!r} gets {_of_100(max(given) / sum(given))}")
+        words += f" For comparison: {'; '.join(others)}." if others else ""
+    else:
+        first = task.measure
+        words = f"The model's {first.words} is {format_value(scores[first.key], first.kind)}."
+        words += (
+            f" The baseline, which counts words, has {format_value(simple[first.key], first.kind)}." if simple else ""
+        )
+    return [{"text": f"{words} Measured on {texts}. {_next(facts, judged)}"}]
+
+
+def _of_100(share: float) -> str:
+    """Returns a share as a number of 100; 100 and 0 are said of exactly all and none only."""
+    rounded = round(100 * share)
+    if rounded == 100 and share < 1:
+        return "more than 99"
+    if rounded == 0 and share > 0:
+        return "fewer than 1"
+    return str(rounded)
+
+
+def _next(facts: Facts, judged: Facts) -> str:
+    comparison = (judged.get("baseline") or {}).get("comparison") or judged.get("comparison") or {}
+    if comparison and comparison["difference"]["low"] <= 0:
+        if (facts.get("settings") or {}).get("unfreeze") == 0:
+            return "The model is not clearly better than the baseline: train the layers too (leave out --unfreeze 0)."
+        return "The model is not clearly better than the baseline: bert-tf compare --data-sizes shows whether more texts help."
+    if facts.get("test") or not facts.get("settings"):
+        return "Its most confident mistakes, if listed below, show where it fails and where labels may be wrong."
+    return "These texts helped to choose the model: bert-tf evaluate measures it on others."
+
+
+def terms(found: str) -> list[Block]:
+    """Returns a table of the terms that occur in the text of a report."""
+    rows = [[term, meaning] for term, meaning in TERMS.items() if term.lower() in found.lower()]
+    return [table("", columns("term", meaning="text"), rows)] if rows else []
