@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import textwrap
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+import bert_tf
 from bert_tf import formatting
 from bert_tf.evaluation import diagnostics, scores
 from bert_tf.reporting import figures, page, tables
@@ -159,9 +162,13 @@ def test_page_and_card_show_the_same_numbers(facts, html):
 
 
 def test_the_card_says_how_the_model_is_used(facts, tiny, tmp_path):
-    code = model_card(facts, "reviews").split("```python\n")[1].split("```")[0]
+    model = tmp_path / "model"
+    shutil.copytree(tiny.parent / "headed", model)
+    bert_tf.load_tokenizer(tiny).save_pretrained(model)
+    use = model_card(facts, "reviews").split("## Use\n")[1].split("##")[0]
+    lines = [line for line in use.splitlines() if line.startswith("    ")]
     shown = {}
-    exec(code.replace("path/to/this/folder", str(tiny)), shown)  # noqa: S102
+    exec(textwrap.dedent("\n".join(lines)).replace("FOLDER", str(model)), shown)
     assert len(shown["predictions"].labels) == 1
 
 
