@@ -25,9 +25,10 @@ from bert_tf.settings import (
     PREDICT_FILES,
     RACE,
     SEARCH,
+    SERVE,
 )
 
-COMMANDS = (FINETUNE, DISTILL, EVALUATE, PLAN, PREDICT, PREDICT_FILES, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
+COMMANDS = (FINETUNE, DISTILL, EVALUATE, PLAN, PREDICT, PREDICT_FILES, SERVE, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
 FUNCTIONS = {command.name: getattr(bert_tf, command.name) for command in COMMANDS}
 
 
@@ -41,7 +42,9 @@ def test_every_option_is_a_documented_argument(command):
     assert "{options}" not in (function.__doc__ or "")
 
 
-@pytest.mark.parametrize("command", [FINETUNE, DISTILL, EVALUATE, PLAN, SEARCH], ids=lambda command: command.name)
+@pytest.mark.parametrize(
+    "command", [FINETUNE, DISTILL, EVALUATE, PLAN, SEARCH, SERVE], ids=lambda command: command.name
+)
 def test_every_option_is_on_the_command_line(command):
     subparsers = next(a for a in make_parser()._actions if isinstance(a.choices, dict))
     text = subparsers.choices[command.name].format_help()

@@ -18,6 +18,7 @@ from bert_tf.cli.parser import Parser
 from bert_tf.cli.plan import add_plan
 from bert_tf.cli.predict import add_predict, written_in_blocks
 from bert_tf.cli.search import add_search
+from bert_tf.cli.serve import add_serve
 
 USER_ERRORS = (ValueError, OSError, ImportError)
 
@@ -62,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_predict,
         add_evaluate,
         add_explain,
+        add_serve,
         add_convert,
         add_migrate,
         add_plan,

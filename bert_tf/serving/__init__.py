@@ -1,0 +1,1 @@
+"""A model behind HTTP: predictions for many clients at once, and a page to try it."""
