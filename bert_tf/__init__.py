@@ -28,6 +28,7 @@ _HOME = {
     "curve": "comparison.curve",
     "evaluate": "judging.evaluate",
     "explain": "explanation.explain",
+    "export": "exporting.export",
     "faithfulness": "explanation.explain",
     "finetune": "training.finetune",
     "ClassifierHyperModel": "tuning.hypermodel",

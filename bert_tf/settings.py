@@ -296,6 +296,36 @@ class Slices(Group):
 
 
 @dataclass(frozen=True)
+class Export(Group):
+    """export"""
+
+    to: str = option(
+        "onnx",
+        "format: onnx, for onnxruntime, transformers.js and optimum; openvino; litert (TensorFlow Lite); saved-model, for TensorFlow "
+        "Serving; keras, a .keras file",
+        choices=("onnx", "openvino", "litert", "saved-model", "keras"),
+    )
+    int8: bool = option(False, "write a second file with 8-bit weights too: a quarter of the size, and faster")
+    sample: int = option(200, "texts to judge by, drawn at random", least=1)
+    max_drift: float = option(1e-4, "largest difference of a logit from the model's own, in float32", least=0)
+    min_agreement: float | None = option(
+        None,
+        "smallest share of texts that get the same answer as from the model itself",
+        metavar="SHARE",
+        least=0,
+        most=1,
+        absent="1, of an 8-bit file 0.98",
+    )
+    max_loss: float = option(
+        0.01,
+        "how much worse accuracy may become on labelled texts (of several labels micro F1; of numbers the mean error, as a share of it)",
+        metavar="SHARE",
+        least=0,
+    )
+    without_tfidf: bool = option(False, "export a model that is blended with TF-IDF without this second part")
+
+
+@dataclass(frozen=True)
 class Settings:
     """The options of one run, checked, group by group."""
 
@@ -316,6 +346,7 @@ class Settings:
     slices: Slices = Slices()
     bulk: Bulk = Bulk()
     serving: Serving = Serving()
+    export: Export = Export()
 
     def replace(self, **changes: Any) -> "Settings":
         """Returns the same with other values, by option name. A name that stands in two groups is changed in the first."""
@@ -372,6 +403,12 @@ EVALUATE = command(
     {"task", "weight_column", "group_column", "validation_share", "resume", "report"},
     {"output_dir": "runs/evaluate"},
     {"max_length": "the model's", "output_dir": "no files are written"},
+)
+EXPORT = command(
+    "export",
+    ("export", "data", "output"),
+    {"task", "weight_column", "group_column", "validation_share", "output_dir", "resume", "report"},
+    absent={"max_length": "the model's"},
 )
 PLAN = command("plan", _BASE, {"budget", "blend", "vocabulary"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}

@@ -62,6 +62,7 @@ MAY_IMPORT["comparison"] = MAY_IMPORT["tuning"] | {"tuning"}
 # One finished model on labelled texts: it predicts, scores and reports as a run does, into a folder with a run's rules.
 MAY_IMPORT["judging"] = {"checkpoints", "data", "inference", "evaluation", "reporting", "tasks", "training"}
 MAY_IMPORT["serving"] = {"data", "inference", "explanation", "reporting", "tasks"}
+MAY_IMPORT["exporting"] = {"checkpoints", "data", "inference", "models", "reporting", "tasks"}
 MAY_IMPORT["transformers4"] = {"checkpoints", "data", "models", "training"}
 MAY_IMPORT["migrate"] = {"checkpoints", "cli"}  # the rows of the families; `python -m bert_tf.migrate` is a command
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
@@ -76,6 +77,7 @@ ONLY_IN = {
         "transformers4",
         "cli",
         "models/saving",
+        "exporting",
     },
     "torch": {"checkpoints/weights", "backends/torch"},
     "jax": {"backends/jax"},

@@ -17,6 +17,7 @@ from bert_tf.settings import (
     CURVE,
     DISTILL,
     EVALUATE,
+    EXPORT,
     FINETUNE,
     HYPERMODEL,
     LADDER,
@@ -28,7 +29,21 @@ from bert_tf.settings import (
     SERVE,
 )
 
-COMMANDS = (FINETUNE, DISTILL, EVALUATE, PLAN, PREDICT, PREDICT_FILES, SERVE, HYPERMODEL, SEARCH, LADDER, RACE, CURVE)
+COMMANDS = (
+    FINETUNE,
+    DISTILL,
+    EVALUATE,
+    EXPORT,
+    PLAN,
+    PREDICT,
+    PREDICT_FILES,
+    SERVE,
+    HYPERMODEL,
+    SEARCH,
+    LADDER,
+    RACE,
+    CURVE,
+)
 FUNCTIONS = {command.name: getattr(bert_tf, command.name) for command in COMMANDS}
 
 
@@ -43,7 +58,7 @@ def test_every_option_is_a_documented_argument(command):
 
 
 @pytest.mark.parametrize(
-    "command", [FINETUNE, DISTILL, EVALUATE, PLAN, SEARCH, SERVE], ids=lambda command: command.name
+    "command", [FINETUNE, DISTILL, EVALUATE, EXPORT, PLAN, SEARCH, SERVE], ids=lambda command: command.name
 )
 def test_every_option_is_on_the_command_line(command):
     subparsers = next(a for a in make_parser()._actions if isinstance(a.choices, dict))

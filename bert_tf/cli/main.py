@@ -12,6 +12,7 @@ from bert_tf.cli.convert import add_convert
 from bert_tf.cli.distill import add_distill
 from bert_tf.cli.evaluate import add_evaluate
 from bert_tf.cli.explain import add_explain
+from bert_tf.cli.export import add_export
 from bert_tf.cli.finetune import add_finetune
 from bert_tf.cli.migrate import add_migrate
 from bert_tf.cli.parser import Parser
@@ -65,6 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_explain,
         add_serve,
         add_convert,
+        add_export,
         add_migrate,
         add_plan,
         add_cache,

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from bert_tf import hardware
 from bert_tf.data.bucketing import padded_batch
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.files import error_reason
+from bert_tf.models.precision import in_float32
 
 log = logging.getLogger("bert_tf")
 
@@ -53,22 +55,46 @@ def keras_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
     return lambda *batch: ops.convert_to_numpy(program.predict_on_batch(dict(zip(INPUTS, batch, strict=False))))
 
 
-def openvino_engine(owner: keras.layers.Layer, method: Callable, inputs: int = 2) -> Engine:
-    """Returns an engine that runs `method` of `owner`, of so many inputs, on OpenVINO, through Keras' export; ImportError without it."""
+def openvino_model(owner: keras.layers.Layer, method: Callable, inputs: int = 2) -> Any:
+    """Returns `method` of `owner`, of so many inputs, as an `openvino.Model` in float32, through Keras' export.
+
+    In float32 whatever the dtype policy: OpenVINO cannot read constants in bfloat16. It computes in bfloat16 where it is told to when
+    the model is compiled.
+
+    Raises: ImportError without OpenVINO.
+    """
     try:
         import openvino
     except ImportError as error:
         raise ImportError("The OpenVINO engine is not installed: pip install 'bert-tf[openvino]'") from error
     signature = [{name: keras.InputSpec(dtype="int32", shape=(None, None), name=name) for name in INPUTS[:inputs]}]
-    precision = "bf16" if owner.compute_dtype == "bfloat16" else "f32"
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    program = _Program(owner, method)
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # the file is deleted while the model is in use
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), in_float32(program):
         file = Path(folder) / "program.xml"
-        _Program(owner, method).export(str(file), format="openvino", input_signature=signature, verbose=False)
-        options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        options["INFERENCE_NUM_THREADS"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0)
-        core = openvino.Core()
-        compiled = core.compile_model(core.read_model(file), "CPU", options)
-    request = compiled.create_infer_request()
+        program.export(str(file), format="openvino", input_signature=signature, verbose=False)
+        return core.read_model(file)
+
+
+def openvino_engine(owner: keras.layers.Layer, method: Callable, inputs: int = 2) -> Engine:
+    """Returns an engine that runs `method` of `owner`, of so many inputs, on OpenVINO, in the precision of `owner`; ImportError
+    without it."""
+    return compiled(openvino_model(owner, method, inputs), owner.compute_dtype)
+
+
+def compiled(model: Any, precision: str = "float32") -> Engine:
+    """Returns an engine of an `openvino.Model`, or the path of one, on the cores that this process may use.
+
+    Args:
+        precision: "float32" or "bfloat16", in which it computes.
+    """
+    import openvino
+
+    options = {"PERFORMANCE_HINT": "LATENCY"}
+    options["INFERENCE_PRECISION_HINT"] = "bf16" if precision == "bfloat16" else "f32"
+    options["INFERENCE_NUM_THREADS"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0)
+    request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
     # A copy: the request reuses its memory.
     return lambda *batch: np.array(request.infer(dict(zip(INPUTS, batch, strict=False)))[0])
 

@@ -98,7 +98,8 @@ FAR = -1e9  # and not the smallest float: a row of padding alone must stay finit
 
 def attention_bias(attention_mask):
     """Returns float32 `(B, 1, 1, T)`: 0 at real tokens, a large negative number at padding of `(B, T)`."""
-    return ops.cast(ops.equal(attention_mask, 0), "float32")[:, None, None, :] * FAR
+    padding = ops.cast(ops.equal(attention_mask, 0), "float32")
+    return ops.expand_dims(ops.expand_dims(padding, 1), 1) * FAR  # not [:, None, None]: LiteRT has no such slice
 
 
 def shifted(scores, tokens, start):

@@ -1,0 +1,88 @@
+"""The formats that a model can be exported to. A further one is a row here and a file beside this one.
+
+The file has the functions of `Converter`. They are imported when a format is used: their libraries are large, and optional.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bert_tf.exporting.network import Network
+
+PARITY = "parity.json"  # of a bundle; written last: a folder that has it is one
+Batch = Mapping[str, "np.ndarray"]  # the inputs by name, int32 `(B, T)`
+Runner = Callable[[Batch], "np.ndarray"]  # -> logits, float32 `(B, num_labels)`
+
+
+class Converter(Protocol):
+    """What the file of a format has."""
+
+    def write(self, network: "Network", file: Path) -> None:
+        """Writes the network in float32, for any number of texts and tokens."""
+
+    def quantize(self, network: "Network", source: Path, file: Path, texts: Sequence[Batch]) -> None:
+        """Writes it with 8-bit weights; `source` is what `write` wrote, `texts` are batches to calibrate by."""
+
+    def load(self, file: Path, names: Sequence[str]) -> Runner:
+        """Reads a written file with the format's own runtime; `names` are those of the inputs."""
+
+
+class Format(NamedTuple):
+    """A format.
+
+    Attributes:
+        title: what people call it.
+        runtime: what runs it.
+        file, int8_file: where it lies in a bundle; `int8_file` "" = the format has no 8-bit form.
+        modules: what must be installed to write and check it.
+        extra: the extra of bert-tf that installs these; "" = bert-tf needs them itself.
+        module: in this room, a `Converter`.
+    """
+
+    title: str
+    runtime: str
+    file: str
+    int8_file: str
+    modules: tuple[str, ...]
+    extra: str
+    module: str
+
+
+FORMATS = {
+    "onnx": Format(
+        "ONNX", "onnxruntime", "onnx/model.onnx", "onnx/model_quantized.onnx",
+        ("onnx", "tf2onnx", "onnxruntime"), "onnx", "onnx",
+    ),
+    "openvino": Format(
+        "OpenVINO", "OpenVINO", "openvino/openvino_model.xml", "",
+        ("openvino",), "openvino", "openvino",
+    ),
+    "litert": Format(
+        "LiteRT", "LiteRT", "litert/model.tflite", "litert/model_int8.tflite", ("ai_edge_litert",), "litert", "litert",
+    ),
+    "saved-model": Format("SavedModel", "TensorFlow", "saved_model/1", "", (), "", "saved_model"),
+    "keras": Format("Keras", "Keras", "keras/model.keras", "", (), "", "keras_file"),
+}  # fmt: skip
+
+
+def check_installed(name: str, int8: bool) -> None:
+    """Raises ImportError if a package is missing that a format needs, ValueError if it has no 8-bit form that is asked for."""
+    chosen = FORMATS[name]
+    if int8 and not chosen.int8_file:
+        others = " or ".join(other for other, row in FORMATS.items() if row.int8_file)
+        raise ValueError(f"{chosen.title} has no 8-bit form: leave int8 (--int8) out, or export to {others}.")
+    if missing := [module for module in chosen.modules if find_spec(module) is None]:
+        raise ImportError(
+            f"The export to {chosen.title} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+            f"installed: pip install 'bert-tf[{chosen.extra}]'"
+        )
+
+
+def converter(name: str) -> Converter:
+    """Returns the functions of a format."""
+    return cast(Converter, import_module(f"bert_tf.exporting.{FORMATS[name].module}"))
