@@ -76,13 +76,13 @@ def token_batches(lengths: np.ndarray, budget: int, most: int = sys.maxsize) -> 
     return batches
 
 
-def padded_batch(source: Any, texts: np.ndarray) -> tuple[np.ndarray, ...]:
+def padded_batch(source: Any, texts: np.ndarray, fill: int = 0) -> tuple[np.ndarray, ...]:
     """Returns some of the `Tokens` or hidden states of `source`, `(B, T, ...)`, and their mask, int32 `(B, T)`; of pairs of texts
-    also the token types, int32 `(B, T)`."""
+    also the token types, int32 `(B, T)`. `fill` stands at padding."""
     lengths = source.lengths[texts]
     mask = np.arange(padded(int(lengths.max()), int(source.lengths.max()))) < lengths[:, None]
     values = np.concatenate([source[i] for i in texts])
-    batch = np.zeros((*mask.shape, *values.shape[1:]), values.dtype)
+    batch = np.full((*mask.shape, *values.shape[1:]), fill, values.dtype)
     batch[mask] = values
     if (seconds := getattr(source, "seconds", None)) is None:
         return batch, mask.astype("int32")

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.backends.tensorflow import Epochs, fits_in_memory, wants_epochs_only
+from bert_tf.backends.backend import epochs_in_one_call
+from bert_tf.backends.epochs import wants_epochs_only
 from bert_tf.data.examples import remarks_of
 from bert_tf.evaluation.blend import train_blend
 from bert_tf.evaluation.history import write_history
@@ -221,13 +222,13 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
     job, model, training = run.job, run.job.model, run.training
     size, seed = training.batch_size, training.seed
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
-    in_one = not (job.staged or training.micro_batch_size) and fits_in_memory(inputs)
-    in_one = in_one and all(map(wants_epochs_only, callbacks))
+    alone = not (job.staged or training.micro_batch_size) and all(map(wants_epochs_only, callbacks))
+    in_one = epochs_in_one_call(inputs) if alone else None
     compiled: list[Any] = [None, None]
 
     def compile(micro_batches: int) -> None:
         schedule = compile_model(model, training, job.texts_to_learn, micro_batches, job.loss, job.metrics)
-        compiled[:] = schedule, Epochs(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
+        compiled[:] = schedule, in_one(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
 
     def write(epoch: int, logs: Any) -> None:
         write_history(run.folder / "history.csv", run.backup.history)
