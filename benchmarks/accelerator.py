@@ -194,14 +194,11 @@ def library(name: str) -> dict:
         return {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
     import torch
 
-    return {
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
-    }
+    return {"torch": torch.__version__, "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"}
 
 
 def matmul_peak(size: int) -> dict:
-    """Returns the operations a second of a bfloat16 product of two random square matrices, the median of several runs."""
+    """Returns the operations a second of a bfloat16 product of two random square matrices, by PyTorch: the median of several runs."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -230,24 +227,19 @@ def run_side(args: argparse.Namespace) -> None:
     if args.side == "matmul":
         write({"peak": matmul_peak(128 if args.tiny else 8192)})
         return
-    for model in args.models:
-        began = time.perf_counter()
-        made = Ours(model, args.tiny) if args.side.startswith("ours") else None
-        made = made or PyTorch(model, args.tiny, args.side == "pytorch-compile")
-        write({"model": model, "made_seconds": time.perf_counter() - began, **made.versions()})
-        for tokens in args.tokens:
-            for what in args.what:
-                try:
-                    write({"model": model, "what": what, "tokens": tokens, **measured(made, what, tokens, args)})
-                except Exception as error:  # out of memory, a kernel that is missing: the other figures can still be had
-                    write(
-                        {
-                            "model": model,
-                            "what": what,
-                            "tokens": tokens,
-                            "error": f"{type(error).__name__}: {error}"[:500],
-                        }
-                    )
+    made: dict[str, Ours | PyTorch] = {}
+    for case in args.cases:
+        model, what, tokens = case.split("/")
+        if model not in made:
+            began = time.perf_counter()
+            ours = args.side.startswith("ours")
+            made[model] = Ours(model, args.tiny) if ours else PyTorch(model, args.tiny, args.side == "pytorch-compile")
+            write({"model": model, "made_seconds": time.perf_counter() - began, **made[model].versions()})
+        row = {"model": model, "what": what, "tokens": tokens}
+        try:
+            write({**row, **measured(made[model], what, tokens, args)})
+        except Exception as error:  # out of memory, a kernel that is missing: the other figures can still be had
+            write({**row, "error": f"{type(error).__name__}: {error}"[:500]})
 
 
 def measured(made: Ours | PyTorch, what: str, tokens: str, args: argparse.Namespace) -> dict:
@@ -353,10 +345,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", default=["distilbert", "bert"], choices=[*SHAPES])
+    every = [f"{model}/{what}/{n}" for model in SHAPES for n in ("128", "256", "mix") for what in ("train", "forward")]
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        default=every,
+        help=f"in this order; tokens a text, or mix: of many lengths; {' '.join(every)}",
+    )
     parser.add_argument("--sides", nargs="*", default=[*SIDES], choices=SIDES)
-    parser.add_argument("--what", nargs="+", default=["train", "forward"], choices=["train", "forward"])
-    parser.add_argument("--tokens", nargs="+", default=["128", "256", "mix"], help="tokens a text, or mix: of many lengths")
     parser.add_argument("--lengths", help="a file of numbers: the tokens of real texts, for mix; by default log-normal")
     parser.add_argument("--batch", type=int, default=128, help="texts a batch")
     parser.add_argument("--steps", type=int, default=40, help="batches a run, forwards twice as many")

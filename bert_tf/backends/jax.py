@@ -37,7 +37,8 @@ def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
     import jax
 
     if dropout is not None:
-        return lambda *terms: _attention(dropout.rate, *terms, _keys(dropout.seed_generator))
+        rate, seed = dropout.rate, dropout.seed_generator
+        return lambda query, key, bias, scale, value: _attention(rate, query, key, bias, scale, value, _keys(seed))
     return _cudnn_attention if jax.default_backend() == "gpu" else None
 
 
@@ -79,7 +80,13 @@ def _attention(rate: float, query, key, bias, scale: float, value, keys):
         rows = jnp.sum(upstream.astype("float32") * context.astype("float32"), axis=-1, keepdims=True)
         of_scores = (probabilities * (of_dropped - rows) * scale).astype(query.dtype)
         of_value = product("bhqk,bhqs->bhks", dropped, upstream)
-        return product("bhqk,bhks->bhqs", of_scores, key), product("bhqk,bhqs->bhks", of_scores, query), None, of_value, None
+        return (
+            product("bhqk,bhks->bhqs", of_scores, key),
+            product("bhqk,bhqs->bhks", of_scores, query),
+            None,
+            of_value,
+            None,
+        )
 
     attention = jax.custom_vjp(lambda *inputs: forward(*inputs)[0])
     attention.defvjp(forward, backward)

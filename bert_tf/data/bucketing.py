@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from bert_tf.data.tokenizer import Tokens
 
 # Steps of 8 (rows of whole vectors) for short texts, coarser for long ones, where a step matters less: 25 up to 512.
 LENGTHS = (*range(8, 129, 8), *range(144, 257, 16), *range(288, 513, 32))
+COMPILED_LENGTHS = (16, 32, 64, 96, 128, 192, 256, 384, 512)  # for JAX, which compiles each anew, for seconds
 WINDOW = 50  # batches that are sorted by length together: large enough for even lengths, small enough to stay random
 IN_MEMORY = 2**28  # bytes of pooled features that are held as one tensor: gathered in the graph, 3 times as fast
 
@@ -21,7 +23,8 @@ def fits_in_memory(features: Any) -> bool:
 
 def padded(length: int, widest: int) -> int:
     """Returns the tokens to which a batch is padded whose longest text has `length`, and the longest of all `widest`."""
-    return min(next((step for step in LENGTHS if step >= length), length), widest)
+    steps = COMPILED_LENGTHS if keras.backend.backend() == "jax" else LENGTHS
+    return min(next((step for step in steps if step >= length), length), widest)
 
 
 def split_batches(batches: list[np.ndarray], count: int) -> Iterator[np.ndarray]:

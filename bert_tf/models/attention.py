@@ -63,16 +63,14 @@ class SelfAttention(Part):
         )
         self.dropout = self._own(LayerDropout, "dropout", dropout)
 
-    def call(
-        self, hidden_states, attention_mask, queries=None, positional=None, probabilities=True, training=None
-    ):
+    def call(self, hidden_states, attention_mask, queries=None, positional=None, probabilities=True, training=None):
         tokens = ops.shape(attention_mask)[1]
         query = self.heads(self.query(hidden_states), tokens) if queries is None else self.heads(self.query(queries), 1)
-        key, value = (self.heads(dense(hidden_states), tokens) for dense in (self.key, self.value))
-        if queries is None and not probabilities:
-            context = self._fused(query, key, value, attention_mask, positional, training)
-            if context is not None:
-                return self._out(context), None
+        value = self.heads(self.value(hidden_states), tokens)
+        attend = None if probabilities or queries is not None else self._kernel(training)
+        key = self.heads(self._keys(hidden_states, attend is not None and not training), tokens)
+        if attend and (terms := self.terms(query, key, attention_mask, positional)):
+            return self._out(attend(*terms, value)), None
         scores = self.scores(query, key, positional, training=training)
         if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
             probabilities = ops.ones_like(scores)
@@ -84,11 +82,16 @@ class SelfAttention(Part):
     def _out(self, context):  # (B, H, Q, S) -> (B * Q, D)
         return self.dense(ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, self.hidden_size)))
 
-    def _fused(self, query, key, value, attention_mask, positional, training):
-        """Returns the context `(B, H, T, S)` by a kernel of the backend, or None where there is none for this attention."""
-        attend = fused_attention(self.dropout if training and self.dropout.rate else None)
-        terms = self.terms(query, key, attention_mask, positional) if attend else None
-        return attend(*terms, value) if attend and terms else None
+    def _kernel(self, training):
+        """Returns a kernel of the backend for the whole attention, or None."""
+        dropout = self.dropout if training and self.dropout.rate else None
+        return fused_attention(dropout)
+
+    def _keys(self, hidden_states, scores_stay_inside):
+        # A bias adds the same to all scores of a token, which the softmax does not see; on a GPU it costs as much as a norm.
+        if scores_stay_inside and type(self).terms is SelfAttention.terms:
+            return ops.matmul(hidden_states, ops.cast(self.key.kernel, self.compute_dtype))
+        return self.key(hidden_states)
 
     def heads(self, states, tokens):  # (B * T, D) -> (B, H, T, S)
         return ops.transpose(ops.reshape(states, (-1, tokens, self.num_heads, self.head_size)), (0, 2, 1, 3))

@@ -227,9 +227,7 @@ class Encoder(CallForms, Part):
             flat = ops.multiply(flat, ops.cast(ops.reshape(attention_mask, (-1, 1)), flat.dtype))
         return flat
 
-    def _through(
-        self, chosen: range, flat, attention_mask, first_token, attentions, training
-    ) -> tuple[list, list]:
+    def _through(self, chosen: range, flat, attention_mask, first_token, attentions, training) -> tuple[list, list]:
         """Runs some layers, in a row.
 
         Args:
@@ -290,9 +288,7 @@ class Encoder(CallForms, Part):
         def unflat(flat):  # (B * T, D) -> (B, T, D)
             return ops.reshape(flat, (-1, shape[1], self.hidden_size))
 
-        hidden_states, attentions = self._through(
-            above, flat, attention_mask, first_token, output_attentions, training
-        )
+        hidden_states, attentions = self._through(above, flat, attention_mask, first_token, output_attentions, training)
         flat = hidden_states[-1]
         last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
         states = tuple(map(unflat, hidden_states)) if output_hidden_states else None

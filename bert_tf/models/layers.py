@@ -23,25 +23,35 @@ from bert_tf.models.parts import LayerDropout, Part, arguments, build
 from bert_tf.models.positional import POSITIONAL
 
 
+def _wide_and_below(x):
+    """Returns x in float32, and the normal distribution's share below it."""
+    wide = ops.cast(x, "float32")
+    return wide, 0.5 + 0.5 * ops.erf(wide * math.sqrt(0.5))
+
+
+def gelu(x):
+    """The exact GELU of Hendrycks and Gimpel 2016 (https://arxiv.org/abs/1606.08415)."""
+    if keras.backend.backend() != "jax":
+        return ops.gelu(x, approximate=False)
+    # JAX computes it by erfc: a tenth of the time of a whole forward pass (DistilBERT, bfloat16, H200).
+    wide, below = _wide_and_below(x)
+    return ops.cast(wide * below, x.dtype)
+
+
 @ops.custom_gradient
 def trained_gelu(x):
-    """The exact GELU of Hendrycks and Gimpel 2016 (https://arxiv.org/abs/1606.08415) with its gradient written out.
+    """The same with its gradient written out.
 
-    The same numbers as `ops.gelu(x, approximate=False)`. TensorFlow derives that through `erfc`, which is slow in bfloat16:
-    forwards and backwards this takes a fifth of the time there. Forwards alone, a fused product is faster.
+    TensorFlow derives that through `erfc`, which is slow in bfloat16: forwards and backwards this takes a fifth of the time
+    there. Forwards alone, a fused product is faster.
     """
-
-    def parts(x):
-        wide = ops.cast(x, "float32")
-        return wide, 0.5 + 0.5 * ops.erf(wide * math.sqrt(0.5))  # x, the normal distribution's share below it
-
-    kept = wide, below = parts(x)
+    kept = wide, below = _wide_and_below(x)
 
     def gradient(*arguments, upstream=None):
         if upstream is None:  # else PyTorch's: there the arguments are x
             (upstream,) = arguments
         again = anew(x)
-        wide, below = kept if again is None else parts(again)
+        wide, below = kept if again is None else _wide_and_below(again)
         density = ops.exp(-0.5 * ops.square(wide)) * (1 / math.sqrt(2 * math.pi))
         return ops.cast(ops.cast(upstream, "float32") * (below + wide * density), x.dtype)
 
@@ -49,7 +59,7 @@ def trained_gelu(x):
 
 
 ACTIVATIONS = {
-    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "gelu": gelu,
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
     "relu": ops.relu,
@@ -295,9 +305,7 @@ class EncoderLayer(Part):
         self.feed_forward = self._own(FeedForward, "feed_forward", *feed_forward, inner_dropout, feed_forward_bias)
         self.feed_forward_norm = self._norm("feed_forward_norm")
 
-    def call(
-        self, hidden_states, attention_mask, first_token=False, positional=None, attentions=True, training=None
-    ):
+    def call(self, hidden_states, attention_mask, first_token=False, positional=None, attentions=True, training=None):
         entering, queries = hidden_states, None
         if self.pre_normalised and self.attention_norm is not None:
             entering = self.attention_norm(hidden_states)

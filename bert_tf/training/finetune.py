@@ -21,6 +21,7 @@ from bert_tf.options import Command, with_options
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training import keeping, learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
+from bert_tf.training.board import board
 from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.job import Say, prepare
 from bert_tf.training.loop import train as train_model
@@ -237,9 +238,8 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
         schedule, epochs = compiled
         # after the backup, which has the epochs before a restart
         files = keras.callbacks.LambdaCallback(on_epoch_end=write)
-        board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
         staged = _staged(run, inputs, schedule, micro_batches) if job.staged else []
-        every = [*callbacks, *staged, run.backup, files, board]
+        every = [*callbacks, *staged, run.backup, files, board(run.folder / "tensorboard")]
         if epochs is not None:
             epochs.fit(size, seed, _epochs(run), first_epoch, every, verbose)
             return
