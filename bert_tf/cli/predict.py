@@ -133,7 +133,7 @@ def _to_folder(options, given: dict) -> None:
     sources = read_sources(options.file, Data(**{name: value for name, value in given.items() if name in names}))
     for remark in sources.remarks:
         print(remark, file=sys.stderr)
-    load_tensorflow()
+    load_backend()
     from bert_tf.inference.many_files import predict_files
 
     done = predict_files(options.model, sources, options.output, batch_size=options.batch_size, **given)
