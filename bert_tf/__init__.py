@@ -1,6 +1,6 @@
 """bert_tf: fine-tune DistilBERT, BERT and their relatives for text classification with Keras 3.
 
-Importing it is quick: TensorFlow, Keras and transformers are loaded by the first name that needs them.
+Importing it is quick: Keras, its backend and transformers are loaded by the first name that needs them.
 """
 
 from importlib import import_module
@@ -68,4 +68,5 @@ def __dir__() -> list[str]:
 
 
 modules.stand_in()
+registration.choose_backend()
 registration.when_keras_is_imported()

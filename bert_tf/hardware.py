@@ -19,10 +19,14 @@ def accelerators() -> tuple[str, ...]:
     import keras
 
     devices: list[str] = []
+    if keras.backend.backend() == "torch":  # Keras has no list of its devices
+        import torch
+
+        return tuple(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     for kind in ("gpu", "tpu"):
         try:
             devices += keras.distribution.list_devices(kind)
-        except (AttributeError, RuntimeError):  # JAX raises for a kind it lacks, torch has no list
+        except (AttributeError, RuntimeError):  # JAX raises for a kind that it lacks
             continue
     return tuple(devices)
 
@@ -46,7 +50,15 @@ def native_precision() -> str:
         native = not processor_flags().isdisjoint(NATIVE_BFLOAT16)
     elif any("tpu" in name.lower() for name in accelerators()):
         native = True
-    elif native := keras.backend.backend() == "tensorflow":
+    elif (backend := keras.backend.backend()) == "jax":
+        import jax
+
+        native = all(float(gpu.compute_capability) >= 8.0 for gpu in jax.devices("gpu"))
+    elif backend == "torch":
+        import torch
+
+        native = torch.cuda.is_bf16_supported()
+    else:
         import tensorflow as tf
 
         details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
@@ -128,7 +140,16 @@ def peak_memory_by_device() -> dict[str, int]:
 
     peak = peak_process_memory()
     by_device = {} if peak is None else {"main memory": peak}
-    if accelerators() and keras.backend.backend() == "tensorflow":
+    if accelerators() and keras.backend.backend() == "jax":
+        import jax
+
+        peaks = {str(gpu): (gpu.memory_stats() or {}).get("peak_bytes_in_use") for gpu in jax.local_devices()}
+        by_device |= {name: peak for name, peak in peaks.items() if peak is not None}
+    elif accelerators() and keras.backend.backend() == "torch":
+        import torch
+
+        by_device |= {f"GPU:{i}": torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())}
+    elif accelerators() and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         for device in tf.config.list_logical_devices("GPU"):

@@ -4,9 +4,12 @@ The modules that register classes import Keras, and are imported late: importing
 """
 
 import importlib.util
+import json
+import os
 import sys
 from importlib import import_module
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 from typing import Any
 
 MODULES = ("models.auto", "transformers4.optimizer", "transformers4.subclassing", "training.optimizer")
@@ -56,3 +59,16 @@ def when_keras_is_imported() -> None:
         register()
     elif not any(isinstance(finder, _AfterKeras) for finder in sys.meta_path):
         sys.meta_path.insert(0, _AfterKeras())
+
+
+def choose_backend() -> None:
+    """Without TensorFlow, which Keras uses by default, lets it use JAX or PyTorch if one of them is installed and no one chose."""
+    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ or importlib.util.find_spec("tensorflow"):
+        return
+    try:
+        asked = json.loads((Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json").read_text())
+    except (OSError, ValueError):
+        asked = {}
+    installed = [name for name in (asked.get("backend"), "jax", "torch") if name and importlib.util.find_spec(name)]
+    if installed:
+        os.environ["KERAS_BACKEND"] = installed[0]

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "tasks": {"evaluation"},
     "data": {"checkpoints", "reporting", "tasks"},
     "reporting": {"evaluation", "tasks"},
-    "models": {"checkpoints", "data", "reporting", "tasks"},
+    "models": {"backends", "checkpoints", "data", "reporting", "tasks"},
     "backends": {"data"},
     "inference": {"checkpoints", "data", "models", "evaluation", "reporting", "tasks"},
     "features": {"data", "models", "inference", "backends", "reporting"},
@@ -70,7 +70,7 @@ MAY_IMPORT["cli"] = set(MAY_IMPORT)
 # Libraries that only some modules may import. A folder allows all that is in it.
 ONLY_IN = {
     "tensorflow": {
-        "data/pipeline",
+        "data/tensorflow_batches",
         "data/rows",
         "backends/tensorflow",
         "hardware",
@@ -79,8 +79,8 @@ ONLY_IN = {
         "models/saving",
         "exporting",
     },
-    "torch": {"checkpoints/weights", "backends/torch"},
-    "jax": {"backends/jax"},
+    "torch": {"checkpoints/weights", "backends/torch", "hardware"},
+    "jax": {"backends/jax", "hardware"},
     "sklearn": {"evaluation", "training/solver"},
     "scipy": {"evaluation", "tasks", "training/solver_multi_label", "training/solver_regression"},
     "matplotlib": {"reporting/figures"},

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from bert_tf.backends.epochs import Epochs
+from bert_tf.data import bucketing
 
 BACKENDS = ("tensorflow", "jax", "torch")  # a module here each
 
@@ -45,8 +49,47 @@ def create_variables(model, labels: np.ndarray) -> None:
     model.reset_metrics()
 
 
+def epochs_in_one_call(inputs: Any) -> type[Epochs] | None:
+    """Returns the `Epochs` that can train on these inputs: the backend has one, and they are pooled features that fit into one tensor."""
+    is_features = hasattr(inputs, "pooled")  # else `Tokens`
+    name = keras.backend.backend()
+    if name not in BACKENDS or not (is_features and bucketing.fits_in_memory(inputs)):
+        return None
+    return getattr(import_module(f"bert_tf.backends.{name}"), "CompiledEpochs", None)
+
+
 def adam_update(optimizer: keras.optimizers.Adam) -> Callable:
     """Returns `update_step` of a Keras Adam or AdamW as the one operation a variable that TensorFlow has; the numbers are the same."""
     if keras.backend.backend() != "tensorflow":
         return optimizer.update_step
     return import_module("bert_tf.backends.tensorflow").adam_update(optimizer)
+
+
+def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
+    """Returns attention that writes the probabilities down as seldom as it can; None where the backend has nothing better than
+    the usual operations: TensorFlow, and JAX on a processor without dropout.
+
+    Args:
+        dropout: of the probabilities, in training; None = there is none.
+    Returns: a function of `(query, key, bias, scale, value)`, float `(B, H, T, S)`, the bias `(B, 1, T or 1, T)`; it returns the
+        context, `(B, H, T, S)`.
+    """
+    name = keras.backend.backend()
+    if name not in ("jax", "torch"):
+        return None
+    return import_module(f"bert_tf.backends.{name}").fused_attention(dropout)
+
+
+def dropped(inputs: Any, rate: float, seed: keras.random.SeedGenerator) -> Any:
+    """Returns `inputs` with a share `rate` of them 0 and the others scaled; None where Keras' own way is as good."""
+    if keras.backend.backend() != "jax":
+        return None
+    return import_module("bert_tf.backends.jax").dropped(inputs, rate, seed)
+
+
+def anew(tensor: Any) -> Any:
+    """Returns a tensor of which a gradient computes again what was computed before; None where it is better kept.
+
+    A compiler that sees both would keep it, in float32: on a GPU memory is slower than arithmetic.
+    """
+    return import_module("bert_tf.backends.jax").anew(tensor) if keras.backend.backend() == "jax" else None

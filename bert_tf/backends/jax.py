@@ -1,7 +1,11 @@
-"""Gradients on JAX."""
+"""JAX: gradients, attention, dropout, and what a gradient computes anew instead of keeping it."""
 
+import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+import keras
 from keras import ops
 
 
@@ -19,3 +23,106 @@ def value_and_gradient(function: Callable) -> Callable:
         return values, gradient
 
     return run
+
+
+def anew(tensor: Any) -> Any:
+    """See `backend.anew`."""
+    import jax
+
+    return jax.lax.optimization_barrier(tensor)
+
+
+def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
+    """See `backend.fused_attention`: cuDNN's on NVIDIA GPUs, with dropout `_attention`."""
+    import jax
+
+    if dropout is not None:
+        rate, seed = dropout.rate, dropout.seed_generator
+        return lambda query, key, bias, scale, value: _attention(rate, query, key, bias, scale, value, _keys(seed))
+    return _cudnn_attention if jax.default_backend() == "gpu" else None
+
+
+def _cudnn_attention(query, key, bias, scale, value):
+    query, key, value = (ops.transpose(states, (0, 2, 1, 3)) for states in (query, key, value))
+    batch, tokens = query.shape[:2]
+    bias = ops.cast(ops.broadcast_to(bias, (batch, 1, tokens, tokens)), query.dtype)
+    return ops.transpose(ops.dot_product_attention(query, key, value, bias=bias, scale=scale), (0, 2, 1, 3))
+
+
+def _attention(rate: float, query, key, bias, scale: float, value, keys):
+    """Returns attention with dropout on its probabilities `(B, H, T, T)`, which pass through memory as seldom as possible.
+
+    Forwards the scores are kept, and not the probabilities in float32; backwards their sum over a row is taken from the context
+    (Dao et al. 2022, https://arxiv.org/abs/2205.14135, sec. B.2). cuDNN's kernel with dropout aborts in a CUDA graph (JAX 0.11).
+    """
+    import jax
+    from jax import numpy as jnp
+
+    product = partial(jnp.einsum, preferred_element_type=query.dtype)
+
+    def dropped_out(numbers, keys):
+        return jnp.where(_kept(numbers.shape, rate, keys), numbers * (1 / (1 - rate)), 0)
+
+    def forward(query, key, bias, value, keys):
+        scores = product("bhqs,bhks->bhqk", query, key)
+        logits = scores.astype("float32") * scale + bias
+        most = jnp.max(logits, axis=-1, keepdims=True)
+        powers = jnp.exp(logits - most)
+        total = jnp.sum(powers, axis=-1, keepdims=True)
+        dropped = dropped_out(powers / total, keys).astype(value.dtype)
+        context = product("bhqk,bhks->bhqs", dropped, value)
+        return context, (query, key, bias, value, keys, scores, most + jnp.log(total), dropped, context)
+
+    def backward(kept, upstream):
+        query, key, bias, value, keys, scores, norm, dropped, context = kept
+        probabilities = jnp.exp(scores.astype("float32") * scale + bias - norm)
+        of_dropped = dropped_out(product("bhqs,bhks->bhqk", upstream, value).astype("float32"), keys)
+        rows = jnp.sum(upstream.astype("float32") * context.astype("float32"), axis=-1, keepdims=True)
+        of_scores = (probabilities * (of_dropped - rows) * scale).astype(query.dtype)
+        of_value = product("bhqk,bhqs->bhks", dropped, upstream)
+        return (
+            product("bhqk,bhks->bhqs", of_scores, key),
+            product("bhqk,bhqs->bhks", of_scores, query),
+            None,
+            of_value,
+            None,
+        )
+
+    attention = jax.custom_vjp(lambda *inputs: forward(*inputs)[0])
+    attention.defvjp(forward, backward)
+    return attention(query, key, bias, value, keys)
+
+
+def dropped(inputs: Any, rate: float, seed: keras.random.SeedGenerator) -> Any:
+    """See `backend.dropped`."""
+    from jax import numpy as jnp
+
+    return jnp.where(_kept(inputs.shape, rate, _keys(seed)), inputs * (1 / (1 - rate)), 0).astype(inputs.dtype)
+
+
+def _keys(seed: keras.random.SeedGenerator) -> Any:
+    """Returns the two numbers, uint32 `(2,)`, on which the next random numbers of a generator depend."""
+    import jax
+    from jax import numpy as jnp
+
+    # Behind a barrier: else they are computed for each of the numbers.
+    return jax.lax.optimization_barrier(jax.random.bits(jnp.asarray(seed.next(), "uint32"), (2,), "uint32"))
+
+
+def _kept(shape: tuple[int, ...], rate: float, keys: Any) -> Any:
+    """Returns for each place whether dropout keeps it, bool `shape`.
+
+    A hash of the place and the keys (Wellons' lowbias32, https://nullprogram.com/blog/2018/07/31/, with the second key between
+    its rounds): ten operations that are fused into what uses them, forwards and backwards, so that no random number passes
+    through memory. JAX's default, Threefry, takes some hundred, and Philox is not fused.
+    """
+    import jax
+    from jax import numpy as jnp
+
+    x = keys[0]
+    for axis in range(len(shape)):
+        stride = math.prod(shape[axis + 1 :]) % 2**32
+        x = x + jax.lax.broadcasted_iota("uint32", shape, axis) * jnp.uint32(stride * 0x9E3779B9 % 2**32)
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = ((x ^ (x >> 15)) + keys[1]) * jnp.uint32(0x846CA68B)
+    return (x ^ (x >> 16)) >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))

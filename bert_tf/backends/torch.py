@@ -1,7 +1,8 @@
-"""Gradients on PyTorch."""
+"""PyTorch: gradients, attention as one kernel."""
 
 from collections.abc import Callable
 
+import keras
 from keras import ops
 
 
@@ -15,3 +16,19 @@ def value_and_gradient(function: Callable) -> Callable:
         return values, torch.autograd.grad(values.sum(), first)[0]
 
     return run
+
+
+def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
+    """See `backend.fused_attention`. Dropout within the kernel is PyTorch's own, whose generator no backup of a run holds: on a
+    GPU only, where it matters."""
+    import torch
+
+    if dropout is not None and not torch.cuda.is_available():
+        return None
+    rate = 0.0 if dropout is None else dropout.rate
+
+    def attend(query, key, bias, scale, value):
+        options = {"attn_mask": bias.to(query.dtype), "dropout_p": rate, "scale": scale}
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, **options)
+
+    return attend

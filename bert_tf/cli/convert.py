@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bert_tf.cli.options import load_tensorflow
+from bert_tf.cli.options import load_backend
 
 
 def add_convert(commands) -> None:
@@ -26,7 +26,7 @@ def _convert(options) -> None:
     destination = Path(options.destination)
     if destination.is_dir() and any(destination.iterdir()) and not options.overwrite:
         raise FileExistsError(f"{destination}: is not empty. Choose another folder, or --overwrite.")
-    load_tensorflow()
+    load_backend()
     from bert_tf.inference.convert import convert
 
     done = convert(options.source, destination, to=options.to, allow_pickle=options.allow_pickle)

@@ -1,6 +1,6 @@
 """`bert-tf evaluate`."""
 
-from bert_tf.cli.options import add_options, given, load_tensorflow, models_task, read_source
+from bert_tf.cli.options import add_options, given, load_backend, models_task, read_source
 from bert_tf.settings import EVALUATE
 
 
@@ -36,7 +36,7 @@ def _evaluate(options) -> None:
     task, classes = models_task(models)
     texts = read_source(options, data, keep=columns, task=task).relabel(classes, f"The model {models[0]}")
     train = read_source(options, options.train, task=task)
-    load_tensorflow()
+    load_backend()
     from bert_tf.judging.evaluate import evaluate
 
     evaluate(models[0], texts, models[1] if len(models) == 2 else None, train=train, **settings)

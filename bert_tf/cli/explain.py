@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from bert_tf.cli.options import load_tensorflow, output_file
+from bert_tf.cli.options import load_backend, output_file
 
 
 def add_explain(commands) -> None:
@@ -27,7 +27,7 @@ def add_explain(commands) -> None:
 
 def _explain(options) -> None:
     page = output_file("--html", options.html, ".html", ".htm")
-    load_tensorflow()
+    load_backend()
     from bert_tf.explanation.explain import explain
     from bert_tf.inference.predict import load_classifier
 

@@ -94,7 +94,7 @@ def read(options: argparse.Namespace, command: Command) -> tuple[Any, Any, Any, 
     """Returns training, validation and test texts and the options that were given; then TensorFlow has loaded."""
     settings = given(options, command)
     sources = read_sources(options)
-    load_tensorflow()
+    load_backend()
     return *sources, settings
 
 
@@ -170,16 +170,20 @@ def output_file(flag: str, name: str | None, *endings: str) -> Path | None:
     return file
 
 
-def load_tensorflow() -> None:
-    """Imports TensorFlow without the notes on its build and on missing GPUs that it writes past its own log level."""
+def load_backend() -> None:
+    """Imports Keras and its backend, TensorFlow without the notes on its build and on missing GPUs that it writes past its own
+    log level."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        import tensorflow
+        import keras
 
-        tensorflow.config.list_physical_devices()
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

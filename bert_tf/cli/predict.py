@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli.options import add_reading, load_tensorflow, output_file, read_source
+from bert_tf.cli.options import add_reading, load_backend, output_file, read_source
 from bert_tf.formatting import counted, format_value, shown_text
 from bert_tf.settings import PREDICT_FILES, Data
 
@@ -92,7 +92,7 @@ def _predict(options) -> None:
         return
     _needing(given, f"FILE that ends in {', '.join(WRITERS)}, or FOLDER/", "resume", "overwrite")
     texts = _pairs(options) if options.text else _texts(options)
-    load_tensorflow()
+    load_backend()
     from bert_tf import files
     from bert_tf.inference.predict import predict
     from bert_tf.reporting import tables
@@ -133,7 +133,7 @@ def _to_folder(options, given: dict) -> None:
     sources = read_sources(options.file, Data(**{name: value for name, value in given.items() if name in names}))
     for remark in sources.remarks:
         print(remark, file=sys.stderr)
-    load_tensorflow()
+    load_backend()
     from bert_tf.inference.many_files import predict_files
 
     done = predict_files(options.model, sources, options.output, batch_size=options.batch_size, **given)
@@ -169,7 +169,7 @@ def _to_file(options, output, given: dict) -> None:
         blocks = read_blocks({"text": options.text} if options.text else options.file, data)
     for remark in blocks.remarks:
         print(remark, file=sys.stderr)
-    load_tensorflow()
+    load_backend()
     from bert_tf.inference.bulk import predict_file
 
     done = predict_file(options.model, blocks, output, batch_size=options.batch_size, **given)

@@ -2,7 +2,7 @@
 
 import sys
 
-from bert_tf.cli.options import add_options, given, load_tensorflow
+from bert_tf.cli.options import add_options, given, load_backend
 from bert_tf.settings import SERVE
 
 LOOPBACK = ("127.", "::1", "localhost")
@@ -38,5 +38,5 @@ def _serve(options) -> None:
         print(
             f"Open to the network at {chosen.host}: requests are neither encrypted nor authenticated.", file=sys.stderr
         )
-    load_tensorflow()
+    load_backend()
     serve(model, listening=bound, **settings)

@@ -106,9 +106,14 @@ def verdict(
         difference = gain(shares[last], shares[before], task.sign)
         doubling = difference["value"] / np.log2(last / before)  # type: ignore[operator]
         by = f"from {before:,} to {last:,} texts {task.score_words} changed by {change(difference, task)}"
+        steps = np.diff([task.sign * float(np.mean(shares[count])) for count in counts])
         if is_gain(difference):
             more = f"add about {100 * doubling:.1f} points" if task.sign > 0 else f"lower it by about {doubling:.2g}"
             sentences.append(f"More data would help: {by}; doubling it again may {more}.")
+        elif len(counts) > 2 and (steps > 0).all():
+            sentences.append(
+                f"More data probably helps, which these texts are too few to prove: {task.score_words} got better with every size; {by}."
+            )
         else:
             advice = "First check the labels, or unfreeze layers."
             sentences.append(f"More data may not help: {by}, no significant gain. {advice}")

@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from bert_tf.data.tokenizer import Tokens
 
 # Steps of 8 (rows of whole vectors) for short texts, coarser for long ones, where a step matters less: 25 up to 512.
 LENGTHS = (*range(8, 129, 8), *range(144, 257, 16), *range(288, 513, 32))
+COMPILED_LENGTHS = (16, 32, 64, 96, 128, 192, 256, 384, 512)  # for JAX, which compiles each anew, for seconds
 WINDOW = 50  # batches that are sorted by length together: large enough for even lengths, small enough to stay random
 IN_MEMORY = 2**28  # bytes of pooled features that are held as one tensor: gathered in the graph, 3 times as fast
 
@@ -21,7 +23,8 @@ def fits_in_memory(features: Any) -> bool:
 
 def padded(length: int, widest: int) -> int:
     """Returns the tokens to which a batch is padded whose longest text has `length`, and the longest of all `widest`."""
-    return min(next((step for step in LENGTHS if step >= length), length), widest)
+    steps = COMPILED_LENGTHS if keras.backend.backend() == "jax" else LENGTHS
+    return min(next((step for step in steps if step >= length), length), widest)
 
 
 def split_batches(batches: list[np.ndarray], count: int) -> Iterator[np.ndarray]:
@@ -76,13 +79,13 @@ def token_batches(lengths: np.ndarray, budget: int, most: int = sys.maxsize) -> 
     return batches
 
 
-def padded_batch(source: Any, texts: np.ndarray) -> tuple[np.ndarray, ...]:
+def padded_batch(source: Any, texts: np.ndarray, fill: int = 0) -> tuple[np.ndarray, ...]:
     """Returns some of the `Tokens` or hidden states of `source`, `(B, T, ...)`, and their mask, int32 `(B, T)`; of pairs of texts
-    also the token types, int32 `(B, T)`."""
+    also the token types, int32 `(B, T)`. `fill` stands at padding."""
     lengths = source.lengths[texts]
     mask = np.arange(padded(int(lengths.max()), int(source.lengths.max()))) < lengths[:, None]
     values = np.concatenate([source[i] for i in texts])
-    batch = np.zeros((*mask.shape, *values.shape[1:]), values.dtype)
+    batch = np.full((*mask.shape, *values.shape[1:]), fill, values.dtype)
     batch[mask] = values
     if (seconds := getattr(source, "seconds", None)) is None:
         return batch, mask.astype("int32")

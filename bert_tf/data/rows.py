@@ -1,15 +1,19 @@
 """Rows of tokenized texts, collated into batches as in transformers 4."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from bert_tf.data.labels import LABEL_KEYS, labels_of
 
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-def as_tensor(array) -> tf.Tensor:
+
+def as_tensor(array) -> "tf.Tensor":
+    import tensorflow as tf
+
     array = np.asarray(array)
     return tf.constant(array.astype("int32") if array.dtype.kind == "i" else array)
 
@@ -62,7 +66,7 @@ def prepare_tf_dataset(
     collate_fn_args: Mapping | None = None,
     drop_remainder: bool | None = None,
     prefetch: bool = True,
-) -> tf.data.Dataset:
+) -> "tf.data.Dataset":
     """Returns batches for `fit` from rows of tokenized texts, such as a `datasets.Dataset`.
 
     For code that has such rows; `bert_tf.batches` gives batches with less padding.
@@ -79,6 +83,8 @@ def prepare_tf_dataset(
     Returns: `tf.data.Dataset` of (inputs, labels), or of inputs if there are no labels.
     Raises: ValueError if there are no rows, or rows of different lengths without a tokenizer.
     """
+    import tensorflow as tf
+
     if not len(dataset):
         raise ValueError("`dataset` has no rows.")
     accepted = {"input_ids", "attention_mask", "inputs_embeds", *LABEL_KEYS}

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from bert_tf.files import error_reason
 from bert_tf.inference.many_files import Block, Work, Worker
 
 log = logging.getLogger("bert_tf")
@@ -27,14 +28,24 @@ def check_ray() -> None:
 
 
 class Actor:
-    """A `Worker` in the form of Ray Data: batches of rows in and out."""
+    """A `Worker` in the form of Ray Data: batches of rows in and out.
+
+    What a user can put right comes back as a row with a sentence: an exception would arrive as pages of Ray's own.
+    """
 
     def __init__(self, work: Work):
-        self.worker = Worker(work)
+        self.work = work
+        self.worker: Worker | None = None  # loaded by the first block, where an error finds its way back
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
-        pairs = zip(batch["file"].tolist(), batch["block"].tolist(), strict=True)
-        return {"rows": [self.worker(file, block) for file, block in pairs]}
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        rows, problem = 0, ""
+        try:
+            self.worker = self.worker or Worker(self.work)
+            for file, block in zip(batch["file"].tolist(), batch["block"].tolist(), strict=True):
+                rows += self.worker(file, block)
+        except (ValueError, OSError, ImportError) as error:
+            problem = str(error) or type(error).__name__
+        return {"rows": [rows], "problem": [problem]}
 
 
 def on_ray(work: Work, blocks: Sequence[Block], bar: Any, workers: int | None) -> None:
@@ -46,6 +57,7 @@ def on_ray(work: Work, blocks: Sequence[Block], bar: Any, workers: int | None) -
     Args:
         bar: a progress bar, which is told the rows of each block.
         workers: int; None = one for each GPU of the cluster, or for each of its processor cores.
+    Raises: ValueError for what a worker could not read, write or load; ChildProcessError if Ray itself fails.
     """
     import ray
 
@@ -55,12 +67,16 @@ def on_ray(work: Work, blocks: Sequence[Block], bar: Any, workers: int | None) -
     try:
         gpus, cores = (int(ray.cluster_resources().get(kind, 0)) for kind in ("GPU", "CPU"))
         count = min(workers or gpus or cores or 1, len(blocks))
+        if count > max(cores, 1):
+            log.warning("Ray's cluster has %s cores for %s workers: some wait until it has more.", cores, count)
         threads = max(cores // (workers or gpus or cores or 1), 1)
         found = _rows(work, blocks, count, threads, 1 if gpus and count <= gpus else 0)
         for row in found.iter_rows():
+            if row["problem"]:
+                raise ValueError(row["problem"])
             bar.update(row["rows"])
     except ray.exceptions.RayError as error:
-        raise _cause(error) from error
+        raise ChildProcessError(f"Ray failed: {error_reason(error)} Continue with resume=True (--resume).") from error
     finally:
         if mine:
             ray.shutdown()
@@ -68,8 +84,9 @@ def on_ray(work: Work, blocks: Sequence[Block], bar: Any, workers: int | None) -
 
 def _rows(work: Work, blocks: Sequence[Block], count: int, threads: int, gpus: int) -> Any:
     """Returns Ray's dataset of the rows of each block; the blocks are done as it is read."""
-    import ray
+    import ray.data
 
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # after the import, which sets it; errors are raised
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     todo = ray.data.from_items(
@@ -99,12 +116,3 @@ def _start(ray: Any, workers: int | None) -> None:
         else {"num_cpus": max(cores, workers or 1), "object_store_memory": STORE, "include_dashboard": False}
     )
     ray.init(logging_level=logging.ERROR, log_to_driver=False, **here)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Returns what a worker has raised, if that is what happened."""
-    cause: Any = error
-    while cause is not None and not isinstance(cause, (ValueError, OSError, ImportError, MemoryError)):
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return cause or error

@@ -8,7 +8,8 @@ import math
 import keras
 from keras import ops
 
-from bert_tf.models.parts import Part, arguments
+from bert_tf.backends.backend import fused_attention
+from bert_tf.models.parts import LayerDropout, Part, arguments
 
 
 @keras.saving.register_keras_serializable("bert_tf")
@@ -30,8 +31,9 @@ class SelfAttention(Part):
         attention_mask: int or bool `(B, T)`, 1 = real token.
         queries: float `(B, D)`, the first tokens' states, if only they attend, Q = 1; None = all, Q = T.
         positional: what the encoder computed once for all layers, for `scores`.
+        probabilities: bool, whether they are needed; if not, a backend with a kernel that never writes them down uses it.
     Returns: `(context, probabilities)`: float `(B * Q, D)`, where rows at padding are finite and
-        meaningless, and float32 `(B, H, Q, T)`.
+        meaningless, and float32 `(B, H, Q, T)`, or None where a kernel did not write them down.
     Raises: ValueError if `hidden_size` is not a multiple of `num_heads`.
     """
 
@@ -59,20 +61,37 @@ class SelfAttention(Part):
         self.query, self.key, self.value, self.dense = (
             self._dense(name, hidden_size, use_bias=attention_bias) for name in ("query", "key", "value", "dense")
         )
-        self.dropout = self._own(keras.layers.Dropout, "dropout", dropout)
+        self.dropout = self._own(LayerDropout, "dropout", dropout)
 
-    def call(self, hidden_states, attention_mask, queries=None, positional=None, training=None):
+    def call(self, hidden_states, attention_mask, queries=None, positional=None, probabilities=True, training=None):
         tokens = ops.shape(attention_mask)[1]
         query = self.heads(self.query(hidden_states), tokens) if queries is None else self.heads(self.query(queries), 1)
-        key, value = (self.heads(dense(hidden_states), tokens) for dense in (self.key, self.value))
+        value = self.heads(self.value(hidden_states), tokens)
+        attend = None if probabilities or queries is not None else self._kernel(training)
+        key = self.heads(self._keys(hidden_states, attend is not None and not training), tokens)
+        if attend and (terms := self.terms(query, key, attention_mask, positional)):
+            return self._out(attend(*terms, value)), None
         scores = self.scores(query, key, positional, training=training)
         if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
             probabilities = ops.ones_like(scores)
         else:
             probabilities = ops.softmax(self.masked(scores, attention_mask, positional), axis=-1)
         dropped = self.dropout(ops.cast(probabilities, self.compute_dtype), training=training)
-        context = ops.transpose(ops.matmul(dropped, value), (0, 2, 1, 3))  # (B, Q, H, S)
-        return self.dense(ops.reshape(context, (-1, self.hidden_size))), probabilities
+        return self._out(ops.matmul(dropped, value)), probabilities
+
+    def _out(self, context):  # (B, H, Q, S) -> (B * Q, D)
+        return self.dense(ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, self.hidden_size)))
+
+    def _kernel(self, training):
+        """Returns a kernel of the backend for the whole attention, or None."""
+        dropout = self.dropout if training and self.dropout.rate else None
+        return fused_attention(dropout)
+
+    def _keys(self, hidden_states, scores_stay_inside):
+        # A bias adds the same to all scores of a token, which the softmax does not see; on a GPU it costs as much as a norm.
+        if scores_stay_inside and type(self).terms is SelfAttention.terms:
+            return ops.matmul(hidden_states, ops.cast(self.key.kernel, self.compute_dtype))
+        return self.key(hidden_states)
 
     def heads(self, states, tokens):  # (B * T, D) -> (B, H, T, S)
         return ops.transpose(ops.reshape(states, (-1, tokens, self.num_heads, self.head_size)), (0, 2, 1, 3))
@@ -87,6 +106,14 @@ class SelfAttention(Part):
         """
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         return ops.cast(scores, "float32") / math.sqrt(self.head_size)
+
+    def terms(self, query, key, attention_mask, positional=None):
+        """Returns the same as `scores` and `masked` for a fused kernel, which adds and scales on its own.
+
+        Returns: `(query, key, bias, scale)`: the first two `(B, H, T, S)`; float32 `(B, 1, T or 1, T)`, which gets no gradient;
+            the factor of the products. None where that does not say it all.
+        """
+        return query, key, attention_bias(attention_mask), 1 / math.sqrt(self.head_size)
 
     def masked(self, scores, attention_mask, positional=None):
         """Returns the scores `(B, H, Q, T)`, negative and large where a token must not look: padding, in subclasses more."""

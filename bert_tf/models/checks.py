@@ -88,7 +88,7 @@ def with_checked_labels(x: Any, classes: int) -> Any:
         return (_checked_batch(batch, classes) for batch in x)
     if not (hasattr(x, "element_spec") and hasattr(x, "map")):
         return x
-    from bert_tf.data.pipeline import checked_labels
+    from bert_tf.data.tensorflow_batches import checked_labels
 
     return checked_labels(x, classes)
 

@@ -125,6 +125,9 @@ class DisentangledAttention(SelfAttention):
             scores = ops.add(scores, self._position_to_content(query, key, self._heads_of(projected)))
         return ops.cast(scores, "float32") * self.scale
 
+    def terms(self, query, key, attention_mask, positional=None):
+        return None  # the scores are sums of several products
+
     def masked(self, scores, attention_mask, positional=None):
         """As in transformers, padding looks at all tokens alike: of a text that is padded on the left, it is the first token."""
         real = ops.not_equal(attention_mask, 0)

@@ -214,7 +214,8 @@ class Encoder(CallForms, Part):
         """
         flat = self._embedded(attention_mask, input_ids, token_type_ids, training=False)
         first_token = self.pooling == "first_token"
-        hidden_states, _ = self._through(range(self.boundary), flat, attention_mask, first_token, training=False)
+        below = range(self.boundary)
+        hidden_states, _ = self._through(below, flat, attention_mask, first_token, attentions=False, training=False)
         if self.all_frozen and self.pooling == "mean":
             return layer_means(hidden_states[-1:], attention_mask)
         return layer_means(hidden_states, attention_mask) if self._means else hidden_states[-1]
@@ -226,22 +227,24 @@ class Encoder(CallForms, Part):
             flat = ops.multiply(flat, ops.cast(ops.reshape(attention_mask, (-1, 1)), flat.dtype))
         return flat
 
-    def _through(self, chosen: range, flat, attention_mask, first_token, training) -> tuple[list, list]:
+    def _through(self, chosen: range, flat, attention_mask, first_token, attentions, training) -> tuple[list, list]:
         """Runs some layers, in a row.
 
         Args:
             chosen: which.
             flat: float `(B * T, D)`, what enters the first of them.
             first_token: bool, whether only the first token of the last layer is needed.
+            attentions: bool, whether the attention probabilities are.
         Returns: the hidden states, from those that enter, and the attention probabilities.
         """
-        states, attentions, last = [flat], [], len(self.blocks.layer) - 1
+        states, every, last = [flat], [], len(self.blocks.layer) - 1
         positional = None
         if self.positional is not None and len(chosen):  # once, for all layers
             positional = self.positional(attention_mask, training=training)
         for i in chosen:
             convolution = self.convolution if i == 0 else None
-            options = {"first_token": first_token and i == last and convolution is None, "positional": positional}
+            options = {"first_token": first_token and i == last and convolution is None}
+            options |= {"positional": positional, "attentions": attentions}
             flat, probabilities = self.blocks.layer[i](flat, attention_mask, **options, training=training)
             if convolution is not None:
                 flat = convolution(states[0], flat, attention_mask, training=training)
@@ -250,8 +253,8 @@ class Encoder(CallForms, Part):
             if i == last and self.final_norm is not None:
                 flat = self.final_norm(flat)
             states.append(flat)
-            attentions.append(probabilities)
-        return states, attentions
+            every.append(probabilities)
+        return states, every
 
     def call(
         self,
@@ -285,7 +288,7 @@ class Encoder(CallForms, Part):
         def unflat(flat):  # (B * T, D) -> (B, T, D)
             return ops.reshape(flat, (-1, shape[1], self.hidden_size))
 
-        hidden_states, attentions = self._through(above, flat, attention_mask, first_token, training)
+        hidden_states, attentions = self._through(above, flat, attention_mask, first_token, output_attentions, training)
         flat = hidden_states[-1]
         last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
         states = tuple(map(unflat, hidden_states)) if output_hidden_states else None

@@ -19,7 +19,7 @@ class LayerMeansForSequenceClassification(SequenceClassification):
         self.standardization.build((None, width))
         self._add_classifier(width)
         # A convex problem can start from zero; random weights on so many features would only be in the way.
-        self.classifier.kernel.assign(ops.zeros_like(self.classifier.kernel))
+        self.classifier.kernel.assign(ops.zeros(self.classifier.kernel.shape))
 
     def _encode(self, inputs, attentions, hidden_states, training, first_token=False):
         """Calls the encoder for all hidden states; their means become `pooler_output`."""

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert_tf.backends.backend import dropped
 from bert_tf.models.keras_internals import all_layers
 
 
@@ -82,6 +83,15 @@ class Part(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **self._settings}
+
+
+@keras.saving.register_keras_serializable("bert_tf")
+class LayerDropout(keras.layers.Dropout):
+    """`keras.layers.Dropout`, with random numbers that cost less where the backend has such."""
+
+    def call(self, inputs, training=False):
+        quick = dropped(inputs, self.rate, self.seed_generator) if training and self.rate > 0 else None
+        return super().call(inputs, training=training) if quick is None else quick
 
 
 @keras.saving.register_keras_serializable("bert_tf")

@@ -76,3 +76,6 @@ class BiasedAttention(SelfAttention):
 
     def scores(self, query, key, positional=None, training=None):
         return super().scores(query, key) + positional[:, :, : ops.shape(query)[2]]
+
+    def terms(self, query, key, attention_mask, positional=None):
+        return None  # the bias is learnt

@@ -77,6 +77,10 @@ class RotaryAttention(SelfAttention):
         _, bias = positional[self._kind]
         return scores + bias[:, :, : ops.shape(scores)[2]]
 
+    def terms(self, query, key, attention_mask, positional=None):
+        turns, bias = positional[self._kind]
+        return self._turned(query, turns), self._turned(key, turns), bias, 1 / math.sqrt(self.head_size)
+
     @property
     def _kind(self) -> int:
         settings = self._settings["positional"]

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.backends.tensorflow import Epochs, fits_in_memory, wants_epochs_only
+from bert_tf.backends.backend import epochs_in_one_call
+from bert_tf.backends.epochs import wants_epochs_only
 from bert_tf.data.examples import remarks_of
 from bert_tf.evaluation.blend import train_blend
 from bert_tf.evaluation.history import write_history
@@ -20,6 +21,7 @@ from bert_tf.options import Command, with_options
 from bert_tf.settings import FINETUNE, Settings
 from bert_tf.training import keeping, learning_rate, run_report, stages, testing
 from bert_tf.training.backup import Backup
+from bert_tf.training.board import board
 from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.job import Say, prepare
 from bert_tf.training.loop import train as train_model
@@ -221,13 +223,13 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
     job, model, training = run.job, run.job.model, run.training
     size, seed = training.batch_size, training.seed
     verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
-    in_one = not (job.staged or training.micro_batch_size) and fits_in_memory(inputs)
-    in_one = in_one and all(map(wants_epochs_only, callbacks))
+    alone = not (job.staged or training.micro_batch_size) and all(map(wants_epochs_only, callbacks))
+    in_one = epochs_in_one_call(inputs) if alone else None
     compiled: list[Any] = [None, None]
 
     def compile(micro_batches: int) -> None:
         schedule = compile_model(model, training, job.texts_to_learn, micro_batches, job.loss, job.metrics)
-        compiled[:] = schedule, Epochs(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
+        compiled[:] = schedule, in_one(model, *job.splits(inputs)) if in_one and micro_batches == 1 else None
 
     def write(epoch: int, logs: Any) -> None:
         write_history(run.folder / "history.csv", run.backup.history)
@@ -236,9 +238,8 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
         schedule, epochs = compiled
         # after the backup, which has the epochs before a restart
         files = keras.callbacks.LambdaCallback(on_epoch_end=write)
-        board = keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
         staged = _staged(run, inputs, schedule, micro_batches) if job.staged else []
-        every = [*callbacks, *staged, run.backup, files, board]
+        every = [*callbacks, *staged, run.backup, files, board(run.folder / "tensorboard")]
         if epochs is not None:
             epochs.fit(size, seed, _epochs(run), first_epoch, every, verbose)
             return

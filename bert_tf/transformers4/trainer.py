@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -214,13 +215,16 @@ class TFTrainer:
         self.create_optimizer_and_scheduler(steps)
         self.model.compile(self.optimizer, jit_compile=args.xla)
         evaluated = self.eval_dataset if (args.eval_strategy or args.evaluation_strategy) != "no" else None
-        return self.model.fit(
-            batches.repeat().take(steps * accumulated),
-            epochs=-(-steps * accumulated // per_epoch),
-            steps_per_epoch=min(per_epoch, steps * accumulated),
-            validation_data=None if evaluated is None else evaluated.batch(args.eval_batch_size),
-            callbacks=[keras.callbacks.TensorBoard(args.logging_dir)] if args.logging_dir else None,
-        )
+        with warnings.catch_warnings():
+            # The last epoch is shorter, if the steps are not those of whole epochs.
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            return self.model.fit(
+                batches.repeat().take(steps * accumulated),
+                epochs=-(-steps * accumulated // per_epoch),
+                steps_per_epoch=min(per_epoch, steps * accumulated),
+                validation_data=None if evaluated is None else evaluated.batch(args.eval_batch_size),
+                callbacks=[keras.callbacks.TensorBoard(args.logging_dir)] if args.logging_dir else None,
+            )
 
     def evaluate(self, eval_dataset: tf.data.Dataset | None = None) -> dict[str, float]:
         """Returns `eval_loss` and, with `compute_metrics`, its metrics by names that begin with `eval_`."""

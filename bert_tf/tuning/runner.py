@@ -9,7 +9,8 @@ import keras
 import keras_tuner
 import numpy as np
 
-from bert_tf.backends.tensorflow import Epochs, fits_in_memory
+from bert_tf.backends.backend import epochs_in_one_call
+from bert_tf.backends.epochs import Epochs
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import Training
 from bert_tf.training.backup import Backup, load, state
@@ -89,11 +90,11 @@ class TrialRunner:
         known = {id(variable) for variable, _ in self.start}
         self.start += [(v, np.array(v)) for v in state(self.model) if id(v) not in known]
         self.micro_batches = micro_batches
-        if micro_batches == 1 and fits_in_memory(self.inputs):
+        if micro_batches == 1 and (in_one := epochs_in_one_call(self.inputs)):
             if self.epochs:
                 self.epochs.compiled()
             else:
-                self.epochs = Epochs(self.model, *self.job.splits(self.inputs))
+                self.epochs = in_one(self.model, *self.job.splits(self.inputs))
 
 
 def training_of(training: Training, values: Mapping[str, Any]) -> Training:

@@ -328,6 +328,15 @@ def test_the_verdict_on_more_data_follows_the_numbers():
     assert "With 200, 400 training texts the model is significantly better than TF-IDF." in verdict
     verdict = " ".join(curve.verdict({100: right[400], 200: right[400]}, baseline))
     assert "More data may not help" in verdict
+    few = {
+        size: np.stack([np.roll(np.arange(100) < right, 20 * (size // 100))] * 2)
+        for size, right in ((100, 60), (200, 62), (400, 65))
+    }
+    rising = curve.verdict(few, few)[0]
+    assert "More data probably helps" in rising
+    assert "accuracy got better with every size" in rising
+    falling = curve.verdict({100: few[100], 200: few[400], 400: few[200]}, few)[0]
+    assert "More data may not help" in falling
     assert "At none" in " ".join(curve.verdict({100: right[100]}, baseline))
 
 

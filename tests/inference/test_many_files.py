@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pandas
 import pyarrow
 import pytest
@@ -224,6 +225,25 @@ def test_without_ray_it_says_how_to_install_it(folder, files, tmp_path, monkeypa
         main(["predict", str(folder), "--file", str(files), "--output", str(tmp_path / "out"), "--engine", "ray"]) == 2
     )
     assert "pip install 'bert-tf[ray]'" in capsys.readouterr().err
+
+
+def test_an_actor_says_what_a_user_can_put_right(folder, files, tmp_path):
+    from bert_tf.inference import on_ray
+
+    found = sources(files)
+    names = {"label": "label", "score": "score", "probability_bad": "bad", "probability_very good": "good"}
+    types = {**found.types, **dict.fromkeys(names.values(), pyarrow.float64()), "label": pyarrow.string()}
+    place = parts.Folder(str(tmp_path / "out"), "plan", types)
+    (tmp_path / "out").mkdir()
+    actor = on_ray.Actor(many_files.Work(str(folder), found, place, names, None, None, "float32"))
+    batch = {"file": np.array([0]), "block": np.array([2])}
+    assert actor(batch) == {"rows": [6], "problem": [""]}
+    assert place.found(found) == {(0, 2): 6}
+    (files / "a.parquet").unlink()
+    actor = on_ray.Actor(many_files.Work(str(folder), found, place, names, None, None, "float32"))
+    answer = actor(batch)
+    assert answer["rows"] == [0]
+    assert "a.parquet: no such file." in answer["problem"][0]
 
 
 # An actor that kills itself when it has written its first part of the second file, and at the third file the command it works for.

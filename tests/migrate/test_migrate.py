@@ -69,7 +69,11 @@ def test_old_modules_cover_what_scripts_import_from():
         exec("from bert_tf.models.bert import TFBertForTokenClassification", {})
 
 
-@pytest.mark.parametrize("file", SCRIPTS, ids=[file.stem for file in SCRIPTS])
+# The trainer's takes as long as two others: what it does is also tested, more quickly, in transformers4/test_drop_in.py.
+CASES = [pytest.param(file, id=file.stem, marks=[pytest.mark.slow] * (file.stem == "trainer")) for file in SCRIPTS]
+
+
+@pytest.mark.parametrize("file", CASES)
 def test_the_verdict_is_what_happens(file, tmp_path, monkeypatch):
     monkeypatch.setenv("START", str(GOLDEN / "v4/distilbert_h5"))
     monkeypatch.setenv("BERT", str(GOLDEN / "v4/bert_h5"))

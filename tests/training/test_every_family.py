@@ -1,11 +1,15 @@
-"""A run, its predictions and its explanation with each of these families, from a tiny checkpoint."""
+"""A run, its predictions and its explanation, a search, a comparison and a student, by family, from a tiny checkpoint."""
+
+import json
 
 import numpy as np
 import pytest
 from conftest import GOLDEN
 
 import bert_tf
+from bert_tf import files
 from bert_tf.checkpoints.families.table import depths, positions
+from bert_tf.cli.main import main
 from bert_tf.models.auto import CLASSES
 
 SLOW = ("bert", "roberta", "xlm-roberta", "camembert", "mpnet", "electra")
@@ -49,3 +53,37 @@ def test_a_run_its_predictions_and_an_explanation(family, reviews, tmp_path):
     assert explanation.words.real_names == ("really", "good", "and", "sturdy")
     assert explanation.completeness_error < 0.01
     assert explanation.attentions.shape[0] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["search", "compare", "distill"])
+@pytest.mark.parametrize("family", ["deberta-v2", "modernbert", "nomic_bert"])
+def test_the_other_commands(family, command, reviews, tmp_path, capsys):
+    base, out, train = tmp_path / "base", tmp_path / "out", tmp_path / "train.csv"
+    checkpoint(family, reviews, base)
+    files.write_csv(train, ["text", "label"], [{"text": t, "label": y} for t, y in zip(*reviews.values(), strict=True)])
+    common = ["--train", str(train), "--validation", str(train), "--output-dir", str(out), "--epochs", "1"]
+    common += ["--cache-dir", str(tmp_path / "cache"), "--precision", "float32"]
+    arguments = {
+        "search": ["search", "--checkpoint", str(base), "--max-trials", "2", "--tuner", "grid", "--unfreeze", "0,2"],
+        "compare": ["compare", str(base), "--baselines", "tfidf"],
+        "distill": ["distill", str(tmp_path / "teacher/model"), "--layers", "1"],
+    }[command]
+    if command == "distill":
+        bert_tf.finetune(
+            reviews, reviews, checkpoint=base, output_dir=tmp_path / "teacher", unfreeze=0, verbose=0, report=False
+        )
+    assert main([*arguments, *common]) == 0, capsys.readouterr().err
+    assert (out / "report.html").is_file()
+    if command == "search":
+        trials = (out / "trials.csv").read_text()
+        assert trials.count("finished") == 2, trials
+    if command == "compare":
+        assert base.name in capsys.readouterr().out
+        return
+    model = bert_tf.TFAutoModelForSequenceClassification.from_pretrained(out / "model")
+    assert model.config.model_type == family
+    assert len(bert_tf.predict(out / "model", reviews["text"]).labels) == len(reviews["text"])
+    if command == "distill":
+        assert model.config.num_hidden_layers == 1
+        assert len(json.loads((out / "metrics.json").read_text())["distilled"]["rows"]) == 2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bert_tf
-from bert_tf.backends.tensorflow import wants_epochs_only
+from bert_tf.backends.epochs import wants_epochs_only
 from bert_tf.checkpoints import weights
 from bert_tf.evaluation import history
 from bert_tf.features import extract

@@ -1,5 +1,6 @@
 """Habits of transformers 4 beyond its names: freezing after compile, files of any name, forms of inputs, helpers."""
 
+import functools
 import logging
 import shutil
 
@@ -296,6 +297,24 @@ def test_a_trainer_measures_a_shuffled_dataset_right():
     loss = trainer.evaluate(data)["eval_loss"]
     assert trainer.evaluate(data.shuffle(32))["eval_loss"] == pytest.approx(loss, abs=1e-6)
     assert trainer.predict(data.shuffle(32)).label_ids.tolist() != labels.tolist()
+
+
+def test_a_trainer_trains_as_many_steps_as_its_arguments_say(monkeypatch, tmp_path):
+    import tensorflow as tf
+
+    model = load("bert")
+    monkeypatch.setattr(model, "compile", functools.partial(model.compile, run_eagerly=True))
+    data = tf.data.Dataset.from_tensor_slices((INPUTS, LABELS))
+    arguments = bert_tf.TFTrainingArguments(
+        tmp_path, max_steps=3, per_device_train_batch_size=2, warmup_steps=1, logging_steps=10
+    )
+    trainer = bert_tf.TFTrainer(model=model, args=arguments, train_dataset=data)
+    before = ops.convert_to_numpy(model.classifier.kernel).copy()
+    trainer.train()
+    assert (ops.convert_to_numpy(model.classifier.kernel) != before).any()
+    assert int(model.optimizer.iterations) == 3
+    trainer.save_model()
+    assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_collators_initializer_and_accumulator():
