@@ -397,18 +397,16 @@ _PREDICTED: Any = (
 PREDICT = command("predict_file", ("data", "output"), *_PREDICTED)
 PREDICT_FILES = command("predict_files", ("data", "output", "bulk"), *_PREDICTED)
 SERVE = command("serve", ("serving",))
+_OF_TRAINING = {"task", "weight_column", "group_column", "validation_share", "resume", "report"}
 EVALUATE = command(
     "evaluate",
     ("slices", "data", "output"),
-    {"task", "weight_column", "group_column", "validation_share", "resume", "report"},
+    _OF_TRAINING,
     {"output_dir": "runs/evaluate"},
     {"max_length": "the model's", "output_dir": "no files are written"},
 )
 EXPORT = command(
-    "export",
-    ("export", "data", "output"),
-    {"task", "weight_column", "group_column", "validation_share", "output_dir", "resume", "report"},
-    absent={"max_length": "the model's"},
+    "export", ("export", "data", "output"), _OF_TRAINING | {"output_dir"}, absent={"max_length": "the model's"}
 )
 PLAN = command("plan", _BASE, {"budget", "blend", "vocabulary"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}

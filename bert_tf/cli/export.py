@@ -1,6 +1,6 @@
 """`bert-tf export`."""
 
-from bert_tf.cli.options import add_options, given, load_tensorflow
+from bert_tf.cli.options import add_options, given, load_backend
 from bert_tf.settings import EXPORT
 
 
@@ -28,7 +28,7 @@ def _export(options) -> None:
     from bert_tf.exporting.gates import check
 
     check(model, folder, EXPORT.settings(**settings), texts)
-    load_tensorflow()
+    load_backend()
     from bert_tf.exporting.export import export
 
     export(model, folder, texts, **settings)

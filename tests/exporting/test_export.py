@@ -127,7 +127,7 @@ def broken(onnx, write, network, file):
 def test_a_broken_export_is_refused_and_nothing_is_left(within, tuned, labelled, tmp_path, zeroed):
     with pytest.raises(RefusedError, match="nothing is written. float32: the logits differ by up to") as error:
         bert_tf.export(tuned, tmp_path / within, labelled, verbose=0)
-    assert error.value.measured["float32"]["drift"] > 1e-3
+    assert error.value.measured["float32"]["drift"] > 1e-4
     assert [*tmp_path.iterdir()] == []
 
 
