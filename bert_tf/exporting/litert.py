@@ -1,5 +1,6 @@
 """LiteRT, once TensorFlow Lite, by TensorFlow's converter; the 8-bit form has 8-bit weights. Runs in LiteRT."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,4 +54,13 @@ def _convert(network: Network, file: Path, int8: bool) -> None:
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        file.write_bytes(converter.convert())
+        try:
+            content = converter.convert()
+        except Exception as error:  # TensorFlow does not export its class
+            missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+            if not missing:
+                raise
+            raise ValueError(
+                f"LiteRT lacks {', '.join(missing)}, which this model needs. Choose another format, such as onnx."
+            ) from error
+    file.write_bytes(content)

@@ -131,8 +131,8 @@ class DisentangledAttention(SelfAttention):
     def masked(self, scores, attention_mask, positional=None):
         """As in transformers, padding looks at all tokens alike: of a text that is padded on the left, it is the first token."""
         real = ops.not_equal(attention_mask, 0)
-        seen = ops.logical_and(real[:, : ops.shape(scores)[2], None], real[:, None])
-        return ops.where(seen[:, None], scores, FAR)
+        seen = ops.logical_and(ops.expand_dims(real[:, : ops.shape(scores)[2]], 2), ops.expand_dims(real, 1))
+        return ops.where(ops.expand_dims(seen, 1), scores, FAR)
 
     def _heads_of(self, rows):  # (2 * T, D) -> (H, S, 2 * T)
         return ops.transpose(ops.reshape(rows, (-1, self.num_heads, self.head_size)), (1, 2, 0))
@@ -150,7 +150,7 @@ class DisentangledAttention(SelfAttention):
         if query.shape[2] == 1:
             seen = ops.flip(rows[:, :, 1 : tokens + 1], axis=2)  # of the distances 0, -1, ..., 1 - T
             products = ops.multiply(ops.cast(key, "float32"), ops.cast(ops.transpose(seen, (0, 2, 1)), "float32"))
-            return ops.cast(ops.sum(products, axis=-1), key.dtype)[:, :, None]
+            return ops.expand_dims(ops.cast(ops.sum(products, axis=-1), key.dtype), 2)
         return ops.transpose(shifted(_products(key, rows), tokens, tokens), (0, 1, 3, 2))
 
 

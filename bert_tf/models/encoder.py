@@ -274,7 +274,7 @@ class Encoder(CallForms, Part):
         if features is not None:
             above = range(self.boundary, len(self.blocks.layer))
             features = ops.cast(features, self.compute_dtype)
-            features = features if above else features[:, None]  # (B, D) -> (B, 1, D)
+            features = features if above else ops.expand_dims(features, 1)  # (B, D) -> (B, 1, D)
             shape = ops.shape(features)[:2]
             flat = ops.reshape(features, (-1, self.hidden_size))
         else:
@@ -290,7 +290,7 @@ class Encoder(CallForms, Part):
 
         hidden_states, attentions = self._through(above, flat, attention_mask, first_token, output_attentions, training)
         flat = hidden_states[-1]
-        last_hidden_state = flat[:, None] if first_token and above else unflat(flat)
+        last_hidden_state = ops.expand_dims(flat, 1) if first_token and above else unflat(flat)
         states = tuple(map(unflat, hidden_states)) if output_hidden_states else None
         every = (states, tuple(attentions) if output_attentions else None)
         if self.pooler is None:
@@ -315,6 +315,6 @@ def layer_means(hidden_states, attention_mask):
 
     def mean(states):
         states = ops.reshape(states, (-1, ops.shape(mask)[1], states.shape[-1]))
-        return ops.sum(ops.cast(states, "float32") * weights[:, :, None], axis=1)
+        return ops.sum(ops.cast(states, "float32") * ops.expand_dims(weights, 2), axis=1)
 
     return ops.concatenate([mean(states) for states in hidden_states], axis=-1)
