@@ -41,7 +41,7 @@ def in_words(facts: Facts) -> list[Block]:
         if counts := None if test else facts.get("confusion"):
             given = [sum(row) for row in counts]
             most = facts["label_names"][given.index(max(given))]
-            others.append(f"always answering {most!r} gets {_of_100(max(given) / sum(given))}")
+            others.append(f"{most!r} for every text gets {_of_100(max(given) / sum(given))}")
         words += f" For comparison: {'; '.join(others)}." if others else ""
     else:
         first = task.measure

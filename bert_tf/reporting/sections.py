@@ -101,7 +101,7 @@ def results(facts: Facts) -> list[Block]:
         words += " " + WEIGHTED
     hints = [{"text": hint} for hint in facts.get("hints", ())]
     first: list[Block] = [{"verdict": imbalance["verdict"]}] if imbalance else []
-    return [*in_words(facts), *first, {"figures": figures}, {"text": words}, *hints]
+    return [*first, *in_words(facts), {"figures": figures}, {"text": words}, *hints]
 
 
 def baseline(facts: Facts) -> list[Block]:

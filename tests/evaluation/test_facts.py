@@ -37,7 +37,7 @@ def test_a_run_has_a_page_of_every_section(run):
     titles = [section["title"] for section in sections(found)]
     assert titles == [
         "Results", "Baseline", "Training", "Classes", "Calibration", "Possible label errors", "Data", "Parameters",
-        "Time and memory", "Reproduce this run",
+        "Time and memory", "Reproduce this run", "Terms",
     ]  # fmt: skip
     assert found["scores"]["accuracy"]["value"] == 1
     assert found["overfitting"]["kind"] == "improving"

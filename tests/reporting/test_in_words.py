@@ -44,7 +44,7 @@ def test_all_and_none_are_said_of_exactly_these():
 
 def test_the_most_frequent_class_is_a_comparison():
     found = facts(0.95, 0.95, 0.0, confusion=[[0, 10], [0, 190]], label_names=["bad", "good"])
-    assert "always answering 'good' gets 95" in words(found)
+    assert "'good' for every text gets 95" in words(found)
 
 
 def test_numbers_and_several_labels_have_their_own_measure():
