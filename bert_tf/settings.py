@@ -309,17 +309,11 @@ class Export(Group):
     sample: int = option(200, "texts to judge by, drawn at random", least=1)
     max_drift: float = option(1e-4, "largest difference of a logit from the model's own, in float32", least=0)
     min_agreement: float | None = option(
-        None,
-        "smallest share of texts that get the same answer as from the model itself",
-        metavar="SHARE",
-        least=0,
-        most=1,
-        absent="1, of an 8-bit file 0.98",
+        None, "smallest share of texts with the model's own answer", least=0, most=1, absent="1, of an 8-bit file 0.98"
     )
     max_loss: float = option(
         0.01,
-        "how much worse accuracy may become on labelled texts (of several labels micro F1; of numbers the mean error, as a share of it)",
-        metavar="SHARE",
+        "how much worse accuracy may become (of several labels micro F1; of numbers the mean error, by this share)",
         least=0,
     )
     without_tfidf: bool = option(False, "export a model that is blended with TF-IDF without this second part")

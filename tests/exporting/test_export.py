@@ -106,7 +106,7 @@ def test_a_bundle_has_all_that_another_runtime_needs(tuned, labelled, tmp_path):
 
 @pytest.fixture
 def zeroed(monkeypatch):
-    """A converter that is broken: after the conversion the weights of one product are 0."""
+    """A converter that is broken: after the conversion some weights are 0."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     write = formats.converter("onnx").write
@@ -116,10 +116,9 @@ def zeroed(monkeypatch):
 def broken(onnx, write, network, file):
     write(network, file)
     graph = onnx.load(file)
-    kernel = next(
-        value for value in graph.graph.initializer if list(value.dims) == [20, 12]
-    )  # of the feed-forward part
-    kernel.CopyFrom(onnx.numpy_helper.from_array(np.zeros((20, 12), "float32"), kernel.name))
+    for value in graph.graph.initializer:
+        if list(value.dims) in ([12, 20], [20, 12], [12, 2]):  # the feed-forward parts and the head
+            value.CopyFrom(onnx.numpy_helper.from_array(np.zeros(list(value.dims), "float32"), value.name))
     onnx.save(graph, file)
 
 
