@@ -77,7 +77,18 @@ def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
         exec(shorter.replace("max_trials=3", "max_trials=2").replace("epochs=5", "epochs=1"), {})
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/data.md", "docs/tasks.md", "docs/models.md", "docs/migrating.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/data.md",
+        "docs/tasks.md",
+        "docs/models.md",
+        "docs/migrating.md",
+        "docs/exporting.md",
+        "docs/production.md",
+    ],
+)
 def test_documented_commands_are_those_of_the_command_line(page):
     from bert_tf.cli.main import make_parser
 
