@@ -45,8 +45,8 @@ class Rotations(Part):
         self._sines = np.kron(np.array([[0, 1], [-1, 0]], "float32"), half)
 
     def call(self, attention_mask, training=None):
-        places = ops.cast(ops.arange(ops.shape(attention_mask)[1]), "float32")[:, None]  # (T, 1)
-        padding = ops.equal(attention_mask, 0)[:, None, None]
+        places = ops.expand_dims(ops.cast(ops.arange(ops.shape(attention_mask)[1]), "float32"), 1)  # (T, 1)
+        padding = ops.expand_dims(ops.expand_dims(ops.equal(attention_mask, 0), 1), 1)
         results = []
         for frequencies, window in self._kinds:
             hidden = padding
@@ -56,7 +56,7 @@ class Rotations(Part):
         return results
 
     def _turns(self, angles):  # (T, S / 2) -> (T, S, S)
-        cosines, sines = (ops.tile(function(angles), (1, 2))[:, :, None] for function in (ops.cos, ops.sin))
+        cosines, sines = (ops.expand_dims(ops.tile(function(angles), (1, 2)), 2) for function in (ops.cos, ops.sin))
         return ops.cast(cosines * self._cosines + sines * self._sines, self.compute_dtype)
 
 
