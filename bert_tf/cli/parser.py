@@ -1,6 +1,7 @@
 """The command line's parser: short errors that suggest what was meant."""
 
 import argparse
+import itertools
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -10,16 +11,10 @@ class Parser(argparse.ArgumentParser):
     """An `argparse` parser that checks the names of options first and answers in two lines instead of a page of usage."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        for argument in args or ():
-            if argument == "--":
-                break
+        known = self._option_string_actions
+        for argument in () if self._subparsers else itertools.takewhile(lambda argument: argument != "--", args or ()):
             name = argument.partition("=")[0]
-            known = self._option_string_actions
-            if (
-                name.startswith("--")
-                and self._subparsers is None
-                and not any(option.startswith(name) for option in known)
-            ):
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
                 self.error(f"there is no option {name}.{suggestion(name, known)}")
         return super().parse_known_args(args, namespace)
 

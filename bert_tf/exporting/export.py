@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -171,11 +171,10 @@ def _moved_when_whole(folder: Path) -> Iterator[Path]:
     """Yields a scratch folder beside `folder` that takes its place when the block succeeds, and is deleted when it fails."""
     made = [parent for parent in folder.absolute().parents if not parent.exists()]
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    os.umask(mask := os.umask(0))
+    scratch = folder.absolute().with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    scratch.mkdir()
     try:
         yield scratch
-        scratch.chmod(0o777 & ~mask)
         if folder.exists():
             earlier = scratch.with_name(f"{scratch.name}-earlier")
             os.replace(folder, earlier)

@@ -31,7 +31,7 @@ def in_words(facts: Facts) -> list[Block]:
     if not scores:
         return []
     texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
-    baseline = (test or facts).get("baseline") or {}
+    baseline = judged.get("baseline") or {}
     simple = baseline.get("scores")
     if task.one_class:
         right = scores["accuracy"]
@@ -75,5 +75,6 @@ def _next(facts: Facts, judged: Facts) -> str:
 
 def terms(found: str) -> list[Block]:
     """Returns a table of the terms that occur in the text of a report."""
-    rows = [[term, meaning] for term, meaning in TERMS.items() if term.lower() in found.lower()]
+    found = found.lower()
+    rows = [[term, meaning] for term, meaning in TERMS.items() if term.lower() in found]
     return [table("", columns("term", meaning="text"), rows)] if rows else []

@@ -126,13 +126,13 @@ def _answers(classifier: Classifier, texts: list[Text]) -> list[list[Row]]:
 def _shaped(question: Question, answers: Sequence[list[Row]], task: str) -> Any:
     """Returns answers in the form of Hugging Face's pipelines: the best class of each text, or with top_k a list for each text; for a
     multi-label model, where there is no best one, a list of the labels that are predicted."""
-    if question.top_k != 0:
-        lists = [rows[: question.top_k] for rows in answers]
-        return lists[0] if question.single else lists
-    if task == "multi-label":
+    if question.top_k == 0 and task != "multi-label":
+        return [rows[0] for rows in answers]
+    if question.top_k == 0:
         lists = [[row for row in rows if row["predicted"]] for rows in answers]
-        return lists[0] if question.single else lists
-    return [rows[0] for rows in answers]
+    else:
+        lists = [rows[: question.top_k] for rows in answers]
+    return lists[0] if question.single else lists
 
 
 async def _or_refused(answer: Any) -> Any:
