@@ -60,23 +60,20 @@ def _attention(rate: float, query, key, bias, scale: float, value, keys):
 
     product = partial(jnp.einsum, preferred_element_type=query.dtype)
 
-    def dropped_out(numbers, keys):
-        return jnp.where(_kept(numbers.shape, rate, keys), numbers * (1 / (1 - rate)), 0)
-
     def forward(query, key, bias, value, keys):
         scores = product("bhqs,bhks->bhqk", query, key)
         logits = scores.astype("float32") * scale + bias
         most = jnp.max(logits, axis=-1, keepdims=True)
         powers = jnp.exp(logits - most)
         total = jnp.sum(powers, axis=-1, keepdims=True)
-        dropped = dropped_out(powers / total, keys).astype(value.dtype)
+        dropped = _dropped(powers / total, rate, keys).astype(value.dtype)
         context = product("bhqk,bhks->bhqs", dropped, value)
         return context, (query, key, bias, value, keys, scores, most + jnp.log(total), dropped, context)
 
     def backward(kept, upstream):
         query, key, bias, value, keys, scores, norm, dropped, context = kept
         probabilities = jnp.exp(scores.astype("float32") * scale + bias - norm)
-        of_dropped = dropped_out(product("bhqs,bhks->bhqk", upstream, value).astype("float32"), keys)
+        of_dropped = _dropped(product("bhqs,bhks->bhqk", upstream, value).astype("float32"), rate, keys)
         rows = jnp.sum(upstream.astype("float32") * context.astype("float32"), axis=-1, keepdims=True)
         of_scores = (probabilities * (of_dropped - rows) * scale).astype(query.dtype)
         of_value = product("bhqk,bhqs->bhks", dropped, upstream)
@@ -95,9 +92,13 @@ def _attention(rate: float, query, key, bias, scale: float, value, keys):
 
 def dropped(inputs: Any, rate: float, seed: keras.random.SeedGenerator) -> Any:
     """See `backend.dropped`."""
+    return _dropped(inputs, rate, _keys(seed)).astype(inputs.dtype)
+
+
+def _dropped(numbers: Any, rate: float, keys: Any) -> Any:
     from jax import numpy as jnp
 
-    return jnp.where(_kept(inputs.shape, rate, _keys(seed)), inputs * (1 / (1 - rate)), 0).astype(inputs.dtype)
+    return jnp.where(_kept(numbers.shape, rate, keys), numbers * (1 / (1 - rate)), 0)
 
 
 def _keys(seed: keras.random.SeedGenerator) -> Any:

@@ -79,6 +79,14 @@ def token_batches(lengths: np.ndarray, budget: int, most: int = sys.maxsize) -> 
     return batches
 
 
+def feature_inputs(features: Any, texts: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns some of the `Features` as inputs of a model: `features` `(B, D)` if they are pooled, else `(B, T, D)` and their
+    `attention_mask`."""
+    if features.pooled:
+        return {"features": np.stack([features[i] for i in texts])}
+    return dict(zip(("features", "attention_mask"), padded_batch(features, texts), strict=True))
+
+
 def padded_batch(source: Any, texts: np.ndarray, fill: int = 0) -> tuple[np.ndarray, ...]:
     """Returns some of the `Tokens` or hidden states of `source`, `(B, T, ...)`, and their mask, int32 `(B, T)`; of pairs of texts
     also the token types, int32 `(B, T)`. `fill` stands at padding."""

@@ -10,7 +10,7 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from bert_tf.data.bucketing import padded_batch
+from bert_tf.data.bucketing import feature_inputs, padded_batch
 from bert_tf.data.tokenizer import Tokens
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -68,10 +68,8 @@ class Batches(keras.utils.PyDataset):
     def _inputs(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
         if isinstance(self.source, Tokens):
             return dict(zip(TOKEN_INPUTS, padded_batch(self.source, chosen, self.pad), strict=False))
-        if self.source.pooled:
-            return {"features": _known(np.stack([self.source[i] for i in chosen]))}
-        features, mask = padded_batch(self.source, chosen)
-        return {"features": _known(features), "attention_mask": mask}
+        inputs = feature_inputs(self.source, chosen)
+        return {**inputs, "features": _known(inputs["features"])}
 
 
 def _known(features: np.ndarray) -> np.ndarray:

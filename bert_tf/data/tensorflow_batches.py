@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.bucketing import LENGTHS, fits_in_memory, padded_batch
+from bert_tf.data.bucketing import LENGTHS, feature_inputs, fits_in_memory
 from bert_tf.data.tokenizer import Tokens
 
 Order = Callable[[], list[np.ndarray]]
@@ -92,10 +92,7 @@ def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
 def _feature_batches(order: Order, targets, features) -> tf.data.Dataset:
     def read() -> Iterator[Any]:
         for chosen in order():
-            if features.pooled:
-                inputs = {"features": np.stack([features[i] for i in chosen])}
-            else:
-                inputs = dict(zip(("features", "attention_mask"), padded_batch(features, chosen), strict=True))
+            inputs = feature_inputs(features, chosen)
             yield (inputs, *(target[chosen] for target in targets)) if targets else inputs
 
     axes = [None] if features.pooled else [None, None]
