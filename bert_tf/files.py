@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+START_ANEW = "Start anew with overwrite=True (--overwrite)."  # instead of resuming
 SECOND_PART = ("tfidf.json", "tfidf.safetensors")  # of a classifier that is blended with TF-IDF, beside its weights
 
 

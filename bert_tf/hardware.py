@@ -1,6 +1,7 @@
 """What this machine computes natively, how much memory it has used, and which settings suit it."""
 
 import ctypes
+import os
 import platform
 import re
 from functools import cache
@@ -39,6 +40,11 @@ def jit_compile() -> str | bool:
     import keras
 
     return "auto" if accelerators() or keras.backend.backend() != "tensorflow" else False
+
+
+def cores() -> int | None:
+    """Returns how many processor cores this process may use; None where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 @cache

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "bert_tf"
 
 GROUND = {
     "__init__",
+    "extras",
     "files",
     "formatting",
     "hardware",

@@ -30,6 +30,12 @@ def has_head(folder: Path, **options) -> bool:
     return any(gives_logits(name, family) for name in tensor_names(folder, **options))
 
 
+def check_head(folder: Path, name: str | os.PathLike) -> None:
+    """Raises ValueError for a checkpoint without a trained classification head, which calls it `name`."""
+    if not has_head(folder):
+        raise ValueError(f"{name}: has no classification head. Fine-tune it first: bert-tf finetune.")
+
+
 def standard_names(tensors: dict[str, np.ndarray], family: Family) -> tuple[dict[str, np.ndarray], list[str]]:
     """Brings the names of any file to those of a file with a head.
 

@@ -146,14 +146,13 @@ def models_task(models: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     or two that cannot be compared."""
     from bert_tf.checkpoints import locate
     from bert_tf.checkpoints.config import label_names, problem_type, read_config
-    from bert_tf.checkpoints.folder import has_head
+    from bert_tf.checkpoints.folder import check_head
     from bert_tf.tasks.task import common_task, task_name, task_of
 
     tasks, classes = [], []
     for model in models:
         folder = locate.resolve(model)
-        if not has_head(folder):
-            raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
+        check_head(folder, model)
         config = read_config(folder)
         tasks.append(task_of(task_name(problem_type(config), config)))
         classes.append(label_names(config))

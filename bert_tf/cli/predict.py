@@ -4,11 +4,11 @@ import json
 import os
 import sys
 from dataclasses import fields, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bert_tf.cli.options import add_reading, load_backend, output_file, read_source
+from bert_tf.extras import check_ray
 from bert_tf.formatting import counted, format_value, shown_text
 from bert_tf.settings import PREDICT_FILES, Data
 
@@ -127,8 +127,8 @@ def _to_folder(options, given: dict) -> None:
 
     if not options.file:
         raise ValueError("--output FOLDER/ needs --file: texts of the command line go into one file.")
-    if given.get("engine") == "ray" and find_spec("ray") is None:
-        raise ImportError("Ray is not installed: pip install 'bert-tf[ray]'")
+    if given.get("engine") == "ray":
+        check_ray()
     names = {item.name for item in fields(Data)}
     sources = read_sources(options.file, Data(**{name: value for name, value in given.items() if name in names}))
     for remark in sources.remarks:

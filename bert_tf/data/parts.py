@@ -19,11 +19,10 @@ from typing import Any
 from bert_tf.data.blocks import SIZE, Block, parts_of, read_anew, read_blocks, together
 from bert_tf.data.places import inside, is_remote, located, matching
 from bert_tf.data.writers import ParquetWriter
-from bert_tf.files import error_reason, fingerprint
+from bert_tf.files import START_ANEW, error_reason, fingerprint, written_whole
 from bert_tf.settings import Data
 
 PLAN, SUCCESS, LOCK = "_plan.json", "_SUCCESS", ".lock"
-ANEW = "Start anew with overwrite=True (--overwrite)."
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,10 @@ class Sources:
     @property
     def rows(self) -> int:
         return sum(source.rows for source in self.files)
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Yields the numbers of each block: of its file, and in it."""
+        return ((i, block) for i, source in enumerate(self.files) for block in range(source.blocks))
 
     def after(self, file: int, first: int) -> Iterator[Block]:
         """Yields the blocks of a file from number `first` on."""
@@ -131,7 +134,9 @@ class Reader:
         while self.next <= block:
             found, self.next = next(self.blocks, None), self.next + 1
         if found is None:
-            raise ValueError(f"{self.sources.files[file].file}: has fewer rows than before. Was it changed? {ANEW}")
+            raise ValueError(
+                f"{self.sources.files[file].file}: has fewer rows than before. Was it changed? {START_ANEW}"
+            )
         return found
 
 
@@ -171,7 +176,7 @@ class Folder:
         system, _ = located(self.where)
         there = dict(listed(self.where))
         rows = {}
-        for key in ((i, block) for i, source in enumerate(sources.files) for block in range(source.blocks)):
+        for key in sources.blocks():
             if path := there.get(self.part(*key)):
                 with contextlib.suppress(OSError, ValueError):
                     rows[key] = parquet.read_metadata(path, filesystem=system).num_rows
@@ -193,13 +198,12 @@ def write_whole(where: str, content: Any) -> None:
     A file here gets its name when it is complete. An object of S3 or Google Cloud Storage appears when its upload is.
     """
     system, path = located(where)
-    place = path
     if not is_remote(where):
-        place = str(Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part"))
-    with system.open_output_stream(place) as stream:
+        with written_whole(Path(path)) as scratch:
+            scratch.write_bytes(content)
+        return
+    with system.open_output_stream(path) as stream:
         stream.write(content)
-    if place != path:
-        os.replace(place, path)
 
 
 class Started:
@@ -223,7 +227,7 @@ class Started:
         if names and not (resume or overwrite):
             go_on = "" if SUCCESS in names else " Continue it with resume=True (--resume), or:"
             what = "is complete" if SUCCESS in names else "an earlier run was interrupted"
-            raise FileExistsError(f"{where}: {what}.{go_on} {ANEW}")
+            raise FileExistsError(f"{where}: {what}.{go_on} {START_ANEW}")
         system, path = located(self.where)
         system.create_dir(path, recursive=True)
         self._lock(path)
@@ -257,18 +261,18 @@ class Started:
             with system.open_input_stream(path) as stream:
                 before = json.loads(stream.read())
         except (OSError, ValueError) as error:
-            raise ValueError(f"{self.where}: {PLAN} cannot be read ({error_reason(error)}). {ANEW}") from error
+            raise ValueError(f"{self.where}: {PLAN} cannot be read ({error_reason(error)}). {START_ANEW}") from error
         told = [name for name, value in plan.items() if before.get(name) != value and name != "model"]
         if told == ["files"]:
             raise ValueError(
-                f"{self.where}: cannot be resumed, the files are others: {_others(before['files'], plan['files'])}. {ANEW}"
+                f"{self.where}: cannot be resumed, the files are others: {_others(before['files'], plan['files'])}. {START_ANEW}"
             )
         if told:
             changed = ", ".join(
                 f"{name} ({before.get(name)!r} then, {plan[name]!r} now)" for name in told if name != "files"
             )
             raise ValueError(
-                f"{self.where}: cannot be resumed with other settings: {changed}. Give the same ones. {ANEW}"
+                f"{self.where}: cannot be resumed with other settings: {changed}. Give the same ones. {START_ANEW}"
             )
 
     def succeed(self) -> None:

@@ -4,7 +4,6 @@ Inputs are int64, as Hugging Face's libraries give them to a graph.
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf import hardware
 from bert_tf.exporting.formats import Batch, Runner
 from bert_tf.exporting.network import Network
 from bert_tf.models.precision import in_float32
@@ -63,7 +63,7 @@ def load(file: Path, names: Sequence[str]) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = hardware.cores() or 0
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(["logits"], {name: batch[name].astype("int64") for name in names})[0]
 

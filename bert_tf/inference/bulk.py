@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bert_tf.data.blocks import Block, Blocks, read_blocks
 from bert_tf.data.writers import WRITERS, rounded
-from bert_tf.files import fingerprint, read_json, write_json, written_whole
+from bert_tf.files import START_ANEW, fingerprint, read_json, write_json, written_whole
 from bert_tf.inference.predict import Classifier, check_kind
 from bert_tf.options import with_options
 from bert_tf.settings import PREDICT, Settings
@@ -30,7 +30,6 @@ log = logging.getLogger("bert_tf")
 
 UNFINISHED = ".unfinished"  # behind the name of the output: the folder of a run that has not ended
 RUN, LOCK = "run.json", ".lock"
-ANEW = "Start anew with overwrite=True (--overwrite)."
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ class Unfinished:
         except Timeout as error:
             raise FileExistsError(f"{self.folder}: another process is writing there. Wait for it to end.") from error
         if self.resume and (self.folder / RUN).is_file():
-            before = read_json(self.folder / RUN, ANEW)
+            before = read_json(self.folder / RUN, START_ANEW)
             changed = [
                 f"{name} ({before.get(name)!r} then, {value!r} now)"
                 for name, value in settings.items()
@@ -257,7 +256,7 @@ class Unfinished:
             ]
             if changed:
                 raise ValueError(
-                    f"{self.folder}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones. {ANEW}"
+                    f"{self.folder}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones. {START_ANEW}"
                 )
             return
         for each in self.folder.iterdir():

@@ -8,7 +8,6 @@ import contextlib
 import importlib.util
 import io
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -93,7 +92,7 @@ def compiled(model: Any, precision: str = "float32") -> Engine:
 
     options = {"PERFORMANCE_HINT": "LATENCY"}
     options["INFERENCE_PRECISION_HINT"] = "bf16" if precision == "bfloat16" else "f32"
-    options["INFERENCE_NUM_THREADS"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0)
+    options["INFERENCE_NUM_THREADS"] = str(hardware.cores() or 0)
     request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
     # A copy: the request reuses its memory.
     return lambda *batch: np.array(request.infer(dict(zip(INPUTS, batch, strict=False)))[0])

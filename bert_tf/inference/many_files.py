@@ -18,9 +18,11 @@ import numpy as np
 
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import label_names, problem_type, read_config
-from bert_tf.checkpoints.folder import has_head
-from bert_tf.data.parts import ANEW, Folder, Reader, Sources, Started, plan_of, read_sources
-from bert_tf.files import fingerprint
+from bert_tf.checkpoints.folder import check_head
+from bert_tf.data.parts import Folder, Reader, Sources, Started, plan_of, read_sources
+from bert_tf.data.places import is_remote
+from bert_tf.extras import check_ray
+from bert_tf.files import START_ANEW, fingerprint
 from bert_tf.inference.bulk import Written, free_names, progress_bar
 from bert_tf.inference.predict import Classifier, Predictions, check_kind
 from bert_tf.options import with_options
@@ -133,9 +135,8 @@ def predict_files(
         started.succeed()
     finally:
         started.end()
-    return Written(
-        Path(folder.where) if "://" not in folder.where else folder.where, sources.rows, tuple(names.values()), resumed
-    )
+    where = folder.where if is_remote(folder.where) else Path(folder.where)
+    return Written(where, sources.rows, tuple(names.values()), resumed)
 
 
 def _runner(engine: str, workers: int | None) -> Callable[[Work, Sequence[Block], Any], None]:
@@ -144,9 +145,9 @@ def _runner(engine: str, workers: int | None) -> Callable[[Work, Sequence[Block]
         if workers is not None:
             raise ValueError(f"`workers` are those of Ray: engine='ray' (--engine ray). Received: workers={workers}")
         return _here
-    from bert_tf.inference.on_ray import check_ray, on_ray
-
     check_ray()
+    from bert_tf.inference.on_ray import on_ray
+
     return lambda work, blocks, bar: on_ray(work, blocks, bar, workers)
 
 
@@ -161,19 +162,14 @@ def _do(work: Work, run: Callable[[Work, Sequence[Block], Any], None]) -> int:
     """Does the blocks whose parts are missing, and checks that every row is there; returns how many rows were already."""
     sources, folder = work.sources, work.folder
     there = folder.found(sources)
-    missing = [
-        (i, block)
-        for i, source in enumerate(sources.files)
-        for block in range(source.blocks)
-        if (i, block) not in there
-    ]
+    missing = [block for block in sources.blocks() if block not in there]
     resumed = sum(there.values())
     with contextlib.closing(progress_bar(sources.rows, resumed)) as bar:
         if missing:
             run(work, missing, bar)
     there = folder.found(sources)
     if changed := sources.changed():
-        raise ValueError(f"{changed}: was changed while it was read. {ANEW}")
+        raise ValueError(f"{changed}: was changed while it was read. {START_ANEW}")
     if (rows := sum(there.values())) != sources.rows:
         raise ValueError(
             f"{folder.where}: has {rows:,} rows instead of {sources.rows:,}: parts are missing. Continue with resume=True (--resume)."
@@ -187,8 +183,7 @@ def _of_model(model: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]
     import pyarrow
 
     folder = locate.resolve(model)
-    if not has_head(folder):
-        raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
+    check_head(folder, model)
     config = read_config(folder)
     task, classes = task_of(task_name(problem_type(config), config)), label_names(config)
     one = Predictions(task.squash(np.zeros((1, len(classes)), "float32")), classes, task.name)

@@ -4,7 +4,6 @@ Only the numbers of files and blocks travel through Ray: a worker reads its bloc
 actor that dies is started again by Ray, and its block done again, into the same part.
 """
 
-import importlib.util
 import logging
 import os
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import keras
 
+from bert_tf import hardware
 from bert_tf.files import error_reason
 from bert_tf.inference.many_files import Block, Work, Worker
 
@@ -19,12 +19,6 @@ log = logging.getLogger("bert_tf")
 
 STORE = 100_000_000  # bytes of Ray's object store, where Ray is started here: numbers of blocks need no more
 MOST_TASKS = 5_000  # of Ray Data; beyond that several blocks make one
-
-
-def check_ray() -> None:
-    """Raises ImportError if Ray is not installed."""
-    if importlib.util.find_spec("ray") is None or importlib.util.find_spec("ray.data") is None:
-        raise ImportError("Ray is not installed: pip install 'bert-tf[ray]'")
 
 
 class Actor:
@@ -109,7 +103,7 @@ def _rows(work: Work, blocks: Sequence[Block], count: int, threads: int, gpus: i
 def _start(ray: Any, workers: int | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # below: notes on Ray Data's own actors; errors are raised
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = hardware.cores() or os.cpu_count() or 1
     here = (
         {}
         if os.environ.get("RAY_ADDRESS")

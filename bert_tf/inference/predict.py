@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from bert_tf import hardware
 from bert_tf.checkpoints import locate
-from bert_tf.checkpoints.folder import has_head
+from bert_tf.checkpoints.folder import check_head
 from bert_tf.data import gates
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.gates import Text
@@ -255,8 +255,7 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
     """
     if isinstance(model, (str, os.PathLike)):
         folder = locate.resolve(model)
-        if not has_head(folder):
-            raise ValueError(f"{model}: has no classification head. Fine-tune it first: bert-tf finetune.")
+        check_head(folder, model)
         tokenizer = tokenizer or load_tokenizer(folder)
         model = TFAutoModelForSequenceClassification.from_pretrained(model)
     if tokenizer is None and not model.name_or_path:

@@ -4,11 +4,10 @@ import os
 import socket
 from typing import Any
 
+from bert_tf import extras
 from bert_tf.in_use import Serving
 from bert_tf.options import with_options
 from bert_tf.settings import SERVE, Settings
-
-INSTALL = "pip install 'bert-tf[serve]'"
 
 
 @with_options(SERVE)
@@ -52,10 +51,7 @@ def serve(model: str | os.PathLike, *, listening: socket.socket | None = None, s
 
 def check_installed() -> None:
     """Raises ImportError if what a server needs is missing."""
-    from importlib.util import find_spec
-
-    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
-        raise ImportError(f"{missing[0]} is not installed: {INSTALL}")
+    extras.check_installed("serve", "fastapi", "uvicorn", "prometheus_client")
 
 
 def check(chosen: Serving) -> None:

@@ -13,11 +13,10 @@ import keras
 from bert_tf.checkpoints.folder import replacing_files
 from bert_tf.data import vocabulary
 from bert_tf.evaluation.blend import Blend, save_blend
-from bert_tf.files import read_json, write_json
+from bert_tf.files import START_ANEW, read_json, write_json
 
 RUN = "run.json"  # the settings of a run; written first: a folder that has it is a run
 ANOTHER = "Choose another output_dir."
-START_ANEW = "Start anew with overwrite=True (--overwrite)."
 
 
 class RunFolder:

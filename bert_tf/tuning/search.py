@@ -28,7 +28,7 @@ from bert_tf.tasks.task import task_of
 from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
 from bert_tf.training.job import Job
-from bert_tf.training.run_folder import RUN, START_ANEW, RunFolder, versions
+from bert_tf.training.run_folder import RUN, RunFolder, versions
 from bert_tf.training.stages import Stage, calibrate
 from bert_tf.tuning import distributed, oracles, results, sections
 from bert_tf.tuning.hypermodel import RECORD, SOLVED, ClassifierHyperModel
@@ -248,7 +248,7 @@ def _delete_weights(oracle, output_dir: Path) -> None:
 def _trials_done(folder: RunFolder) -> float:
     """Returns the number of trials of a finished search; infinity if the folder holds none."""
     file = folder / "best.json"
-    return files.read_json(file, START_ANEW)["trials"] if file.is_file() else math.inf
+    return files.read_json(file, files.START_ANEW)["trials"] if file.is_file() else math.inf
 
 
 def _join(folder: RunFolder, recorded: dict) -> None:

@@ -220,7 +220,7 @@ def test_the_command_line_writes_a_folder(folder, files, tmp_path, capsys):
 
 
 def test_without_ray_it_says_how_to_install_it(folder, files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bert_tf.cli.predict.find_spec", lambda name: None)
+    monkeypatch.setattr("bert_tf.extras.find_spec", lambda name: None)
     assert (
         main(["predict", str(folder), "--file", str(files), "--output", str(tmp_path / "out"), "--engine", "ray"]) == 2
     )

@@ -1,0 +1,13 @@
+"""Packages that only some commands need, installed as an extra of bert-tf."""
+
+from importlib.util import find_spec
+
+
+def check_installed(extra: str, *modules: str, name: str = "") -> None:
+    """Raises ImportError if a package of an extra is missing, by the name of its module or `name`. Nothing is imported."""
+    if missing := [module for module in modules if find_spec(module) is None]:
+        raise ImportError(f"{name or missing[0]} is not installed: pip install 'bert-tf[{extra}]'")
+
+
+def check_ray() -> None:
+    check_installed("ray", "ray", name="Ray")
