@@ -3,13 +3,14 @@
 # make test-slow  run the slow end-to-end tests
 # make test-all   run all tests
 # make lint       lint, format and type checks
-# make docs       bring the generated parts of docs/migrating.md up to date
+# make docs       build the documentation in site/, every link checked
+# make dist       build wheel and sdist in dist/ and check them
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test test-slow test-all lint format docs clean
+.PHONY: demo test test-slow test-all lint format docs dist clean
 
 demo: .venv/demo
 	$(BIN)/bert-tf finetune --train demo --output-dir $(DEMO) --overwrite
@@ -36,11 +37,19 @@ format: .venv/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/test
+docs: .venv/docs
 	$(BIN)/python -c "from bert_tf.migrate.page import write; write('docs/migrating.md')"
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation, for your browser: site/index.html"
+
+dist: .venv/test
+	$(BIN)/pip install --quiet build twine
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -53,4 +62,8 @@ clean:
 
 .venv/test: .venv/demo
 	$(BIN)/pip install --quiet -e ".[test]"
+	@touch $@
+
+.venv/docs: .venv/demo
+	$(BIN)/pip install --quiet -e ".[docs]"
 	@touch $@

@@ -11,3 +11,8 @@ def check_installed(extra: str, *modules: str, name: str = "") -> None:
 
 def check_ray() -> None:
     check_installed("ray", "ray", name="Ray")
+
+
+def check_tracker(name: str) -> None:
+    """Raises ImportError if an experiment tracker is not installed."""
+    check_installed(name, name, name={"mlflow": "MLflow", "wandb": "Weights & Biases"}[name])

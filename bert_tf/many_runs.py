@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bert_tf.extras import check_tracker
 from bert_tf.options import Group, listed, option, unrecorded, values_to_search
 
 
@@ -53,6 +54,21 @@ class Processes(Group):
     )
     lease: float = unrecorded(
         60.0, "seconds without a sign of life after which a worker's trial goes to another", metavar="SECONDS"
+    )
+
+
+@dataclass(frozen=True)
+class Tracking(Group):
+    """tracking"""
+
+    track: str | None = unrecorded(
+        None,
+        "experiment tracker that gets settings, curves, report and model too: mlflow or wandb, each an extra of this package "
+        "(pip install bert-tf[mlflow])",
+        choices=("mlflow", "wandb"),
+        check=check_tracker,
+        repeat=False,
+        absent="none",
     )
 
 

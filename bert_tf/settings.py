@@ -12,7 +12,7 @@ from typing import Any
 
 from bert_tf import options
 from bert_tf.in_use import Bulk, Serving
-from bert_tf.many_runs import Curve, Ladder, Processes, Race, Repeats, Search, Space, Trials
+from bert_tf.many_runs import Curve, Ladder, Processes, Race, Repeats, Search, Space, Tracking, Trials
 from bert_tf.options import Command, Group, depth, names, number_or_never, option, seconds
 from bert_tf.options import unrecorded as _unrecorded
 
@@ -340,6 +340,7 @@ class Settings:
     slices: Slices = Slices()
     bulk: Bulk = Bulk()
     serving: Serving = Serving()
+    tracking: Tracking = Tracking()
     export: Export = Export()
 
     def replace(self, **changes: Any) -> "Settings":
@@ -353,13 +354,14 @@ class Settings:
 
 command = functools.partial(Command, Settings)
 _BASE = ("data", "model", "training", "compute")
+_KEPT = ("tracking", "output")
 # None: the recipe decides.
 _BY_RECIPE = ("unfreeze", "epochs", "optimizer", "weight_decay", "warmup", "schedule", "clip")
 _AUTO = {"recipe": "auto", **dict.fromkeys(_BY_RECIPE)}
-FINETUNE = command("finetune", (*_BASE, "slices", "output"), defaults={**_AUTO, "output_dir": "runs/finetune"})
+FINETUNE = command("finetune", (*_BASE, "slices", *_KEPT), defaults={**_AUTO, "output_dir": "runs/finetune"})
 DISTILL = command(
     "distill",
-    ("student", *_BASE, "output"),
+    ("student", *_BASE, *_KEPT),
     {"task", "checkpoint", "head", "new_head", "prefix", "vocabulary", "recipe", "blend"},
     {**dict.fromkeys(_BY_RECIPE), "output_dir": "runs/distill"},
     {
@@ -415,7 +417,7 @@ HYPERMODEL = command(
     _TRIAL_DEFAULTS,
 )
 SEARCH = command(
-    "search", (*_TRIAL, "search", "processes", "output"), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
+    "search", (*_TRIAL, "search", "processes", *_KEPT), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
 _FIXED |= {"vocabulary", "dropout", "cache", "report", "recipe", "blend", "budget", "clip"}

@@ -1,6 +1,5 @@
-"""The package as a whole: what importing costs, that the examples and the README run."""
+"""The package as a whole: what importing costs, that the examples run."""
 
-import re
 import runpy
 import subprocess
 import sys
@@ -59,42 +58,3 @@ def test_the_multilingual_example_runs(tiny, reviews, tmp_path, monkeypatch, cap
     said = capsys.readouterr().out
     assert "de: 24 texts, accuracy" in said
     assert "fr: 24 texts, accuracy" in said
-
-
-@pytest.mark.slow
-def test_readme_snippets_run(tiny, tmp_path, monkeypatch):
-    readme = (ROOT / "README.md").read_text()
-    snippets = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert len(snippets) == 3
-    monkeypatch.chdir(tmp_path)
-    small = [part.take(range(0, len(part), 20)) for part in bert_tf.demo_reviews()]
-    monkeypatch.setattr("bert_tf.data.readers.demo_reviews", lambda: small)
-    monkeypatch.setitem(vars(bert_tf), "demo_reviews", lambda: small)
-    for snippet in snippets:
-        shorter = snippet.replace('"minilm"', repr(str(tiny))).replace("epochs=3", "epochs=1")
-        for argument in ("unfreeze=1,", "learning_rate=(1e-4, 1e-2),"):
-            shorter = shorter.replace(argument, f"{argument} checkpoint={str(tiny)!r},")
-        exec(shorter.replace("max_trials=3", "max_trials=2").replace("epochs=5", "epochs=1"), {})
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "docs/data.md",
-        "docs/tasks.md",
-        "docs/models.md",
-        "docs/migrating.md",
-        "docs/exporting.md",
-        "docs/production.md",
-    ],
-)
-def test_documented_commands_are_those_of_the_command_line(page):
-    from bert_tf.cli.main import make_parser
-
-    commands = re.findall(r"^bert-tf (.+?)(?<!\\)$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
-    assert commands
-    import shlex
-
-    for command in commands:
-        make_parser().parse_args(shlex.split(command.replace("\\\n", " ")))

@@ -29,9 +29,11 @@ from bert_tf.training.optimizer import compile_model
 from bert_tf.training.run import Run
 from bert_tf.training.run_folder import RUN, RunFolder
 from bert_tf.training.teacher import Teacher
+from bert_tf.training.tracking import numbers_of, tracked
 from bert_tf.training.vocabulary import trimmed
 
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
+TRACKED = ("report.html", "curves.png", "history.csv", "metrics.json", "model")
 
 # Training that cannot last so long is not begun, in multiples of the time that stage 1 took. Compiling takes about half of that, a
 # dozen steps with a validation the rest; on 2,000 app reviews and two cores a budget of a minute leaves 1.1.
@@ -96,7 +98,21 @@ def carry_out(
     Args:
         measure: more to measure of the model that is kept, `(run, metrics) -> more for metrics.json`.
     """
-    inputs = _train(run, callbacks if isinstance(callbacks, (list, tuple)) else [callbacks])
+    given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    with tracked(run.asked.tracking.track, run.folder, run.recorded, run.verbose) as tracker:
+        inputs = _train(run, [*given, *tracker.callbacks()])
+        metrics, said = _finish(run, inputs, measure)
+        tracker.results(numbers_of(metrics), [run.folder / name for name in TRACKED if (run.folder / name).exists()])
+    for line in [*said, *filter(None, [tracker.where])]:
+        run.say(line)
+    run.say(run.folder.contents())
+    return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path, run.blend)
+
+
+def _finish(
+    run: Run, inputs: Any, measure: Callable[[Run, dict[str, Any]], dict[str, Any]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Keeps the best model, measures it and reports; returns the content of metrics.json, and what there is to say."""
     metrics, kept = keeping.keep(run, inputs)
     if run.test is not None:
         metrics["test"] = testing.measure(run.test, run.job, run.job.model, run.blend, run.asked.slices.by)
@@ -104,15 +120,10 @@ def carry_out(
     metrics |= measure(run, metrics)
     write_json(run.folder / "metrics.json", metrics)  # the run is finished
     shutil.rmtree(run.backup.folder, ignore_errors=True)
-    if run.asked.output.report:
-        metrics |= keeping.report(run, kept, metrics)
-        said = run_report.verdicts(metrics)
-    else:
-        said = run_report.never_predicted(run.job, kept)
-    for line in said:
-        run.say(line)
-    run.say(run.folder.contents())
-    return Finetuned(run.job.model, run.job.tokenizer, run.backup.history, metrics, run.folder.path, run.blend)
+    if not run.asked.output.report:
+        return metrics, run_report.never_predicted(run.job, kept)
+    metrics |= keeping.report(run, kept, metrics)
+    return metrics, run_report.verdicts(metrics)
 
 
 def read(

@@ -26,11 +26,14 @@ class RunFolder:
         path: of the folder.
         outputs: names of the files and folders that the run leaves in it; the last one says that the run is finished.
         overwrite, resume: bool, what to do if the folder holds a run.
+    Attributes:
+        notes: dict, what run.json holds beside the settings and does not decide a result.
     """
 
     def __init__(self, path: str | Path, outputs: Sequence[str], overwrite: bool, resume: bool):
         self.path = Path(path).expanduser()
         self.outputs, self.overwrite, self.resume = outputs, overwrite, resume
+        self.notes: dict[str, Any] = {}
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -93,7 +96,7 @@ class RunFolder:
                 path = self / Path(name).name
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self / RUN, {**settings, "outputs": [*self.outputs]})
+        write_json(self / RUN, {**settings, **self.notes, "outputs": [*self.outputs]})
 
     def contents(self) -> str:
         """Returns where the results are and what they are called, for the terminal."""

@@ -30,6 +30,7 @@ from bert_tf.training.backup import load
 from bert_tf.training.job import Job
 from bert_tf.training.run_folder import RUN, RunFolder, versions
 from bert_tf.training.stages import Stage, calibrate
+from bert_tf.training.tracking import Tracker, numbers_of, tracked
 from bert_tf.tuning import distributed, oracles, results, sections
 from bert_tf.tuning.hypermodel import RECORD, SOLVED, ClassifierHyperModel
 from bert_tf.tuning.space import SPACE
@@ -37,6 +38,7 @@ from bert_tf.tuning.space import SPACE
 KEPT = 5  # the best trials, whose weights are kept
 TRIALS = "trials"  # KerasTuner's folder inside that of the search
 OUTPUTS = ("report.html", "model", "trials.csv", "search.png", "tensorboard", TRIALS, RUN, "best.json")
+TRACKED = ("report.html", "search.png", "trials.csv", "best.json", "model")
 VALUES = [*SPACE, "learning_rate"]
 
 
@@ -126,8 +128,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     >>> search(*demo_reviews(), max_trials=5, epochs=5, output_dir="runs/search").best["values"]  # doctest: +SKIP
     """
     started = time.monotonic()
-    output, chief, worker = settings.output, settings.processes.chief, settings.processes.worker
-    address, tuner = settings.processes.address, settings.search.tuner
+    output, worker, tuner = settings.output, settings.processes.worker, settings.search.tuner
     _check_role(settings.processes)
     max_trials = settings.search.max_trials or (None if tuner == "hyperband" else 30)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
@@ -144,6 +145,30 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     recorded = {"job": "search", "tuner": tuner, **hypermodel.recorded()}
     if worker is None:
         folder.check_resumable(recorded)
+    track = None if worker is not None else settings.tracking.track
+    with tracked(track, folder, recorded, bool(output.verbose)) as tracker:
+        if not _run(hypermodel, oracle, folder, settings, recorded, tracker, say):
+            return None
+        searched = _finish(hypermodel, oracle, recorded, folder, tested, started, say, output.report)
+        tracker.results(numbers_of(searched.best), [folder / name for name in TRACKED if (folder / name).exists()])
+    if tracker.where:
+        say(tracker.where)
+    return searched
+
+
+def _run(
+    hypermodel: ClassifierHyperModel,
+    oracle,
+    folder: RunFolder,
+    settings: Settings,
+    recorded: dict,
+    tracker: Tracker,
+    say,
+) -> bool:
+    """Runs the trials, as the role of this process is; returns whether their results are to be finished here."""
+    processes = settings.processes
+    chief, worker, address = processes.chief, processes.worker, processes.address
+    if worker is None:
         folder.start(recorded)
         (folder / "best.json").unlink(missing_ok=True)  # of a finished search that is extended
     else:
@@ -154,24 +179,24 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
             say(f"The head solved on the frozen base, which the trials have to beat: {_reached(hypermodel.solved[1])}.")
     with distributed.tuner_role(address, "chief" if chief else worker):
         loop = distributed.SearchTuner(oracle, hypermodel, directory=folder.path, project_name=TRIALS)
-        if output.resume and worker is None and (folder / TRIALS / "oracle.json").is_file():
+        if settings.output.resume and worker is None and (folder / TRIALS / "oracle.json").is_file():
             oracle.reload()
         if worker is not None:
             say(f"Worker {worker}: running trials for the chief at {address}.")
             loop.search()
             say(f"Worker {worker}: no trials are left.")
-            return None
-        progress = _Progress(oracle, folder.path, hypermodel)
+            return False
+        progress = _Progress(oracle, folder.path, hypermodel, tracker)
         with progress.bar:
             oracle.on_trial_end = progress.update
             if chief:
-                oracle.lease = settings.processes.lease
+                oracle.lease = processes.lease
                 say(f"Waiting for workers at {address}.")
                 loop.save()
                 distributed.serve(oracle, address, progress.bar.refresh)
             else:
                 loop.search()
-    return _finish(hypermodel, oracle, recorded, folder, tested, started, say, output.report)
+    return True
 
 
 def _check_role(processes: Processes) -> None:
@@ -190,8 +215,9 @@ def _check_role(processes: Processes) -> None:
 class _Progress:
     """Prints a line for each trial and a bar with the time left; deletes weights that are no longer needed."""
 
-    def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel):
+    def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel, tracker: Tracker):
         self.oracle, self.output_dir, self.verbose = oracle, output_dir, hypermodel.verbose
+        self.tracker = tracker
         self.objective = hypermodel.objective
         lists = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
         self.searched = [*lists, "learning_rate"]
@@ -215,6 +241,7 @@ class _Progress:
             files.write_json(file, {"values": {}, "history": {}, "seconds": 0.0, "failed": reason})
         record = files.read_json(file)
         results.write_hparams(self.output_dir / "tensorboard", trial.trial_id, record)
+        self.tracker.trial(trial.trial_id, record["values"], record["history"])
         ended = len(self.oracle.end_order)
         left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
         values = ", ".join(f"{n} {results.short(v)}" for n, v in record["values"].items() if n in self.searched)
