@@ -39,7 +39,7 @@ format: .venv/test
 
 docs: .venv/docs
 	$(BIN)/python -c "from bert_tf.migrate.page import write; write('docs/migrating.md')"
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation, for your browser: site/index.html"
 
 dist: .venv/test

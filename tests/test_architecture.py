@@ -87,6 +87,8 @@ ONLY_IN = {
     "matplotlib": {"reporting/figures"},
     "keras_tuner.src": {"tuning/oracles", "tuning/distributed"},
     "huggingface_hub": {"checkpoints", "reporting/card"},
+    "mlflow": {"training/tracking"},
+    "wandb": {"training/tracking"},
     "pickle": set(),
 }
 HEAVY = ("numpy", "keras", "tensorflow", "transformers", "matplotlib", "sklearn", "scipy", "keras_tuner")
