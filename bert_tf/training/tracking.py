@@ -100,11 +100,12 @@ class Wandb(Tracker):
     def __init__(self, name: str, known: str | None, settings: Mapping[str, Any], verbose: bool):
         import wandb
 
-        self.wandb, self.own = wandb, wandb.run is None
+        self.wandb: Any = wandb
+        self.own = wandb.run is None
         if self.own:
             how = wandb.Settings(silent=not verbose)
             wandb.init(name=name, id=known, resume="allow" if known else None, settings=how)
-        self.run = wandb.run
+        self.run = self.wandb.run
         self.run.config.update(dict(settings), allow_val_change=True)
         self.id = self.run.id
 
