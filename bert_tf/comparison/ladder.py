@@ -14,7 +14,7 @@ from bert_tf.checkpoints.heads import HEADS
 from bert_tf.comparison.candidates import Candidate, baseline_candidate
 from bert_tf.comparison.comparison import INTERVALS, Compared, Comparison, Result, score_on_test, training_options
 from bert_tf.evaluation import paired
-from bert_tf.evaluation.paired import Row, change_of, is_gain, is_significant, size_of, times
+from bert_tf.evaluation.paired import NOTABLY, Row, change_of, is_gain, is_significant, size_of, times
 from bert_tf.evaluation.scores import Estimate
 from bert_tf.formatting import capital
 from bert_tf.options import with_options
@@ -30,6 +30,7 @@ COLUMNS = {
     "seconds": "seconds",
     "texts_per_second": "count",
 }
+COSTS = [*COLUMNS][2:]  # all but loss and gap
 
 # Rungs that are the stages of `finetune`, and what they are called.
 STAGED = {"solved": "frozen, solved head", "auto": "all layers from the solved head"}
@@ -76,7 +77,7 @@ def ladder(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     )
     more = {one.key: one.kind for one in task.measures if one.key not in (task.score, "log_loss")}
     columns = {"rung": "text", **dict.fromkeys((task.score, "lowest", "highest"), task.measure.kind), **more, **COLUMNS}
-    return comparison.finish(rows, columns, verdict(rows, shares, task), notes, plots(rows, histories, task))
+    return comparison.finish(rows, columns, verdict(rows, shares, task), notes, plots(rows, histories, task), COSTS)
 
 
 def _candidate(rung: int | str, layers: int, settings: Settings, baseline: str) -> Candidate:
@@ -173,11 +174,10 @@ def verdict(rows: Sequence[Row], shares: Mapping[str, np.ndarray], task: Task | 
     if unfrozen:
         name = unfrozen["rung"]
         cheaper = [row for row in rows if row["seconds"] < unfrozen["seconds"]]
-        as_good = [row for row in cheaper if not is_significant(gain(shares[name], shares[row["rung"]]))]
-        if as_good:
-            fastest = min(as_good, key=lambda row: row["seconds"])
-            ratio = times(unfrozen["seconds"] / fastest["seconds"])
-            faster = f'"{fastest["rung"]}" trains {ratio} times faster'
+        as_good = [row for row in cheaper if not is_gain(gain(shares[name], shares[row["rung"]]))]
+        fastest = min(as_good, key=lambda row: row["seconds"], default=unfrozen)
+        if (ratio := unfrozen["seconds"] / fastest["seconds"]) >= NOTABLY:
+            faster = f'"{fastest["rung"]}" trains {times(ratio)} times faster'
             sentences.append(f'{faster} and is not significantly worse than "{name}".')
     if frozen and unfrozen and unfrozen["best_epoch"] == unfrozen["epochs"]:
         sentences.append(
@@ -193,10 +193,9 @@ def verdict(rows: Sequence[Row], shares: Mapping[str, np.ndarray], task: Task | 
         )
     if baseline and (top := best([frozen, unfrozen])):
         difference = gain(shares[top["rung"]], shares[baseline["rung"]])
-        better = f"{'' if is_gain(difference) else 'not '}significantly"
-        sentences.append(
-            f'The best rung, "{top["rung"]}", is {better} better than TF-IDF: {change_of(difference, task)}.'
-        )
+        how = "not significantly better" if not is_significant(difference) else "significantly better"
+        how = "significantly worse" if difference["high"] < 0 else how  # type: ignore[operator]
+        sentences.append(f'The best rung, "{top["rung"]}", is {how} than TF-IDF: {change_of(difference, task)}.')
     return sentences
 
 
@@ -225,7 +224,8 @@ def plots(rows: Sequence[Row], histories: Mapping[str, Sequence[Mapping]], task:
     trained = [row for row in rows if row["gap"] is not None]
     if trained:
         series = [_mean_loss(row["rung"], histories[row["rung"]]) for row in trained]
-        described.append(describe("Validation loss by epoch", "Mean over the seeds.", EPOCHS, task.loss_axis, series))
+        words = "Mean over the seeds, each rung by itself."
+        described.append(describe("Validation loss by epoch", words, EPOCHS, task.loss_axis, series, apart=True))
         words = "Validation loss minus training loss at the best epoch; a larger gap means more overfitting."
         axis, gaps = (
             {"label": f"gap in {task.loss_axis['label']}", "kind": "score"},

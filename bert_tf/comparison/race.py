@@ -10,7 +10,7 @@ from bert_tf.checkpoints.folder import has_head
 from bert_tf.comparison.candidates import Candidate, baseline_candidate, label_columns
 from bert_tf.comparison.comparison import Compared, Comparison, training_options
 from bert_tf.data.examples import Examples
-from bert_tf.evaluation.paired import Row, frontier, is_significant, times
+from bert_tf.evaluation.paired import NOTABLY, Row, frontier, is_significant, times
 from bert_tf.formatting import capital, format_value
 from bert_tf.inference.predict import check_kind
 from bert_tf.options import with_options
@@ -19,6 +19,7 @@ from bert_tf.settings import RACE, Settings
 from bert_tf.tasks.task import Task, task_name, task_of
 
 BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
+POWER = 2.8 / 1.96  # of the half width of an interval: a true difference of so much is found in 4 of 5 tests
 MEASURED = {
     "latency": "milliseconds",
     "texts_per_second": "count",
@@ -84,7 +85,9 @@ def race(
     further = {"calibration_error": "score", "difference": task.gain.kind, "p_value": "p"}
     columns = {"name": "text", **{one.key: one.kind for one in task.measures}, **further, **MEASURED}
     columns = {name: kind for name, kind in columns.items() if name in rows[-1]}
-    return comparison.finish(rows, columns, verdict(rows, task), notes, plots(rows, task))
+    return comparison.finish(
+        rows, columns, verdict(rows, task, len(comparison.validation)), notes, plots(rows, task), [*MEASURED]
+    )
 
 
 def _check_classifier(config: Any, train: Examples, name: str) -> None:
@@ -127,13 +130,14 @@ def _rows(comparison: Comparison, every: Sequence[Candidate]) -> list[dict[str, 
     return rows
 
 
-def verdict(rows: Sequence[Row], task: Task | None = None) -> list[str]:
+def verdict(rows: Sequence[Row], task: Task | None = None, texts: int | None = None) -> list[str]:
     """Says which is best, which are not significantly worse, and which of these is fastest.
 
     Args:
         rows: the best first, with `name`, the task's score, `latency` (seconds), and except for the first `difference` (an
             estimate, above 0 where the best is better) and perhaps `p_value`.
         task: None = classification.
+        texts: int, how many they were judged by; None = unknown.
     """
     task, (best, *others) = task or task_of("classification"), rows
     as_good = [row for row in others if row.get("p_value", 0) >= 0.05 or not is_significant(row["difference"])]
@@ -142,13 +146,27 @@ def verdict(rows: Sequence[Row], task: Task | None = None) -> list[str]:
     if as_good:
         sentences.append("Not significantly worse: " + ", ".join(f'"{row["name"]}"' for row in as_good) + ".")
         fastest = min([best, *as_good], key=lambda row: row["latency"])
-        if fastest is not best:
-            ratio = times(best["latency"] / fastest["latency"])
-            faster = f'"{fastest["name"]}" is the fastest with a single text: {ratio} times as fast as "{best["name"]}"'
+        if (ratio := best["latency"] / fastest["latency"]) >= NOTABLY:
+            faster = f'"{fastest["name"]}" is the fastest with a single text: {times(ratio)} times as fast as "{best["name"]}"'
             sentences.append(f"Of these, {faster}.")
+        decide = _to_decide(best, as_good[0], texts) if texts else ""
+        sentences += [decide] if decide else []
     elif others:
         sentences.append("It is significantly better than every other candidate.")
     return sentences
+
+
+def _to_decide(best: Row, other: Row, texts: int) -> str:
+    """Says how many texts would tell two candidates apart, if their difference stayed as it is; nothing if there is none."""
+    difference = other["difference"]
+    half = (difference["high"] - difference["low"]) / 2
+    if not (difference["value"] > 0 and half > 0):
+        return ""
+    needed = texts * (POWER * half / difference["value"]) ** 2
+    if needed <= texts:  # one of the two tests is not sure
+        return ""
+    rounded = f"{float(f'{needed:.2g}'):,.0f}"
+    return f'To tell "{best["name"]}" from "{other["name"]}" by this difference takes about {rounded} texts; there are {texts:,}.'
 
 
 def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
@@ -158,7 +176,10 @@ def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
         worthwhile = frontier([row[cost] for row in rows], [task.sign * row[task.score]["value"] for row in rows])
         best, others = [rows[i] for i in worthwhile], [row for i, row in enumerate(rows) if i not in worthwhile]
         series = []
-        for name, chosen, as_ in (("worth its cost", best, "line"), ("others", others, "points")):
+        for name, chosen, as_ in (
+            ("worth its cost", best, "line" if len(best) > 1 else "points"),
+            ("others", others, "points"),
+        ):
             x, labels = [row[cost] / unit for row in chosen], [row["name"] for row in chosen]
             y = interval([row[task.score] for row in chosen])
             series += [{"name": name, **y, "x": x, "labels": labels, "as_": as_}] if chosen else []

@@ -17,21 +17,29 @@ from bert_tf.formatting import Text, format_value, shown_text
 
 NOTABLE = 0.02  # a loss that changes by a smaller share than this is called unchanged
 SHOWN = 20  # texts in a list that people read
+GAP = 0.05  # by so much the training score is above the validation score before it is remarked on
+GAP_OF_LOSS = 0.25  # the same of the loss, as a share of it, where there is no such score
 RARE = 0.2  # of an even share of the texts: of two classes the one with under 10 %
 BALANCE = "To make rare classes count as much as frequent ones: class_weight='balanced' (--class-weight balanced)."
 
 
 def overfitting(
-    history: History, chance: float | None = None, kept: int | None = None, chance_words: str = "the class frequencies"
+    history: History,
+    chance: float | None = None,
+    kept: int | None = None,
+    chance_words: str = "the class frequencies",
+    score: tuple[str, str] = ("accuracy", "accuracy"),
 ) -> dict[str, Any]:
     """Describes in words what the learning curves show.
 
     Args:
-        history: `loss` and `val_loss`, one value per epoch.
+        history: `loss` and `val_loss`, one value per epoch, and the score, if there is one.
         chance: float, the validation loss of predicting the shares of the classes for every text (their entropy); None =
             unknown.
         kept: int, the epoch whose model was kept, from 1; None = the one with the lowest validation loss.
         chance_words: str, what is predicted for every text to get that loss.
+        score: of the training and validation texts: its name in the history, a share of 1 where higher is better, and in words.
+            The gap between the two counts as well; if the history has no such score, that of the loss.
     Returns: dict of `kind` ("diverged", "nothing learned", "one epoch", "improving", "settled", "overfitting", "unsteady"),
         `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation minus training loss, nats), `verdict`.
     Raises: ValueError if `loss` and `val_loss` differ in length or are empty.
@@ -46,9 +54,11 @@ def overfitting(
             f"Received: {len(train)} and {len(validation)} values"
         )
     best = best_epoch({"val_loss": validation}) if any(map(math.isfinite, validation)) else None
-    kind, verdict = _judged(train, validation, best, chance, chance_words)
+    kind, verdict = _judged(train, validation, best, chance, chance_words, _gap(history, *score))
     if kept and best and kept != best:
         verdict += f" The model of epoch {kept} was kept, which was best by another metric."
+    elif kind == "overfitting":
+        verdict += " The best epoch is kept: the later ones did no harm, but were not needed."
     best = kept or best
     gaps = np.subtract(validation, train)
     gap_at_best, gap_at_last = (
@@ -64,8 +74,22 @@ def overfitting(
     }
 
 
+def _gap(history: History, score: str, words: str) -> str:
+    """Says how much better the model knows the training texts than the validation texts at the last epoch; "" = hardly."""
+    names = (score, f"val_{score}") if history.get(score) and history.get(f"val_{score}") else ("loss", "val_loss")
+    train, validation = (float(history[name][-1]) for name in names)
+    known, other = (format_value(value, "score") for value in (train, validation))
+    if names[0] == score and train - validation >= GAP:
+        return (
+            f"training {words} is {100 * (train - validation):.1f} points above validation {words} ({known}, {other})"
+        )
+    if names[0] == "loss" and train <= (1 - GAP_OF_LOSS) * validation:
+        return f"training loss is {1 - train / validation:.0%} below validation loss ({known}, {other})"
+    return ""
+
+
 def _judged(
-    train: list[float], validation: list[float], best: int | None, chance: float | None, chance_words: str
+    train: list[float], validation: list[float], best: int | None, chance: float | None, chance_words: str, gap: str
 ) -> tuple[str, str]:
     """Returns kind and verdict."""
     if best is None:
@@ -79,25 +103,26 @@ def _judged(
     )
     if chance is not None and lowest > chance * (1 - NOTABLE):
         return "nothing learned", (
-            f"Nothing was learned: the lowest validation loss, {low}, is hardly below the {format_value(chance, 'score')} "
-            f"of predicting {chance_words} for every text. Try another learning rate, more epochs, or more unfrozen "
-            "layers."
+            f"Nothing was learned{f' that holds for other texts ({gap})' if gap else ''}: the lowest validation loss, {low}, is hardly "
+            f"below the {format_value(chance, 'score')} of predicting {chance_words} for every text. Try another learning rate, more "
+            "epochs, or more unfrozen layers."
         )
     if len(train) == 1:
         return "one epoch", "One epoch cannot show whether the model overfits; two or more can."
     at_best = f"validation loss was lowest at epoch {best} ({low})"
     if best == len(train) and _change(min(validation[:-1]), lowest) < -NOTABLE:
-        more = "More epochs may give a better model."
-        return "improving", f"No overfitting: {at_best}, the last one, and was still falling. {more}"
+        opening, remark = ("Not overfitting yet", f", although {gap}") if gap else ("No overfitting", "")
+        more = "More epochs may give a better model"
+        return "improving", f"{opening}: {at_best}, the last one, and was still falling. {more}{remark}."
     rise = _change(lowest, validation[-1])
     if rise <= NOTABLE:
-        return "settled", f"No overfitting: {at_best} and stayed close to it. More epochs would change little."
+        opening, remark = (f"Some overfitting: {gap}", ", although") if gap else ("No overfitting", ":")
+        stayed = ", the last one, hardly below the others" if best == len(train) else " and stayed close to it"
+        return "settled", f"{opening}{remark} {at_best}{stayed}. More epochs would change little."
     rose = f"{at_best} and then rose to {last} ({rise:+.0%})"
     if _change(train[best - 1], train[-1]) < -NOTABLE:
-        return "overfitting", (
-            f"Overfitting after epoch {best}: {rose}, while training loss kept falling, from {train_best} to {train_last}. "
-            "The best epoch is kept: the later ones did no harm, but were not needed."
-        )
+        falling = f"while training loss kept falling, from {train_best} to {train_last}"
+        return "overfitting", f"Overfitting after epoch {best}: {rose}, {falling}."
     return "unsteady", f"Unsteady: {rose}, but training loss did not fall. The learning rate may be too large."
 
 

@@ -105,7 +105,8 @@ def duplicates(
 def _by_epoch(
     history: Mapping[str, Sequence[float]], task: Any, labels: np.ndarray, best_epoch: int | None, weights
 ) -> dict[str, Any]:
-    overfitting = diagnostics.overfitting(history, task.chance(labels, weights), best_epoch, task.chance_words)
+    score = (task.score if task.sign > 0 else "", task.score_words)
+    overfitting = diagnostics.overfitting(history, task.chance(labels, weights), best_epoch, task.chance_words, score)
     values = {name: [float(value) for value in values] for name, values in history.items()}
     return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 

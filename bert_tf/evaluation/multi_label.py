@@ -129,7 +129,7 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     Args:
         labels, probabilities: 0 or 1 and float, `(N, C)`.
         seed: int.
-    Returns: dict of `decisions`, their number; `error`, `error_by_chance` (as if labels were independent), `temperature`,
+    Returns: dict of `decisions`, their number; `error`, `error_by_chance` and `error_limit` (as if labels were independent), `temperature`,
         `log_loss`, `log_loss_after` and `error_after` as there; `bins`: for each its mean `probability`, the `share` of decisions
         whose label is there (an estimate, Wilson) and `decisions`.
     """
@@ -149,6 +149,7 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
         "decisions": len(said),
         "error": calibration_error(said, given, bins),
         "error_by_chance": float(np.median(by_chance)),
+        "error_limit": float(np.quantile(by_chance, 0.95)),
         "bins": [
             {
                 "probability": float(said[own].mean()),

@@ -5,7 +5,7 @@ the ends of its 95 % interval, `low` and `high`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -181,6 +181,7 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     Returns: dict of
         `error`: expected calibration error, the mean distance between confidence and accuracy over `BINS` bins;
         `error_by_chance`: what a perfectly calibrated model would show on as many texts, median of 200 simulations;
+        `error_limit`: what 95 % of these stay below; a larger error is more than chance;
         `bins`: for each its `confidence`, `accuracy` (an estimate, Wilson) and `texts`;
         `temperature`: the divisor of the logits that minimises the log loss; above 1 = the model is overconfident;
         `log_loss`, `log_loss_after`, `error_after`: before and after applying a temperature; the figures after it are
@@ -202,6 +203,7 @@ def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any
     return {
         "error": calibration_error(confidence, right, bins),
         "error_by_chance": float(np.median(by_chance)),
+        "error_limit": float(np.quantile(by_chance, 0.95)),
         "bins": [
             {
                 "confidence": float(confidence[own].mean()),
@@ -318,6 +320,8 @@ def compare(
     p_value = mcnemar(only_first, only_second)
     shown = format_value(p_value, "p")
     test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
+    if not only_first + only_second:
+        test = f"both have the same {int((first == labels).sum()):,} of {texts:,} texts right"
     return {
         "names": [*names],
         "difference": difference,
@@ -326,6 +330,11 @@ def compare(
         "p_value": p_value,
         "verdict": verdict(*names, difference, "points of accuracy", "points", test, p_value < 0.05),
     }
+
+
+def is_better(comparison: Mapping[str, Any]) -> bool:
+    """Returns whether the first of two models that were compared is significantly better, as the verdict says."""
+    return comparison["difference"]["low"] > 0 and comparison.get("p_value", 0.0) < 0.05
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

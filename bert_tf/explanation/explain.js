@@ -159,7 +159,7 @@ function showAttention(text) {
 
   const cells = [];
   const heads = at("heads");
-  const titles = [element("span", { role: "columnheader", "aria-label": "layer" }), ...Array.from({ length: text.heads }, (_, i) => element("span", { role: "columnheader" }, String(i + 1)))];
+  const titles = [element("span", { role: "columnheader" }, element("span", { class: "unseen" }, "layer")), ...Array.from({ length: text.heads }, (_, i) => element("span", { role: "columnheader" }, String(i + 1)))];
   heads.style.setProperty("--heads", text.heads);
   heads.replaceChildren(element("div", { role: "row" }, ...titles));
   for (let layer = 0; layer < text.layers; layer++) {
@@ -206,6 +206,8 @@ function show(i) {
   at("title").textContent = `Why the model said ${quoted(text.predicted)}` + (text.label === text.predicted ? "" : `, and what speaks for ${quoted(text.label)}`);
   document.title = at("title").textContent;
   at("subtitle").textContent = text.probabilities.map(([name, p]) => `${name}: ${percent(p)}`).join(" \u00b7 ") + (data.model ? ` \u00b7 model: ${data.model}` : "");
+  at("decided").textContent = text.decided;
+  at("reliable").textContent = text.reliable;
   showWords(text);
   showChecks(text);
   showAttention(text);

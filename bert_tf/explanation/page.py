@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bert_tf.explanation.explain import FIRST_PART, Explanation
+from bert_tf.explanation.in_words import decided, reliable
 from bert_tf.files import write_text
 from bert_tf.reporting.page import data_uri
 from bert_tf.reporting.templates import render
@@ -42,7 +43,7 @@ def page(explanations: Sequence[Explanation]) -> str:
     # so that no markup can begin or end in it, wherever on a page it stands
     data = Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
     style, script = (Markup((FOLDER / f"explain.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
-    return render(FOLDER / "explain.html", style=style, script=script, data=data)
+    return render(FOLDER / "explain.html", title="Why the model said so", style=style, script=script, data=data)
 
 
 def _values(explanation: Explanation) -> dict[str, Any]:
@@ -66,6 +67,8 @@ def _values(explanation: Explanation) -> dict[str, Any]:
             {"name": name, "start": start, "end": end, "value": _rounded(next(scores)) if real else None}
             for name, (start, end), real in zip(words.names, words.spans.tolist(), words.real, strict=True)
         ],
+        "decided": decided(explanation),
+        "reliable": reliable(explanation),
         "deletion": {"score": _rounded(explanation.deletion.score), **_picture(explanation)},
         "layers": attentions.shape[0],
         "heads": attentions.shape[1],

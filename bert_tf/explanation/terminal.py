@@ -3,6 +3,7 @@
 import numpy as np
 
 from bert_tf.explanation.explain import FIRST_PART, Explanation
+from bert_tf.explanation.in_words import decided, reliable
 from bert_tf.formatting import printable
 from bert_tf.reporting.tables import table
 
@@ -35,6 +36,8 @@ def render(explanation: Explanation, colour: bool) -> str:
         f"scores add up to the difference, {difference:+.2f}, with an error of {explanation.completeness_error:.2%}.",
         f"Removing words, highest score first, leaves the log-odds on average {abs(score):.2f} {'below' if score > 0 else 'above'} "
         "those after removing random words.",
+        printable(decided(explanation)),
+        f"Can this be trusted? {reliable(explanation)}",
         *([FIRST_PART] if explanation.blended else []),
     ])  # fmt: skip
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from bert_tf.formatting import format_value
 from bert_tf.reporting import sections, tables
+from bert_tf.reporting.in_words import opening
 from bert_tf.reporting.page import PAGES
 from bert_tf.reporting.sections import Block, Facts
 from bert_tf.reporting.templates import render
@@ -118,7 +119,7 @@ def model_card(
         "Parameters",
         "Settings",
     )
-    makers = {**sections.MAKERS, "Training": _training, "Settings": _settings}
+    makers = {**sections.MAKERS, "Results": _results, "Training": _training, "Settings": _settings}
     return render(
         PAGES / "card.md",
         header=Markup(header.to_yaml()),
@@ -129,6 +130,10 @@ def model_card(
         cells=tables.cells,
         counts=_counts,
     )
+
+
+def _results(facts: Facts) -> list[Block]:
+    return [*opening(facts), *sections.results(facts)]
 
 
 def _training(facts: Facts) -> list[Block]:

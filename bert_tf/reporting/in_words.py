@@ -1,5 +1,6 @@
 """The results for a reader without statistics: a paragraph at the top of a report, and what its terms mean at the end."""
 
+from bert_tf.evaluation.scores import is_better
 from bert_tf.formatting import format_value
 from bert_tf.reporting.blocks import Block, Facts, columns, split, table
 from bert_tf.tasks.task import task_of
@@ -31,8 +32,7 @@ def in_words(facts: Facts) -> list[Block]:
     if not scores:
         return []
     texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
-    baseline = judged.get("baseline") or {}
-    simple = baseline.get("scores")
+    simple, always = (judged.get("baseline") or {}).get("scores"), ""
     if task.one_class:
         right = scores["accuracy"]
         low, high = (_of_100(right[end]) for end in ("low", "high"))
@@ -40,8 +40,9 @@ def in_words(facts: Facts) -> list[Block]:
         others = [f"the baseline, which counts words, gets {_of_100(simple['accuracy']['value'])}"] if simple else []
         if counts := None if test else facts.get("confusion"):
             given = [sum(row) for row in counts]
-            most = facts["label_names"][given.index(max(given))]
-            others.append(f"{most!r} for every text gets {_of_100(max(given) / sum(given))}")
+            most, share = facts["label_names"][given.index(max(given))], max(given) / sum(given)
+            others.append(f"{most!r} for every text gets {_of_100(share)}")
+            always = most if share >= right["value"] else ""
         words += f" For comparison: {'; '.join(others)}." if others else ""
     else:
         first = task.measure
@@ -49,7 +50,13 @@ def in_words(facts: Facts) -> list[Block]:
         words += (
             f" The baseline, which counts words, has {format_value(simple[first.key], first.kind)}." if simple else ""
         )
-    return [{"text": f"{words} Measured on {texts}. {_next(facts, judged)}"}]
+    return [{"text": f"{words} Measured on {texts}. {_next(facts, judged, always)}"}]
+
+
+def opening(facts: Facts) -> list[Block]:
+    """Returns what a report begins with: the warning of rare classes, if there is one, and the results in words."""
+    imbalance = facts.get("imbalance")
+    return [*([{"verdict": imbalance["verdict"]}] if imbalance else []), *in_words(facts)]
 
 
 def _of_100(share: float) -> str:
@@ -62,9 +69,12 @@ def _of_100(share: float) -> str:
     return str(rounded)
 
 
-def _next(facts: Facts, judged: Facts) -> str:
-    comparison = (judged.get("baseline") or {}).get("comparison") or judged.get("comparison") or {}
-    if comparison and comparison["difference"]["low"] <= 0:
+def _next(facts: Facts, judged: Facts, always: str) -> str:
+    """Says what to do next; `always`: the class that does as well if it is the answer to every text."""
+    if always:
+        return f"The model is no better than always answering {always!r}: it has learned too little of the other classes to be of use."
+    comparison = (judged.get("baseline") or {}).get("comparison") or judged.get("comparison")
+    if comparison and not is_better(comparison):
         if (facts.get("settings") or {}).get("unfreeze") == 0:
             return "The model is not clearly better than the baseline: train the layers too (leave out --unfreeze 0)."
         return "The model is not clearly better than the baseline: bert-tf compare --data-sizes shows whether more texts help."

@@ -5,7 +5,7 @@
 
 import base64
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from markupsafe import Markup
 from bert_tf import __version__
 from bert_tf.files import write_text
 from bert_tf.reporting.figures import draw_svg
+from bert_tf.reporting.in_words import opening
 from bert_tf.reporting.sections import Facts, sections
 from bert_tf.reporting.tables import numbers
 from bert_tf.reporting.templates import render as render_template
@@ -22,6 +23,9 @@ PAGES = Path(__file__).parent / "pages"
 MOST_CHARACTERS = 2000  # of a text from the data
 OPENING = 160  # of these, what is seen before the text is opened
 LONG = 40  # characters from which a column of texts gets room
+FIRST = 5  # of a list of such texts, those that are shown before the reader opens the others
+NARROW = 3  # columns that fit on a phone; the rows of wider tables are stacked there
+WIDE = 5  # columns from which intervals stand below their values
 SHADES = 6  # of a confusion matrix, in pages/report.css
 
 
@@ -53,6 +57,7 @@ def render(facts: Facts) -> str:
         title=facts.get("title", "Report"),
         subtitle=facts.get("subtitle"),
         style=Markup((PAGES / "report.css").read_text(encoding="utf-8")),
+        lead=opening(facts),
         sections=sections(facts),
         version=__version__,
         next_number=itertools.count(1).__next__,
@@ -60,6 +65,8 @@ def render(facts: Facts) -> str:
         numbers=numbers,
         picture=data_uri,
         column_classes=_column_classes,
+        table_class=_table_class,
+        shown_rows=_shown_rows,
         opening=_opening,
         heat=lambda count, total: min(SHADES, int(count / total * SHADES + 0.999)) if total else 0,
     )
@@ -79,6 +86,18 @@ def _column_classes(table: Mapping[str, Any]) -> list[str]:
         long = text and any(len(str(value)) > LONG for value in values)
         classes.append("text long" if long else "text" if text else "number")
     return classes
+
+
+def _table_class(table: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """Returns how a table that is too wide for its page gives way: see pages/report.css."""
+    wide = "wide" if len(table["columns"]) > WIDE else ""
+    stacked = "stacked" if len(table["columns"]) > NARROW or "text long" in classes else ""
+    return f"{wide} {stacked}".strip()
+
+
+def _shown_rows(table: Mapping[str, Any], classes: Sequence[str]) -> int:
+    """Returns how many rows are shown at once."""
+    return FIRST if classes[0] == "text long" and len(table["rows"]) > FIRST + 1 else len(table["rows"])
 
 
 def _opening(text: Any) -> tuple[str, str]:

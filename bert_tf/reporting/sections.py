@@ -14,19 +14,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bert_tf.evaluation.scores import is_better
 from bert_tf.formatting import capital, format_value
 from bert_tf.reporting.blocks import Block, Facts, Section, split
 from bert_tf.reporting.blocks import columns as _columns
 from bert_tf.reporting.blocks import table as _table
 from bert_tf.reporting.calibration import calibration
 from bert_tf.reporting.figures import EPOCHS, by_epoch, describe
-from bert_tf.reporting.in_words import in_words, terms
+from bert_tf.reporting.in_words import opening, terms
 from bert_tf.reporting.sections_of_slices import of_slices
 from bert_tf.reporting.sections_of_tasks import label_mistakes, labels, largest_errors, scatter
 from bert_tf.tasks.task import Task, task_of
 
 MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the most confused pairs are listed
 MOST_SKIPPED = 100  # rows that were left out
+PER = 10  # tokens, for which the histogram of lengths gives shares
 MOST_COLUMNS = 6  # classes across a table; more go down it
 CHOSEN_HERE = "Each label's threshold was chosen by these same texts too, and so was the baseline's."
 WEIGHTED = (
@@ -61,16 +63,18 @@ def sections(facts: Facts) -> list[Section]:
             `mistakes`: of `diagnostics.mistakes`; `mislabelled`: of `diagnostics.suspect_labels`; `label_mistakes`: of
                 `multi_label.mistakes`; `scatter`, `largest_errors`: of the functions in `bert_tf.evaluation.regression`.
             `cost`: `(what, value, kind)` each: time and memory; `hints`: sentences.
-            `sections`: more sections, shown before data, parameters and settings.
+            `sections`: more sections, shown before data, parameters and settings; those with `first`, true, before all others.
             `imbalance`: of `diagnostics.imbalance`; `weighted`: bool, whether texts counted differently in training.
             `settings`, `versions`: name -> value; `command`: str, which trains the same model again.
     Returns: the sections that there are facts for.
     """
     made = [{"title": title, "blocks": make(facts)} for title, make in MAKERS.items()]
     before = [*MAKERS].index("Data")
-    every = [*made[:before], *map(dict, facts.get("sections", ())), *made[before:]]
+    own = sorted(map(dict, facts.get("sections", ())), key=lambda section: not section.get("first"))
+    first = sum(bool(section.pop("first", False)) for section in own)
+    every = [*own[:first], *made[:before], *own[first:], *made[before:]]
     shown = [section for section in every if section["blocks"]]
-    explained = terms(str(shown))
+    explained = terms(str([*opening(facts), *shown]))
     return [*shown, {"title": "Terms", "blocks": explained}] if explained and facts.get("scores") else shown
 
 
@@ -100,8 +104,7 @@ def results(facts: Facts) -> list[Block]:
     if facts.get("weighted"):
         words += " " + WEIGHTED
     hints = [{"text": hint} for hint in facts.get("hints", ())]
-    first: list[Block] = [{"verdict": imbalance["verdict"]}] if imbalance else []
-    return [*first, *in_words(facts), {"figures": figures}, {"text": words}, *hints]
+    return [{"figures": figures}, {"text": words}, *hints]
 
 
 def baseline(facts: Facts) -> list[Block]:
@@ -109,11 +112,8 @@ def baseline(facts: Facts) -> list[Block]:
     if not simple:
         return []
     blocks: list[Block] = [{"verdict": simple["comparison"]["verdict"]}]
-    if simple["comparison"]["difference"]["low"] <= 0:
-        words = "If counting words does as well, prefer it: it is far cheaper to run."
-        if (facts.get("settings") or {}).get("unfreeze") == 0:
-            words += " Training the layers as well (without --unfreeze 0) usually does better."
-        blocks.append({"text": words})
+    if not is_better(simple["comparison"]):
+        blocks.append({"text": "If counting words does as well, prefer it: it is far cheaper to run."})
     counts = "words"
     if simple.get("characters"):
         counts = "runs of 1 to 4 characters, which its cross-validation preferred to words"
@@ -214,6 +214,8 @@ def training(facts: Facts) -> list[Block]:
             "epoch, with dropout, so in early epochs it can be the higher of the two."
         )
         rows = [["kept", fit["best_epoch"], fit["gap_at_best"]], ["last", fit["epochs"], fit["gap_at_last"]]]
+        if fit["best_epoch"] == fit["epochs"]:
+            rows = [["kept, the last", *rows[0][1:]]]
         blocks.append(_table(caption, _columns("", epoch="plain", gap="score"), rows))
     return blocks
 
@@ -329,11 +331,16 @@ def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
     series = []
     for name, one in measured:
         middles = [(a + b - 1) / 2 for a, b in zip(one["edges"], one["edges"][1:], strict=False)]
-        shares = [count / max(one["texts"], 1) for count in one["counts"]]
-        series.append({"name": name, "x": middles, "y": shares})
+        step = one["edges"][1] - one["edges"][0]  # which differs between splits
+        shares = [PER * count / step / max(one["texts"], 1) for count in one["counts"]]
+        series.append({"name": name, "x": middles, "y": shares, "as_": "steps"})
     longest = max(split["longest"] for _, split in measured)
-    words = f"Share of texts by number of tokens. The longest text has {longest:,}."
-    x, y = {"label": "tokens", "range": [0, max(longest, 1)]}, {"label": "share of texts", "kind": "share"}
+    words = f"Share of texts by number of tokens, for every {PER} tokens. The longest text has {longest:,}."
+    end = max(one["edges"][-1] for _, one in measured)
+    x, y = (
+        {"label": "tokens", "range": [0, max(end, 1)]},
+        {"label": f"share of texts per {PER} tokens", "kind": "share", "from_zero": True},
+    )
     marks = [{"x": most, "label": f"cut at {most}"}] if most < longest else []
     return describe("Text lengths", words, x, y, series, marks=marks)
 

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from bert_tf.formatting import format_value, printable
 
+SHARED = Path(__file__).parent / "pages"  # its base.html is the frame of every page, in other rooms too
+
 
 def render(template: Path, **values: Any) -> str:
     """Fills a template: HTML, or Markdown if its name ends in .md.
@@ -32,7 +34,7 @@ def _environment(folder: Path, markdown: bool) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_markdown if markdown else _html,

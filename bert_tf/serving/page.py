@@ -27,7 +27,9 @@ def form_page(model: str, pairs: bool, most: int) -> str:
         most: int, characters of a text.
     """
     style, script = (Markup((FOLDER / f"try.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
-    return render(FOLDER / "try.html", style=style, script=script, model=model, pairs=pairs, most=most)
+    return render(
+        FOLDER / "try.html", style=style, script=script, title=f"Try {model}", model=model, pairs=pairs, most=most
+    )
 
 
 def answer_page(title: str, rows: Sequence[dict[str, Any]] = ()) -> str:

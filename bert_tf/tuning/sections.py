@@ -75,7 +75,32 @@ def _trials(finished: Rows, failed: int, objective: str, names: Sequence[str]) -
         "columns": columns,
         "rows": [[row[name] for name in ("trial", *varied, *measured)] for row in finished[:MOST_ROWS]],
     }
-    return {"title": "Trials", "blocks": [{"verdict": verdict}, {"text": text}, {"table": table}]}
+    more = [{"text": remark} for remark in (*_by_score(finished, objective), *_at_the_edge(finished)) if remark]
+    return {"title": "Trials", "first": True, "blocks": [{"verdict": verdict}, {"text": text}, *more, {"table": table}]}
+
+
+def _by_score(finished: Rows, objective: str) -> list[str]:
+    """Says which trial is best by another measure of the validation texts, where that is not the best one."""
+    said = []
+    for name, kind in metrics_of(finished).items():
+        if name == objective or "accuracy" not in name:
+            continue
+        best = ranked(finished, name)[0]
+        shown, own = (format_value(row[name], kind) for row in (best, finished[0]))
+        if shown != own:
+            said.append(
+                f"By {_words(name)} trial {best['trial']} is best: {shown}, where trial {finished[0]['trial']} has {own}."
+            )
+    return said
+
+
+def _at_the_edge(finished: Rows) -> list[str]:
+    """Says that the best learning rate is the lowest or the highest of those that were tried."""
+    tried, best = sorted({row["learning_rate"] for row in finished}), finished[0]["learning_rate"]
+    if len(tried) < 3 or best not in (tried[0], tried[-1]):
+        return []
+    which = ("lowest", "lower") if best == tried[0] else ("highest", "higher")
+    return [f"Its learning rate is the {which[0]} that was tried: a {which[1]} one may be better (--learning-rate)."]
 
 
 def _by_value(finished: Rows, name: str, objective: str) -> dict[str, Any]:
@@ -108,6 +133,7 @@ def _curves(best: Rows, histories: Mapping[str, History], objective: str) -> dic
         "x": {"label": "epoch", "whole": True},
         "y": {"label": OBJECTIVES[objective], "kind": "score"},
         "series": series,
+        "apart": True,
     }
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from importlib.resources import files
 
+import accessibility
 import numpy as np
 import pytest
 
@@ -265,6 +266,7 @@ def test_phone_and_dark(opened):
         return browser.execute_script("return getComputedStyle(document.body).backgroundColor")
 
     light = colour()
+    assert accessibility.problems(browser) == []
     try:
         for name, settings in (
             ("setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}),
@@ -274,6 +276,7 @@ def test_phone_and_dark(opened):
         browser.refresh()
         assert colour() != light
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+        assert accessibility.problems(browser) == []
         smallest = min(cell.size["width"] for cell in browser.find_elements("css selector", "#heads [role=gridcell]"))
         assert smallest >= 24  # WCAG 2.2, target size
     finally:

@@ -7,6 +7,7 @@ import textwrap
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import accessibility
 import numpy as np
 import pytest
 import yaml
@@ -226,7 +227,6 @@ def texts(svg: ElementTree.Element) -> list[str]:
         ({"whole": True}, [1, 1], ["1"]),
         ({"log": True}, [100, 900, 2500], ["100", "200", "500", "1,000", "2,000"]),
         ({"log": True}, [1e-5, 1e-2], ["1e-05", "3e-05", "0.0001", "0.0003", "0.001", "0.003", "0.01"]),
-        ({"names": ["a", "b"]}, [0, 1], ["a", "b"]),
         ({"range": [0, 1]}, [0.5, 0.6], ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
     ],
 )
@@ -240,6 +240,38 @@ def test_axes_have_few_round_numbers(axis, values, expected):
     found = texts(drawn(plot))
     ticks = found[: found.index("x")]  # those of the x axis
     assert ticks[: len(expected)] == expected
+
+
+def test_names_go_down_the_side_with_their_values_at_the_other():
+    series = {"name": "s", "x": [0, 1], "y": [0.5, 0.75], "low": [0.4, 0.7], "high": [0.6, 0.8], "as_": "points"}
+    long = "a name that is much too long for one line"
+    words = drawn(
+        {
+            "title": "t",
+            "x": {"label": "", "names": [long, "b"]},
+            "y": {"label": "y", "kind": "score"},
+            "series": [series],
+        }
+    )
+    heights = {"".join(each.itertext()): float(each.get("y") or re.search(r"translate\(\S+ (\S+?)\)", each.get("transform"))[1])
+               for each in words.iter("{http://www.w3.org/2000/svg}text")}  # fmt: skip
+    assert {"0.500", "0.750"} < {*heights}
+    assert heights["b"] == pytest.approx(heights["0.750"], abs=4)
+    assert heights["b"] > heights["0.500"]  # the first at the top
+    assert any(name.startswith("a name that is") and len(name) <= figures.WRAPPED for name in heights)
+
+
+def points_of(plot: dict) -> list[list[float]]:
+    return [series["x"] for series in figures._dodged(plot)]
+
+
+def test_intervals_at_one_place_stand_side_by_side_and_others_where_they_are():
+    both = [{"name": name, "x": [100, 1000], "y": [1, 2], "low": [0, 1], "high": [2, 3]} for name in "ab"]
+    first, second = points_of({"x": {"log": True}, "series": both})
+    assert first[0] < 100 < second[0]
+    assert np.log(second[0] / first[0]) == pytest.approx(figures.DODGE * np.log(10), rel=0.01)
+    apart = [{**both[0], "x": [100, 400]}, {**both[1], "x": [200, 1000]}]
+    assert points_of({"x": {"log": True}, "series": apart}) == [[100, 400], [200, 1000]]
 
 
 def test_a_picture_holds_every_name_and_label_but_no_control_characters():
@@ -339,6 +371,8 @@ def test_a_real_browser_is_content(browser, html, tmp_path, scheme, width):
     pictures = browser.execute_script("return [...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(pictures) == 6
     assert all(pictures)
+    look = accessibility.problems if (width, scheme) in ((390, "light"), (1100, "dark")) else accessibility.overflows
+    assert look(browser) == []
     colours = list(figures.DARK if scheme == "light" else figures.DARK.values())
     pixels = browser.execute_script(
         "const i = document.images[0], c = document.createElement('canvas'), x = c.getContext('2d');"
@@ -351,6 +385,24 @@ def test_a_real_browser_is_content(browser, html, tmp_path, scheme, width):
     ).sum() > 50  # the first series is drawn in this scheme's colour
     assert all(contrast(background, f"rgb{rgb(colour)}") >= 3 for colour in colours[:7])
     assert all(contrast(background, f"rgb{rgb(colour)}") >= 4.5 for colour in colours[6:8])  # text
+
+
+def test_long_lists_show_five_texts_and_the_others_by_the_keyboard(browser, html, tmp_path):
+    from selenium.webdriver import Keys
+
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    browser.get((tmp_path / "report.html").as_uri())
+    rows = "return [...document.querySelectorAll('tr')].filter(row => row.checkVisibility() && row.innerText.includes('text 1')).length"
+    before = browser.execute_script(rows)
+    more = browser.find_elements("css selector", ".more > summary")
+    assert [each.text for each in more][:1] == ["Show 15 more"]
+    browser.find_element("css selector", "nav a").send_keys(Keys.TAB)
+    for _ in range(80):
+        if browser.switch_to.active_element == more[0]:
+            break
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert browser.execute_script(rows) > before
 
 
 def rgb(colour: str) -> tuple[int, ...]:
