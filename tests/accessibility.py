@@ -26,6 +26,7 @@ def show(browser, file: Path, width: int, scheme: str) -> None:
 def problems(browser) -> list[str]:
     """Returns what is wrong with the page that the browser shows, everything unfolded."""
     browser.execute_script("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    browser.set_script_timeout(180)
     browser.execute_script(axe())
     found = browser.execute_async_script(
         "const done = arguments[0]; axe.run({resultTypes: ['violations']}).then(found => done(found.violations))"

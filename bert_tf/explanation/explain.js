@@ -187,8 +187,8 @@ function showAttention(text) {
   fitMap = () => { // names beside the map only where they are readable
     const room = map.parentElement.clientWidth - 2;
     const named = Math.floor((room - 100) / size);
-    map.classList.toggle("narrow", named < 8);
-    const cell = named < 8 ? Math.max(room / size, 1) : Math.min(named, 24);
+    map.classList.toggle("narrow", named < NAMED);
+    const cell = named < NAMED ? Math.max(room / size, 1) : Math.min(named, 24);
     map.style.setProperty("--cell", cell + "px");
     canvas.style.width = canvas.style.height = cell * size + "px";
   };
@@ -198,6 +198,7 @@ function showAttention(text) {
   cells[0].tabIndex = -1;
   cells[state.layer * text.heads + state.head].tabIndex = 0;
 }
+const NAMED = 12; // pixels of a cell from which names beside the map can be read
 let fitMap = () => {};
 window.addEventListener("resize", () => fitMap());
 
