@@ -88,7 +88,7 @@ def signature(name: str, thing) -> str:
     if len(text) > 90:
         text = (
             "(\n"
-            + textwrap.fill(text[1:-1], 92, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+            + textwrap.fill(text[1:-1], 76, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
             + "\n)"
         )
     return f"```python\n{name}{text}\n```\n"

@@ -7,6 +7,7 @@ all the same. Names of checkpoints on the hub are folders here, with a tiny mode
 import configparser
 import gzip
 import re
+import runpy
 import shlex
 import shutil
 import textwrap
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import pandas
 import pytest
-from conftest import GOLDEN, ROOT, random_distilbert
+from conftest import GOLDEN, ROOT
 
 import bert_tf
 from bert_tf.cli.main import main, make_parser
+from bert_tf.migrate.table import names_with_homes
 from bert_tf.settings import CURVE, LADDER, RACE
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
@@ -109,9 +111,26 @@ def test_links_lead_somewhere(page):
             assert anchor in {slug(heading) for heading in headings}, (page, target)
 
 
+def test_the_reference_has_every_public_name():
+    pages = "".join(text_of(page) for page in PAGES if page.startswith("docs/reference/"))
+    ours = {name for name in bert_tf.__all__ if not re.search(r"^[A-Z]", name)} - {
+        name for name, _ in names_with_homes()
+    }
+    assert len(ours) > 15
+    assert {name for name in ours | {"Examples", "ClassifierHyperModel"} if f"::: bert_tf.{name}" not in pages} == set()
+
+
+def test_the_reference_is_the_docstring():
+    found = runpy.run_path(str(ROOT / "docs/hooks.py"))["reference"]("bert_tf.plan", [])
+    assert found.startswith("### plan {#bert_tf.plan}\n\n```python\nbert_tf.plan(\n    train, validation=None, *, ")
+    assert "\n- `train, validation`: as for `bert_tf.finetune`.\n" in found
+    assert "\n**Options, model**\n" in found
+    assert "\n- `checkpoint`: str, what to start from" in found
+
+
 @pytest.fixture(scope="module")
-def place(minilm, reviews, tmp_path_factory) -> Path:
-    """A folder with all that the pages name: files, and models of four tiny layers."""
+def place(tiny, reviews, tmp_path_factory) -> Path:
+    """A folder with all that the pages name: files, and tiny models."""
     folder = tmp_path_factory.mktemp("place")
     frame = pandas.DataFrame(reviews)
     frame["lang"] = frame["language"] = ["en", "hi"] * 12
@@ -146,11 +165,10 @@ def place(minilm, reviews, tmp_path_factory) -> Path:
     )
     (folder / "train.py").write_text("from transformers import TFAutoModelForSequenceClassification\n")
     shutil.copytree(GOLDEN / "v4" / "distilbert_h5", folder / "old-model")
-    base = random_distilbert(minilm, tmp_path_factory.mktemp("four"), layers=4)
     for name in ("minilm", "distilbert-base-uncased", "intfloat/multilingual-e5-small", "e5", "NAME", "OTHER-NAME"):
-        shutil.copytree(base, folder / name)
+        shutil.copytree(tiny, folder / name)
     run = bert_tf.finetune(
-        reviews, reviews, checkpoint=base, unfreeze=0, output_dir=folder / "runs/reviews", report=False, verbose=0
+        reviews, reviews, checkpoint=tiny, unfreeze=0, output_dir=folder / "runs/reviews", report=False, verbose=0
     )
     for name in ("runs/demo/model", "runs/small/model", "MODEL"):
         shutil.copytree(run.output_dir / "model", folder / name)
@@ -171,18 +189,32 @@ def there(place, tmp_path, monkeypatch) -> Path:
     return folder
 
 
-LESS = {"--epochs": "1", "--max-trials": "2", "--rungs": "baseline,layer_means,1", "--data-sizes": "10,all"}
+LESS = {
+    "--budget": "5s",
+    "--epochs": "1",
+    "--layers": "1",
+    "--max-trials": "2",
+    "--rungs": "baseline,layer_means,1",
+    "--data-sizes": "10,all",
+}
 
 
-def smaller(arguments: list[str]) -> list[str]:
+def smaller(arguments: list[str], report: bool) -> list[str]:
     """Returns a command with less to do, and that may be run again."""
     for flag, value in LESS.items():
         if flag in arguments:
             arguments[arguments.index(flag) + 1] = value
-    command = arguments[0]
-    more = ["--seeds", "1"] if command == "compare" else []
-    repeatable = command in ("finetune", "search", "distill", "compare", "evaluate") and "--resume" not in arguments
-    return [*arguments, *more, *["--overwrite"] * repeatable]
+    command, more = arguments[0], []
+    trains = command in ("finetune", "distill", "search")
+    if trains and not {"--epochs", "--budget"} & {*arguments} and "--unfreeze 0" not in " ".join(arguments):
+        more += ["--epochs", "1"]
+    if trains and not report:
+        more.append("--no-report")
+    if {"--ladder", "--data-sizes"} & {*arguments}:
+        more += ["--seeds", "1"]
+    if (trains or command in ("compare", "evaluate")) and "--resume" not in arguments:
+        more.append("--overwrite")
+    return [*arguments, *more]
 
 
 # Once each, on the first page that has it; KerasTuner's import warns.
@@ -202,7 +234,7 @@ def test_documented_commands_run(page, there, capfd):
         arguments = shlex.split(command, comments=True)[1:]
         if "--resume" in arguments:  # what the command before it wrote
             Path(arguments[arguments.index("--output") + 1]).unlink()
-        code = main(smaller(arguments))
+        code = main(smaller(arguments, report=page == PAGES[0]))
         assert code == 0, (command, capfd.readouterr().err)
 
 

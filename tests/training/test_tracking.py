@@ -77,6 +77,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @needs_mlflow
 def test_an_interrupted_run_is_continued_in_mlflow_too(tiny, reviews, tmp_path, store):
     chosen = options(tiny, tmp_path / "run", epochs=3, report=False, track="mlflow")
@@ -91,6 +92,7 @@ def test_an_interrupted_run_is_continued_in_mlflow_too(tiny, reviews, tmp_path, 
     np.testing.assert_allclose([steps[i] for i in range(3)], done.history["val_loss"], rtol=1e-6)
 
 
+@pytest.mark.slow
 @needs_mlflow
 def test_a_run_that_the_program_began_is_used_and_left_open(tiny, reviews, tmp_path, store):
     import mlflow
@@ -104,6 +106,7 @@ def test_a_run_that_the_program_began_is_used_and_left_open(tiny, reviews, tmp_p
     assert len(runs_of(store)) == 1
 
 
+@pytest.mark.slow
 @needs_mlflow
 def test_the_trials_of_a_search_are_runs_inside_its_run(tiny, reviews, tmp_path, store):
     where = {
