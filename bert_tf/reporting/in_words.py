@@ -72,7 +72,7 @@ def _of_100(share: float) -> str:
 def _next(facts: Facts, judged: Facts, always: str) -> str:
     """Says what to do next; `always`: the class that does as well if it is the answer to every text."""
     if always:
-        return f"The model is no better than always answering {always!r}: it has learned too little of the other classes to be of use."
+        return f"The model is no better than giving every text the class {always!r}: it has learned too little of the other classes to be of use."
     comparison = (judged.get("baseline") or {}).get("comparison") or judged.get("comparison")
     if comparison and not is_better(comparison):
         if (facts.get("settings") or {}).get("unfreeze") == 0:
