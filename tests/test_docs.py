@@ -170,8 +170,9 @@ def place(tiny, reviews, tmp_path_factory) -> Path:
     run = bert_tf.finetune(
         reviews, reviews, checkpoint=tiny, unfreeze=0, output_dir=folder / "runs/reviews", report=False, verbose=0
     )
-    for name in ("runs/demo/model", "runs/small/model", "MODEL"):
-        shutil.copytree(run.output_dir / "model", folder / name)
+    for name in ("runs/demo", "runs/small"):
+        shutil.copytree(run.output_dir, folder / name)
+    shutil.copytree(run.output_dir / "model", folder / "MODEL")
     return folder
 
 
@@ -180,6 +181,9 @@ def there(place, tmp_path, monkeypatch) -> Path:
     """A copy of `place` as the working directory; "minilm" and the demo reviews are small, comparisons run in this process."""
     folder = shutil.copytree(place, tmp_path / "there")
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (folder / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setattr("bert_tf.checkpoints.locate.minilm", lambda: folder / "minilm")
     small = [part.take(range(0, len(part), 20)) for part in bert_tf.demo_reviews()]
     monkeypatch.setattr("bert_tf.data.readers.demo_reviews", lambda: small)
@@ -208,6 +212,8 @@ def smaller(arguments: list[str], report: bool) -> list[str]:
     trains = command in ("finetune", "distill", "search")
     if trains and not {"--epochs", "--budget"} & {*arguments} and "--unfreeze 0" not in " ".join(arguments):
         more += ["--epochs", "1"]
+    if command == "search" and "--max-trials" not in arguments:
+        more += ["--max-trials", "2"]
     if trains and not report:
         more.append("--no-report")
     if {"--ladder", "--data-sizes"} & {*arguments}:
