@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,20 @@ def written_whole(file: Path) -> Iterator[Path]:
         os.replace(scratch, file)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def without_stderr() -> Iterator[None]:
+    """Within it nothing reaches standard error, not even what libraries in C++ write past Python's `sys.stderr`."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def write_text(file: Path, text: str) -> None:

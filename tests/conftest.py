@@ -117,6 +117,25 @@ def random_distilbert(minilm: Path, folder: Path, layers: int) -> Path:
 
 
 @pytest.fixture(scope="session")
+def saved(tiny, tmp_path_factory):
+    """Returns a function that saves an untrained classifier with the given config, and returns its folder."""
+    import keras
+
+    import bert_tf
+
+    def save(name: str, seed: int, **config) -> Path:
+        keras.utils.set_random_seed(seed)
+        model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny, **config)
+        model.classifier.kernel.assign(8 * model.classifier.kernel)  # so that its answers differ from text to text
+        folder = tmp_path_factory.mktemp(name) / name
+        model.save_pretrained(folder)
+        bert_tf.load_tokenizer(tiny).save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
 def unigram():
     """A small tokenizer as XLM-R's: sentencepiece's unigram, whose words are what stands between blanks."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors

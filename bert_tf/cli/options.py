@@ -1,13 +1,12 @@
 """The options of `bert_tf.settings` as command-line options, and what several commands share."""
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from bert_tf.files import without_stderr
 from bert_tf.options import Command, Option
 from bert_tf.settings import Data, Settings
 
@@ -172,17 +171,10 @@ def output_file(flag: str, name: str | None, *endings: str) -> Path | None:
 def load_backend() -> None:
     """Imports Keras and its backend, TensorFlow without the notes on its build and on missing GPUs that it writes past its own
     log level."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
+    with without_stderr():
         import keras
 
         if keras.backend.backend() == "tensorflow":
             import tensorflow
 
             tensorflow.config.list_physical_devices()
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)

@@ -42,6 +42,7 @@ class Format(NamedTuple):
         modules: what must be installed to write and check it.
         extra: the extra of bert-tf that installs these; "" = bert-tf needs them itself.
         module: in this room, a `Converter`.
+        int8_modules, int8_extra: what the 8-bit form needs beside these, and the extra that installs all of them.
     """
 
     title: str
@@ -51,6 +52,8 @@ class Format(NamedTuple):
     modules: tuple[str, ...]
     extra: str
     module: str
+    int8_modules: tuple[str, ...] = ()
+    int8_extra: str = ""
 
 
 FORMATS = {
@@ -59,8 +62,8 @@ FORMATS = {
         ("onnx", "tf2onnx", "onnxruntime"), "onnx", "onnx",
     ),
     "openvino": Format(
-        "OpenVINO", "OpenVINO", "openvino/openvino_model.xml", "",
-        ("openvino",), "openvino", "openvino",
+        "OpenVINO", "OpenVINO", "openvino/openvino_model.xml", "openvino/openvino_model_int8.xml",
+        ("openvino",), "openvino", "openvino", ("nncf",), "openvino-int8",
     ),
     "litert": Format(
         "LiteRT", "LiteRT", "litert/model.tflite", "litert/model_int8.tflite", ("ai_edge_litert",), "litert", "litert",
@@ -76,10 +79,12 @@ def check_installed(name: str, int8: bool) -> None:
     if int8 and not chosen.int8_file:
         others = " or ".join(other for other, row in FORMATS.items() if row.int8_file)
         raise ValueError(f"{chosen.title} has no 8-bit form: leave int8 (--int8) out, or export to {others}.")
-    if missing := [module for module in chosen.modules if find_spec(module) is None]:
+    wanted = (*chosen.modules, *(chosen.int8_modules if int8 else ()))
+    if missing := [module for module in wanted if find_spec(module) is None]:
+        extra = chosen.int8_extra if {*missing} & {*chosen.int8_modules} else chosen.extra
         raise ImportError(
             f"The export to {chosen.title} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
-            f"installed: pip install 'bert-tf[{chosen.extra}]'"
+            f"installed: pip install 'bert-tf[{extra}]'"
         )
 
 

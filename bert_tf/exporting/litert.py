@@ -1,12 +1,15 @@
 """LiteRT, once TensorFlow Lite, by TensorFlow's converter; the 8-bit form has 8-bit weights. Runs in LiteRT."""
 
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bert_tf import hardware
+from bert_tf.exporting import saved_model
 from bert_tf.exporting.formats import Batch, Runner
 from bert_tf.exporting.network import Network
-from bert_tf.models.precision import in_float32
+from bert_tf.files import without_stderr
 
 
 def write(network: Network, file: Path) -> None:
@@ -20,38 +23,26 @@ def quantize(network: Network, source: Path, file: Path, texts: Sequence[Batch])
 
 
 def load(file: Path, names: Sequence[str]) -> Runner:
-    """Returns what runs a file."""
+    """Returns what runs a file, on as many cores as this process may use."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(file))
-    places = {
-        each["name"].split(":")[0].removeprefix("serving_default_"): each["index"]
-        for each in interpreter.get_input_details()
-    }
-    shape: list[tuple[int, ...]] = [()]
-
-    def logits(batch: Batch):
-        if batch["input_ids"].shape != shape[0]:
-            shape[0] = batch["input_ids"].shape
-            for name in names:
-                interpreter.resize_tensor_input(places[name], shape[0])
-            interpreter.allocate_tensors()
-        for name in names:
-            interpreter.set_tensor(places[name], batch[name])
-        interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-    return logits
+    model = Interpreter(model_path=str(file), num_threads=hardware.cores())
+    run = model.get_signature_runner("serving_default")
+    return lambda batch: run(**{name: batch[name] for name in names})["logits"]
 
 
 def _convert(network: Network, file: Path, int8: bool) -> None:
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    with in_float32(network.model):
-        # Weights as constants: as variables nothing in the file would set them.
-        function = convert_variables_to_constants_v2(network.function().get_concrete_function())
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    # By way of a SavedModel, whose weights the converter reads where they lie: as constants of a graph it copies them again and again
+    # (a DistilBERT then takes ... GB instead of ...).
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        without_stderr(),
+    ):  # where the converter writes all it knows of the graph
+        saved_model.write(network, Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
+        converter.exclude_conversion_metadata = True
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         try:

@@ -1,8 +1,10 @@
 """A classifier as a function from token ids to logits, in float32: what every format is made from, and compared with."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -11,6 +13,8 @@ from bert_tf.data.tokenizer import Tokens
 from bert_tf.exporting.formats import Batch, Runner
 from bert_tf.inference.engines import INPUTS, keras_engine
 from bert_tf.models.precision import in_float32
+
+IN_A_LAYER = "/layer_"  # in the name of a node of the encoder's layers
 
 
 class Network:
@@ -32,22 +36,28 @@ class Network:
         inputs = {"attention_mask": attention_mask, "token_type_ids": token_type_ids}
         return self.model(input_ids, **inputs, return_dict=True, training=False).logits
 
-    def function(self, dtype: str = "int32") -> Any:
+    def function(self, dtype: str = "int32", weights: Mapping[str, Any] | None = None) -> Any:
         """Returns a `tf.function` of the inputs in their order, each `(None, None)` of `dtype`, that gives `{"logits": ...}`.
 
         Call or trace it within `bert_tf.models.precision.in_float32`.
+
+        Args:
+            weights: name -> a variable of the model that is an input too, behind the others; None = none is. A converter that is given
+                them as constants copies them again and again: it took 30 times their size.
         """
         import tensorflow as tf
 
+        weights = weights or {}
+
         def logits(*batch):
-            return {"logits": ops.cast(self.logits(*(ops.cast(value, "int32") for value in batch)), "float32")}
+            inputs = [ops.cast(value, "int32") for value in batch[: len(self.names)]]
+            given = zip(weights.values(), batch[len(self.names) :], strict=True)
+            with keras.StatelessScope(state_mapping=given) if weights else contextlib.nullcontext():
+                return {"logits": ops.cast(self.logits(*inputs), "float32")}
 
         signature = [tf.TensorSpec((None, None), dtype, name=name) for name in self.names]
+        signature += [tf.TensorSpec(weight.shape, weight.dtype, name=name) for name, weight in weights.items()]
         return tf.function(logits, input_signature=signature, autograph=False)
-
-    def named(self, inputs: Batch) -> dict[str, Any]:
-        """Returns `{"logits": ...}` of inputs by name, as tensors."""
-        return {"logits": ops.cast(self.logits(*(inputs[name] for name in self.names)), "float32")}
 
     def in_keras(self) -> Runner:
         """Returns what runs the model itself, in float32."""

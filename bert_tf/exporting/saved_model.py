@@ -11,14 +11,14 @@ from bert_tf.models.precision import in_float32
 
 def write(network: Network, file: Path) -> None:
     """Writes the folder, with the signature `serving_default`: the inputs, int32, to `logits`."""
-    import keras
+    import tensorflow as tf
 
-    archive = keras.export.ExportArchive()
-    archive.track(network.model)
+    module = tf.Module()
+    # TensorFlow's own variables: of Keras' it would save each twice, as itself and as what it holds.
+    module.weights = [weight.value for weight in network.model.weights]
+    module.serve = network.function()
     with in_float32(network.model):
-        specs = {spec.name: spec for spec in network.function().input_signature}
-        archive.add_endpoint("serve", network.named, input_signature=[specs])
-        archive.write_out(os.fspath(file), verbose=False)
+        tf.saved_model.save(module, os.fspath(file), signatures={"serving_default": module.serve})
 
 
 def quantize(network: Network, source: Path, file: Path, texts: Sequence[Batch]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bert_tf.reporting.page import PAGES
 from bert_tf.reporting.templates import render
 
 FOLDER = Path(__file__).parent
@@ -26,13 +27,17 @@ def form_page(model: str, pairs: bool, most: int) -> str:
         pairs: whether it takes pairs of texts.
         most: int, characters of a text.
     """
-    style, script = (Markup((FOLDER / f"try.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
+    script = Markup((FOLDER / "try.js").read_text(encoding="utf-8"))
     return render(
-        FOLDER / "try.html", style=style, script=script, title=f"Try {model}", model=model, pairs=pairs, most=most
+        FOLDER / "try.html", style=_style(), script=script, title=f"Try {model}", model=model, pairs=pairs, most=most
     )
 
 
 def answer_page(title: str, rows: Sequence[dict[str, Any]] = ()) -> str:
     """Returns a page with a sentence and a table of labels and scores, where there is no explanation to show."""
-    style = Markup((FOLDER / "try.css").read_text(encoding="utf-8"))
-    return render(FOLDER / "answer.html", style=style, title=title, rows=rows)
+    return render(FOLDER / "answer.html", style=_style(), title=title, rows=rows)
+
+
+def _style() -> Markup:
+    """Returns the style of a report, and what a form needs beside it."""
+    return Markup("\n".join(file.read_text(encoding="utf-8") for file in (PAGES / "report.css", FOLDER / "try.css")))

@@ -1,8 +1,11 @@
 """Exported models: each format says what the model says, and one that does not is refused."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -203,3 +206,95 @@ def test_openvino_reads_a_model_that_computes_in_bfloat16(of):
     expected = engines.keras_engine(owner, method)(*given).astype("float32")
     np.testing.assert_allclose(engines.openvino_engine(owner, method)(*given), expected, atol=0.1)
     assert model.compute_dtype == "bfloat16"
+
+
+def test_a_saved_model_answers_as_tensorflow_serving_asks_by_rest(tuned, labelled, tmp_path):
+    """The row form: an object for each text; the server puts equal names together and gives the one output as rows."""
+    import tensorflow as tf
+
+    exported = bert_tf.export(tuned, tmp_path / "bundle", labelled, to="saved-model", max_length=16, verbose=0)
+    weights = sum(weight.numpy().nbytes for weight in loaded_weights(tuned))
+    assert exported.measured["float32"]["bytes"] < 1.2 * weights  # Keras' archive has them twice
+    texts = ["good", "really bad and flimsy"]
+    rows = bert_tf.load_tokenizer(tuned)(texts, padding=True, return_token_type_ids=False)
+    body = json.dumps({"instances": [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]})
+
+    kept = tf.saved_model.load(exported.file)
+    signature = kept.signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in specs.items()} == dict.fromkeys(
+        ("input_ids", "attention_mask"), (tf.int32, [None, None])
+    )
+    instances = json.loads(body)["instances"]
+    given = {name: tf.constant([row[name] for row in instances], spec.dtype) for name, spec in specs.items()}
+    (logits,) = signature(**given).values()
+    expected = bert_tf.predict(tuned, texts).probabilities
+    np.testing.assert_allclose(tf.nn.softmax(logits), expected, atol=1e-5)
+
+
+def loaded_weights(folder):
+    return TFAutoModelForSequenceClassification.from_pretrained(folder).weights
+
+
+def test_what_litert_lacks_is_a_sentence(tuned, labelled, tmp_path, capfd, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    import tensorflow as tf
+
+    def logits(self, input_ids, attention_mask, token_type_ids=None):
+        share = tf.cast(attention_mask, "float32")[:, :2]
+        return tf.math.betainc(share + 1.0, share + 2.0, share / 2)
+
+    network = Network(TFAutoModelForSequenceClassification.from_pretrained(tuned))
+    monkeypatch.setattr(Network, "logits", logits)
+    with pytest.raises(ValueError, match=r"^LiteRT lacks Betainc, which this model needs\. Choose another format"):
+        formats.converter("litert").write(network, tmp_path / "model.tflite")
+    assert capfd.readouterr().err == ""
+
+
+def test_the_conversion_to_onnx_needs_a_few_times_the_memory_of_the_weights(minilm, tmp_path):
+    """Its optimizers once worked on copies: 40 times."""
+    pytest.importorskip("tf2onnx")
+    status, high_water = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not os.access(high_water, os.W_OK):
+        pytest.skip("this system does not say how much memory was in use at most")
+
+    def memory(kind):
+        return 1024 * int(re.search(rf"{kind}:\s+(\d+)", status.read_text())[1])
+
+    network = Network(TFAutoModelForSequenceClassification.from_pretrained(minilm))
+    weights = sum(weight.numpy().nbytes for weight in network.model.weights)
+    high_water.write_text("5")
+    before = memory("VmRSS")
+    formats.converter("onnx").write(network, tmp_path / "model.onnx")
+    assert memory("VmHWM") - before < 15 * weights
+
+
+@pytest.mark.parametrize("family", ["bert", "albert"])  # of ALBERT one matrix multiplies the states of several layers
+def test_eight_bits_are_near_whatever_else_is_in_the_batch(family, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    network = Network(TFAutoModelForSequenceClassification.from_pretrained(GOLDEN / f"{family}_tiny"))
+    in_float32 = written("onnx", network, tmp_path)
+    chosen, converter = formats.FORMATS["onnx"], formats.converter("onnx")
+    texts = [batch(network, 4, tokens) for tokens in (3, 5, 8, 11)]
+    converter.quantize(network, tmp_path / chosen.file, tmp_path / "int8.onnx", texts)
+    run = converter.load(tmp_path / "int8.onnx", network.names)
+    together, expected = run(texts[-1]), in_float32(texts[-1])
+    error = np.abs(together - expected).mean()
+    assert 0 < error < 0.03
+    lengths = texts[-1]["attention_mask"].sum(axis=1)
+    alone = [run({name: rows[i : i + 1, :n] for name, rows in texts[-1].items()}) for i, n in enumerate(lengths)]
+    assert np.abs(np.concatenate(alone) - together).mean() < 0.3 * error
+    nodes = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert (
+        nodes.count("Gemm") == 6 * network.model.config.num_hidden_layers
+    )  # each ready for one product of 8-bit numbers
+
+
+@pytest.mark.slow
+def test_openvino_in_eight_bits(tuned, labelled, tmp_path):
+    pytest.importorskip("nncf")
+    limits = {"min_agreement": 0.5, "max_loss": 0.5}
+    exported = bert_tf.export(tuned, tmp_path / "bundle", labelled, to="openvino", int8=True, verbose=0, **limits)
+    assert exported.measured["int8"]["bytes"] < 0.5 * exported.measured["float32"]["bytes"]
+    assert exported.measured["int8"]["drift"] > 0

@@ -3,7 +3,6 @@
 import csv
 import json
 
-import keras
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, mean_absolute_error
@@ -17,22 +16,6 @@ TEXTS = ["good kettle", "broke at once, bad", "lovely and good", "bad and slow",
 SETS = [["good"], ["bad"], ["good"], ["bad", "slow"], ["good", "slow"], []] * 5
 STARS = [4.0, 1.0, 5.0, 1.0, 3.0, 2.0] * 5
 LANG = ["de", "en", "en"] * 10
-
-
-@pytest.fixture(scope="module")
-def saved(tiny, tmp_path_factory):
-    """Returns the folder of an untrained model with the given config."""
-
-    def save(name: str, seed: int, **config):
-        keras.utils.set_random_seed(seed)
-        model = bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tiny, **config)
-        model.classifier.kernel.assign(8 * model.classifier.kernel)  # so that its answers differ from text to text
-        folder = tmp_path_factory.mktemp(name) / name
-        model.save_pretrained(folder)
-        bert_tf.load_tokenizer(tiny).save_pretrained(folder)
-        return folder
-
-    return save
 
 
 @pytest.fixture(scope="module")

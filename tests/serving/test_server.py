@@ -19,6 +19,8 @@ from conftest import ROOT
 
 import bert_tf
 from bert_tf.cli.main import main
+from bert_tf.in_use import Serving
+from bert_tf.inference.predict import Classifier
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -238,3 +240,44 @@ def test_a_thousand_requests_by_32_clients_lose_none(port, folder):
     assert np.allclose([row["score"] for row in rows], expected.scores, atol=1e-5)
     p50, p95 = (f"{1000 * each:.0f} ms" for each in np.percentile(seconds, [50, 95]))
     print(f"p50 {p50}, p95 {p95}")
+
+
+def in_process(folder, **options):
+    """A client of the application for a model, without a server between."""
+    pytest.importorskip("httpx")
+    from starlette.testclient import TestClient
+
+    from bert_tf.serving.app import make_app
+
+    return TestClient(make_app(Classifier(folder), Serving(**options), "the model"))
+
+
+def test_a_number_is_served(saved):
+    folder = saved("served-number", 3, id2label={0: "stars"}, problem_type="regression")
+    (expected,) = bert_tf.predict(folder, ["good"]).values
+    with in_process(folder) as client:
+        for body in ({"inputs": ["good"]}, {"inputs": "good"}):
+            (row,) = client.post("/predict", json=body).json()
+            assert row == {"label": "stars", "score": pytest.approx(expected, abs=1e-5)}
+        assert client.get("/health").json()["task"] == "regression"
+        answer = client.post("/explain", data={"text": "good"})
+        assert (answer.status_code, f"The model says {row['score']:g}" in answer.text) == (200, True)
+
+
+def test_pairs_are_served(saved):
+    names = {0: "apart", 1: "together"}
+    folder = saved("served-pairs", 4, id2label=names, problem_type="single_label_classification", text_pairs=True)
+    pairs = [("Is it loud?", "Not at all."), ("Does it fit?", "It is blue.")]
+    expected = bert_tf.predict(folder, pairs)
+    inputs = [{"text": first, "text_pair": second} for first, second in pairs]
+    with in_process(folder) as client:
+        rows = client.post("/predict", json={"inputs": inputs}).json()
+        assert [row["label"] for row in rows] == expected.labels
+        assert np.allclose([row["score"] for row in rows], expected.scores, atol=1e-6)
+        for wrong in ("Is it loud?", {"text": "Is it loud?"}):
+            refused = client.post("/predict", json={"inputs": wrong})
+            assert refused.status_code == 422
+            assert 'inputs: expected {"text": ..., "text_pair": ...}.' in refused.json()["error"]
+        assert 'name="text_pair"' in client.get("/").text
+        answer = client.post("/explain", data=inputs[0])
+        assert (answer.status_code, f"\u201c{expected.labels[0]}\u201d" in answer.text) == (200, True)
