@@ -34,12 +34,9 @@ def load(file: Path, names: Sequence[str]) -> Runner:
 def _convert(network: Network, file: Path, int8: bool) -> None:
     import tensorflow as tf
 
-    # By way of a SavedModel, whose weights the converter reads where they lie: as constants of a graph it copies them again and again
-    # (a DistilBERT then takes ... GB instead of ...).
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        without_stderr(),
-    ):  # where the converter writes all it knows of the graph
+    # By way of a SavedModel: of weights that are constants of a graph the converter has many copies at once. It writes all it knows of
+    # the graph to stderr.
+    with tempfile.TemporaryDirectory() as folder, without_stderr():
         saved_model.write(network, Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
         converter.exclude_conversion_metadata = True
