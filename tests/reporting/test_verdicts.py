@@ -1,6 +1,6 @@
 """No sentence of a report contradicts its numbers: thousands of random results, and mutants that must be found out.
 
-The sentences of comparisons are in tests/comparison/test_verdicts.py.
+The sentences of comparisons are in tests/comparison/test_verdicts_of_comparisons.py.
 """
 
 import re
