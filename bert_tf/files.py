@@ -42,6 +42,15 @@ def without_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], ignored: Sequence[str] = ()) -> str:
+    """Returns in words which settings are no longer those that a run to be resumed was begun with; empty if none is."""
+    return ", ".join(
+        f"{name} ({before.get(name)!r} then, {value!r} now)"
+        for name, value in now.items()
+        if before.get(name) != value and name not in ignored
+    )
+
+
 def write_text(file: Path, text: str) -> None:
     """Writes a text file completely or not at all."""
     with written_whole(file) as scratch:

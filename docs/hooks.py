@@ -98,13 +98,10 @@ def docstring(thing) -> str:
     """Returns a docstring of the house's style as Markdown."""
     lines, written, code = (inspect.getdoc(thing) or "").splitlines(), [], False
     for line in lines:
-        if line.startswith((">>> ", "... ")) != code and (code or line.startswith(">>> ")) and line.strip():
-            if code and not line.startswith(">>> "):  # what it prints
-                written.append(line)
-                continue
-            written.append("```python" if not code else "```")
-            code = not code
-        if code and not line.strip():
+        if not code and line.startswith(">>> "):
+            written.append("```python")
+            code = True
+        elif code and not line.strip():
             written.append("```")
             code = False
         if code:

@@ -1,7 +1,20 @@
-"""Modules with one expression changed: a test of properties must find them out."""
+"""Properties of random results, and modules with one expression changed, which they must find out."""
 
 import inspect
 import types
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+Checks = Mapping[str, tuple[int, Callable, types.ModuleType]]  # name: how often, property, module
+
+
+def hold(checks: Checks, name: str, module: types.ModuleType | None = None) -> None:
+    """Checks a property of a module, or of another in its place, again and again with random numbers."""
+    times, of, original = checks[name]
+    rng = np.random.default_rng(0)
+    for _ in range(times):
+        of(module or original, rng)
 
 
 def mutated(module: types.ModuleType, old: str, new: str) -> types.ModuleType:

@@ -10,6 +10,8 @@ import re
 import runpy
 import shlex
 import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -260,9 +262,6 @@ def test_documented_python_runs(page, there):
 @pytest.mark.slow
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs")
-    import subprocess
-    import sys
-
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,

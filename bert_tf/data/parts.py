@@ -19,7 +19,7 @@ from typing import Any
 from bert_tf.data.blocks import SIZE, Block, parts_of, read_anew, read_blocks, together
 from bert_tf.data.places import inside, is_remote, located, matching
 from bert_tf.data.writers import ParquetWriter
-from bert_tf.files import START_ANEW, error_reason, fingerprint, written_whole
+from bert_tf.files import START_ANEW, changed, error_reason, fingerprint, written_whole
 from bert_tf.settings import Data
 
 PLAN, SUCCESS, LOCK = "_plan.json", "_SUCCESS", ".lock"
@@ -262,17 +262,13 @@ class Started:
                 before = json.loads(stream.read())
         except (OSError, ValueError) as error:
             raise ValueError(f"{self.where}: {PLAN} cannot be read ({error_reason(error)}). {START_ANEW}") from error
-        told = [name for name, value in plan.items() if before.get(name) != value and name != "model"]
-        if told == ["files"]:
+        if others := changed(before, plan, ("model", "files")):
+            raise ValueError(
+                f"{self.where}: cannot be resumed with other settings: {others}. Give the same ones. {START_ANEW}"
+            )
+        if before.get("files") != plan.get("files"):
             raise ValueError(
                 f"{self.where}: cannot be resumed, the files are others: {_others(before['files'], plan['files'])}. {START_ANEW}"
-            )
-        if told:
-            changed = ", ".join(
-                f"{name} ({before.get(name)!r} then, {plan[name]!r} now)" for name in told if name != "files"
-            )
-            raise ValueError(
-                f"{self.where}: cannot be resumed with other settings: {changed}. Give the same ones. {START_ANEW}"
             )
 
     def succeed(self) -> None:

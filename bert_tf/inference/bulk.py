@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bert_tf.data.blocks import Block, Blocks, read_blocks
 from bert_tf.data.writers import WRITERS, rounded
-from bert_tf.files import START_ANEW, fingerprint, read_json, write_json, written_whole
+from bert_tf.files import START_ANEW, changed, fingerprint, read_json, write_json, written_whole
 from bert_tf.inference.predict import Classifier, check_kind
 from bert_tf.options import with_options
 from bert_tf.settings import PREDICT, Settings
@@ -249,14 +249,9 @@ class Unfinished:
             raise FileExistsError(f"{self.folder}: another process is writing there. Wait for it to end.") from error
         if self.resume and (self.folder / RUN).is_file():
             before = read_json(self.folder / RUN, START_ANEW)
-            changed = [
-                f"{name} ({before.get(name)!r} then, {value!r} now)"
-                for name, value in settings.items()
-                if before.get(name) != value and name != "model"  # the fingerprint says what it is
-            ]
-            if changed:
+            if others := changed(before, settings, ("model",)):  # the fingerprint says what it is
                 raise ValueError(
-                    f"{self.folder}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones. {START_ANEW}"
+                    f"{self.folder}: cannot be resumed with other settings: {others}. Give the same ones. {START_ANEW}"
                 )
             return
         for each in self.folder.iterdir():

@@ -50,13 +50,9 @@ def _direction(measured: Mapping[str, Any]) -> str:
     if "decisions" not in measured:
         surplus = sum(one["texts"] * (one["confidence"] - one["accuracy"]["value"]) for one in measured["bins"])
         hotter, colder = hotter and surplus > 0, colder and surplus < 0
-    return (
-        "overconfident"
-        if hotter
-        else "underconfident"
-        if colder
-        else "too sure of some texts, not sure enough of others"
-    )
+    if hotter:
+        return "overconfident"
+    return "underconfident" if colder else "too sure of some texts, not sure enough of others"
 
 
 def scaling(measured: Mapping[str, Any]) -> str:

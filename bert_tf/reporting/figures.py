@@ -3,8 +3,9 @@
 A description is a dict of
     `title`, `description`: str; the second says in words what there is to see.
     `x`, `y`: the axes, dicts of `label` and optionally `range` (two numbers), `log` (bool), `whole` (bool, only whole
-        numbers), `at` (numbers to be marked on it), `from_zero` (bool), `most` (a number that values cannot pass), `names` (str, what 0, 1, ... of x stand for: these go down
-        the side, where names have room), `kind` (of `formatting.format_value`, for the table of numbers).
+        numbers), `at` (numbers to be marked on it), `from_zero` (bool), `most` (a
+        number that values cannot pass), `names` (str, what 0, 1, ... of x stand for: these go down the side, where names have
+        room), `kind` (of `formatting.format_value`, for the table of numbers).
     `series`: dicts of `name`, `x`, `y` (numbers; None = unknown) and optionally `low`, `high` (an interval around each `y`),
         `labels` (str, the name of each point), `as_`: "line" (default), "points", "steps", the outline of a histogram, or "band", a
         line in its shaded interval.
@@ -39,10 +40,7 @@ ON_DARK = ("#56b4e9", "#f08c3c", "#2fc49b", "#dd92bd", "#e0c341", "#b9c0c8", "#e
 DARK = dict(zip((*SERIES, TEXT, QUIET, RULE), ON_DARK, strict=True))
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
 MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
-WIDTH, HEIGHT = (
-    4.1,
-    3.1,
-)  # inches of one plot: its text is as large as that of the page beside it, and readable on a phone
+WIDTH, HEIGHT = 4.1, 3.1  # inches of a plot: its text is as large as the page's beside it, and readable on a phone
 FONT = "DejaVu Sans"  # matplotlib brings it; it is wide, so that what a browser writes in its own font has room
 PAGE_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"  # as in pages/report.css
 # Where a point's name may stand: offset to the right and upwards (typographic points), alignment.
@@ -226,11 +224,8 @@ def _points(series: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 def _dodged(plot: Plot) -> list[dict[str, Any]]:
     """Returns the series with points moved aside where the interval of one would hide that of another."""
-    every, log, moved = (
-        plot["series"],
-        plot["x"].get("log"),
-        [{**series, "x": [*series["x"]]} for series in plot["series"]],
-    )
+    every, log = plot["series"], plot["x"].get("log")
+    moved = [{**series, "x": [*series["x"]]} for series in every]
     points = [
         (i, j)
         for i, one in enumerate(every)

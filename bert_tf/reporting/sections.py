@@ -337,10 +337,8 @@ def _histogram(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
     longest = max(split["longest"] for _, split in measured)
     words = f"Share of texts by number of tokens, for every {PER} tokens. The longest text has {longest:,}."
     end = max(one["edges"][-1] for _, one in measured)
-    x, y = (
-        {"label": "tokens", "range": [0, max(end, 1)]},
-        {"label": f"share of texts per {PER} tokens", "kind": "share", "from_zero": True},
-    )
+    x = {"label": "tokens", "range": [0, max(end, 1)]}
+    y = {"label": f"share of texts per {PER} tokens", "kind": "share", "from_zero": True}
     marks = [{"x": most, "label": f"cut at {most}"}] if most < longest else []
     return describe("Text lengths", words, x, y, series, marks=marks)
 

@@ -102,7 +102,7 @@ def carry_out(
     with tracked(run.asked.tracking.track, run.folder, run.recorded, run.verbose) as tracker:
         inputs = _train(run, [*given, *tracker.callbacks()])
         metrics, said = _finish(run, inputs, measure)
-        tracker.results(numbers_of(metrics), [run.folder / name for name in TRACKED if (run.folder / name).exists()])
+        tracker.results(numbers_of(metrics), run.folder.existing(TRACKED))
     for line in [*said, *filter(None, [tracker.where])]:
         run.say(line)
     run.say(run.folder.contents())

@@ -13,7 +13,7 @@ import keras
 from bert_tf.checkpoints.folder import replacing_files
 from bert_tf.data import vocabulary
 from bert_tf.evaluation.blend import Blend, save_blend
-from bert_tf.files import START_ANEW, read_json, write_json
+from bert_tf.files import START_ANEW, changed, read_json, write_json
 
 RUN = "run.json"  # the settings of a run; written first: a folder that has it is a run
 ANOTHER = "Choose another output_dir."
@@ -37,6 +37,10 @@ class RunFolder:
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
+
+    def existing(self, names: Sequence[str]) -> list[Path]:
+        """Returns those files and folders of the run that there are."""
+        return [self / name for name in names if (self / name).exists()]
 
     @property
     def is_run(self) -> bool:
@@ -72,14 +76,9 @@ class RunFolder:
             return
         before = read_json(self / RUN, START_ANEW)
         same_by_content = ("train", "validation", "test", "checkpoint")  # the fingerprints say what is in them
-        changed = [
-            f"{name} ({before.get(name)!r} then, {value!r} now)"
-            for name, value in settings.items()
-            if before.get(name) != value and name not in same_by_content
-        ]
-        if changed:
+        if others := changed(before, settings, same_by_content):
             raise ValueError(
-                f"{self.path}: cannot be resumed with other settings: {', '.join(changed)}. Give the same ones, or "
+                f"{self.path}: cannot be resumed with other settings: {others}. Give the same ones, or "
                 "overwrite=True (--overwrite)."
             )
 

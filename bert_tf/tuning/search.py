@@ -150,7 +150,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
         if not _run(hypermodel, oracle, folder, settings, recorded, tracker, say):
             return None
         searched = _finish(hypermodel, oracle, recorded, folder, tested, started, say, output.report)
-        tracker.results(numbers_of(searched.best), [folder / name for name in TRACKED if (folder / name).exists()])
+        tracker.results(numbers_of(searched.best), folder.existing(TRACKED))
     if tracker.where:
         say(tracker.where)
     return searched

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from mutants import mutated
+from mutants import hold, mutated
 
 from bert_tf.comparison import curve, ladder, race
 from bert_tf.evaluation.paired import gain
@@ -116,7 +116,7 @@ def check_search(module, rng) -> None:
     assert not other or f"trial {top['trial']} is best: {top['val_accuracy']:.3f}" in other[0]
 
 
-CHECKS = {  # name: how often, property, module
+CHECKS = {
     "curve": (100, check_curve, curve),
     "ladder": (100, check_ladder, ladder),
     "race": (600, check_race, race),
@@ -124,16 +124,9 @@ CHECKS = {  # name: how often, property, module
 }
 
 
-def check(name: str, module=None) -> None:
-    times, of, original = CHECKS[name]
-    rng = np.random.default_rng(0)
-    for _ in range(times):
-        of(module or original, rng)
-
-
 @pytest.mark.parametrize("name", CHECKS)
 def test_no_verdict_contradicts_its_numbers(name):
-    check(name)
+    hold(CHECKS, name)
 
 
 MUTANTS = [
@@ -150,4 +143,4 @@ MUTANTS = [
 @pytest.mark.parametrize(("name", "old", "new"), MUTANTS)
 def test_a_swapped_comparison_is_found_out(name, old, new):
     with pytest.raises(AssertionError):
-        check(name, mutated(CHECKS[name][2], old, new))
+        hold(CHECKS, name, mutated(CHECKS[name][2], old, new))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mutants import mutated
+from mutants import hold, mutated
 
 from bert_tf.evaluation import diagnostics, scores, slices
 from bert_tf.explanation import in_words as explained
@@ -171,7 +171,7 @@ def check_explanation(module, rng) -> None:
     assert trusted.startswith("Not quite") == (error > 0.05)
 
 
-CHECKS = {  # name: how often, property, module
+CHECKS = {
     "overfitting": (4000, check_overfitting, diagnostics),
     "calibration": (2000, check_calibration, calibration),
     "comparison": (800, check_comparison, scores),
@@ -182,16 +182,9 @@ CHECKS = {  # name: how often, property, module
 }
 
 
-def check(name: str, module=None) -> None:
-    times, of, original = CHECKS[name]
-    rng = np.random.default_rng(0)
-    for _ in range(times):
-        of(module or original, rng)
-
-
 @pytest.mark.parametrize("name", CHECKS)
 def test_no_sentence_contradicts_its_numbers(name):
-    check(name)
+    hold(CHECKS, name)
 
 
 MUTANTS = [
@@ -220,4 +213,4 @@ MUTANTS = [
 @pytest.mark.parametrize(("name", "old", "new"), MUTANTS)
 def test_a_swapped_comparison_is_found_out(name, old, new):
     with pytest.raises((AssertionError, AttributeError)):  # a sentence that is wrong, or that is missing
-        check(name, mutated(CHECKS[name][2], old, new))
+        hold(CHECKS, name, mutated(CHECKS[name][2], old, new))
