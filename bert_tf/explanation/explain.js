@@ -130,7 +130,6 @@ function showAttention(text) {
   const [across, down, surface] = ["across", "down", "surface"].map((name) => map.querySelector("." + name));
   across.replaceChildren(...text.units.map((unit) => element("span", {}, unit.name)));
   down.replaceChildren(...text.units.map((unit) => element("span", {}, unit.name)));
-  at("first-name").textContent = text.units[0].name;
 
   function look(source, target = null) {
     state.source = source;

@@ -137,7 +137,7 @@ class Explanation(Displayed):
 
     @property
     def cls_attention(self) -> np.ndarray | None:
-        """Attention from the first token, the only one the head reads, in each layer and head: `(layers, H, U)`."""
+        """Attention from the first token, the only one that a first_token head reads, in each layer and head: `(layers, H, U)`."""
         return None if self.attentions is None else self.attentions[:, :, 0]
 
     @property
