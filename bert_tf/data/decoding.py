@@ -149,7 +149,9 @@ def _from_zip(file: Path, data: bytes) -> tuple[bytes, str]:
                 raise ValueError(f"{file}: holds {len(names)} files ({listed}); one is needed. Unpack it.")
             return archive.read(names[0]), Path(names[0]).name
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the last: a password
-        raise ValueError(f"{file}: {EXCEL}, or a damaged archive ({error}).") from error
+        raise ValueError(
+            f"{file}: is an Excel file (.xlsx) or another zip archive, and cannot be opened ({error}). Export the sheet as CSV."
+        ) from error
 
 
 def _zstd(data: bytes) -> bytes:
