@@ -124,7 +124,8 @@ def write(
 def verdicts(results: Mapping[str, Any]) -> list[str]:
     """Returns what the terminal says about the numbers that `write` gave: classes that are never predicted, how the model
     compares with the baseline."""
-    compared = [results["baseline"]["comparison"]["verdict"]] if "baseline" in results else []
+    of = "On the validation texts: " if "test" in results else ""
+    compared = [of + results["baseline"]["comparison"]["verdict"]] if "baseline" in results else []
     if compared and results.get("imbalance"):
         both = (format_value(found["scores"]["macro_f1"], "score") for found in (results, results["baseline"]))
         compared.append("Macro F1: this model {}, TF-IDF + logistic regression {}.".format(*both))

@@ -149,6 +149,7 @@ def test_test_texts_are_scored_by_slices(tiny, reviews, tmp_path, capsys):
     assert whole == pytest.approx(found["scores"]["accuracy"]["value"])
     assert sum(row["texts"] for row in found["slices"]["length"]) == 24
     page, said = (tmp_path / "run/report.html").read_text(), capsys.readouterr().out
+    assert "\nOn the validation texts: " in said  # beside what is said of the test texts
     assert "by lang" in page
     assert "--by lang,length" in page
     assert "\nde" in said
