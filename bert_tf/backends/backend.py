@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert_tf.backends import devices
 from bert_tf.backends.epochs import Epochs
 from bert_tf.data import bucketing
 
@@ -45,6 +46,9 @@ def create_variables(model, labels: np.ndarray) -> None:
     """
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    if devices.sharing() > 1 and keras.backend.backend() == "tensorflow":
+        import_module("bert_tf.backends.tensorflow").build_metrics(model, labels)
+        return
     model.compute_metrics(None, labels, np.zeros((len(labels), model.num_labels), "float32"), None)
     model.reset_metrics()
 
@@ -53,7 +57,7 @@ def epochs_in_one_call(inputs: Any) -> type[Epochs] | None:
     """Returns the `Epochs` that can train on these inputs: the backend has one, and they are pooled features that fit into one tensor."""
     is_features = hasattr(inputs, "pooled")  # else `Tokens`
     name = keras.backend.backend()
-    if name not in BACKENDS or not (is_features and bucketing.fits_in_memory(inputs)):
+    if name not in BACKENDS or devices.sharing() > 1 or not (is_features and bucketing.fits_in_memory(inputs)):
         return None
     return getattr(import_module(f"bert_tf.backends.{name}"), "CompiledEpochs", None)
 

@@ -1,12 +1,61 @@
-"""JAX: gradients, attention, dropout, and what a gradient computes anew instead of keeping it."""
+"""JAX: whole epochs over pooled features in one call, gradients, attention, dropout, what a gradient computes anew instead of keeping it, several devices."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+from bert_tf.backends.backend import create_variables
+from bert_tf.backends.epochs import Epochs
+
+
+class CompiledEpochs(Epochs):
+    """See `Epochs`: a compiled loop over the batches of one size, and another one for the last, smaller batch."""
+
+    def _tensors(self, array: np.ndarray) -> Any:
+        return ops.convert_to_tensor(array)
+
+    def compiled(self) -> None:
+        import jax
+
+        create_variables(self.model, ops.convert_to_numpy(self.train[1][:1]))
+        options: Any = {"static_argnames": "size", "donate_argnums": 0}
+        self._train = jax.jit(partial(_steps, self.model.train_step), **options)
+        self._test = jax.jit(partial(_steps, self.model.test_step), **options)
+
+    def _run(self, training: bool, order: np.ndarray, ends: np.ndarray) -> None:
+        model, sizes = self.model, np.diff(ends)
+        variables = [model.trainable_variables, model.non_trainable_variables, model.metrics_variables]
+        if training:
+            variables.insert(2, model.optimizer.variables)
+        state = tuple([variable.value for variable in some] for some in variables)
+        run, data = (self._train, self.train) if training else (self._test, self.validation)
+        starts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(sizes)]  # of batches of one size
+        for first, last in pairwise(starts):
+            state = run(state, data, order, ends, first, last, size=int(sizes[first]))
+        for some, values in zip(variables, state, strict=True):
+            for variable, value in zip(some, values, strict=True):
+                variable.assign(value)
+
+
+def _steps(
+    step: Callable, state: tuple, data: tuple, order: Any, ends: Any, first: int, last: int, *, size: int
+) -> tuple:
+    """Returns the state after the steps on some batches, each of `size` texts."""
+    import jax
+
+    def one(i, state):
+        chosen = jax.lax.dynamic_slice(order, (ends[i],), (size,))
+        features, *targets = (part[chosen] for part in data)
+        return step(state, ({"features": features}, *targets))[1]
+
+    return jax.lax.fori_loop(first, last, one, state)
 
 
 def value_and_gradient(function: Callable) -> Callable:
@@ -127,3 +176,37 @@ def _kept(shape: tuple[int, ...], rate: float, keys: Any) -> Any:
     x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
     x = ((x ^ (x >> 15)) + keys[1]) * jnp.uint32(0x846CA68B)
     return (x ^ (x >> 16)) >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
+
+
+def devices() -> list[str]:
+    """Returns the names of the GPUs or TPU cores, or of what the processor is divided into."""
+    import jax
+
+    return [f"{device.platform}:{device.id}" for device in jax.local_devices()]
+
+
+@contextmanager
+def spread(names: Sequence[str]) -> Iterator[None]:
+    """See `devices.spread`. A batch that cannot be divided evenly, as the last of an epoch, is computed whole by every device."""
+    import jax
+    from keras.src.backend import distribution_lib
+
+    keras_way = distribution_lib.distribute_data_input
+
+    def distribute(batch, layout, batch_dim_name):
+        if batch.shape[0] % len(names):
+            sharding = getattr(layout, "backend_layout", layout)
+            layout = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
+        return keras_way(batch, layout, batch_dim_name)
+
+    distribution_lib.distribute_data_input = distribute
+    try:
+        with keras.distribution.DataParallel(devices=[*names], auto_shard_dataset=False).scope():
+            yield
+    finally:
+        distribution_lib.distribute_data_input = keras_way
+
+
+def sharing() -> int:
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else distribution.device_mesh.devices.size

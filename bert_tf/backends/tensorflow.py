@@ -1,6 +1,7 @@
-"""TensorFlow: gradients, a fused optimizer step, and whole epochs over pooled features in one call."""
+"""TensorFlow: gradients, a fused optimizer step, whole epochs over pooled features in one call, several devices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -93,3 +94,85 @@ def adam_update(optimizer: keras.optimizers.Adam) -> Callable:
 
 def _handle(variable):
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
+def devices() -> list[str]:
+    """Returns the names of the GPUs, or of what the processor is divided into."""
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name.removeprefix("/device:") for device in found]
+
+
+@contextmanager
+def spread(names: Sequence[str]) -> Iterator[None]:
+    """See `devices.spread`. Its notes on how gradients are summed are not for who trains."""
+    log = tf.get_logger()
+    level = log.level
+    log.setLevel("ERROR")
+    try:
+        with tf.distribute.MirroredStrategy([*names]).scope():
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def sharing() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def predict_on_shares(model: keras.Model) -> Callable:
+    """See `devices.predict_on_batch`: Keras' own would let each device compute the whole batch."""
+    strategy = tf.distribute.get_strategy()
+    step = tf.function(model.predict_step, reduce_retracing=True, jit_compile=model.jit_compile or None)
+    everywhere = tf.function(lambda shares: strategy.run(step, (shares,)), reduce_retracing=True)
+
+    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        parts = {name: np.array_split(array, strategy.num_replicas_in_sync) for name, array in batch.items()}
+
+        def share(context):
+            return {name: tf.constant(each[context.replica_id_in_sync_group]) for name, each in parts.items()}
+
+        results = everywhere(strategy.experimental_distribute_values_from_function(share))
+        return tf.concat(strategy.experimental_local_results(results), 0)
+
+    return run
+
+
+def by_share(loss: Any, rows: Any) -> Any:
+    """See `devices.by_share`. Keras takes the mean of the devices' mean losses, whatever the sizes of their shares."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return loss
+    rows = tf.cast(rows, loss.dtype)
+    share = rows * context.num_replicas_in_sync / context.all_reduce("sum", rows)
+    return _scaled(loss, share)
+
+
+@tf.custom_gradient
+def _scaled(loss, share):
+    """Returns `loss`; its gradient is `share` times as large."""
+    return tf.identity(loss), lambda upstream: (upstream * share, None)
+
+
+def sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
+    """See `devices.sum_gradients_first`."""
+    apply = optimizer.apply
+
+    def apply_summed(gradients, variables=None):
+        context = tf.distribute.get_replica_context()
+        gradients = [*gradients]
+        known = [gradient for gradient in gradients if gradient is not None]
+        summed = iter(context.all_reduce("sum", known) if known else ())
+        return apply([None if gradient is None else next(summed) for gradient in gradients], variables)
+
+    optimizer.apply = apply_summed
+    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+
+
+def build_metrics(model: keras.Model, labels: np.ndarray) -> None:
+    """Creates the variables of a classifier's metrics, which on several devices can change in a step only.
+
+    Keras would do so in `fit`, by the mean of what each device gets of the first batch: an error if these are not of one size.
+    """
+    inputs = model.dummy_inputs
+    model._symbolic_build(data_batch=(inputs, np.repeat(labels[:1], len(inputs["input_ids"]), axis=0)))
+    model._maybe_symbolic_build = lambda **batches: None

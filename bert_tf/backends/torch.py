@@ -32,3 +32,10 @@ def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, **options)
 
     return attend
+
+
+def devices() -> list[str]:
+    """Returns the names of the GPUs, or the processor."""
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]

@@ -22,6 +22,7 @@ import numpy as np
 from keras import ops
 
 from bert_tf import hardware
+from bert_tf.backends.devices import sharing
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.features.cache import KEY, LIMIT, Chunk, Space, default_dir, key
@@ -230,7 +231,7 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
     from tqdm import tqdm
 
     missing = index.missing()
-    batches = token_batches(index.lengths[missing], hardware.token_budget())
+    batches = token_batches(index.lengths[missing], hardware.token_budget() * sharing())
     groups = [[missing[b] for b in batches[i : i + CHUNK_BATCHES]] for i in range(0, len(batches), CHUNK_BATCHES)]
     # The longest first, so that running out of memory shows at once. Then in random order (system entropy: a shared seed
     # would give every process the same order): so the time left can be estimated, and processes that fill one space

@@ -20,6 +20,7 @@ import numpy as np
 from keras import ops
 
 from bert_tf import hardware
+from bert_tf.backends.devices import predict_on_batch
 from bert_tf.data.bucketing import padded_batch
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.files import error_reason
@@ -51,7 +52,8 @@ def keras_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
     """Returns an engine that runs `method(input_ids, attention_mask)` of `owner` on Keras' backend."""
     program = _Program(owner, method)
     program.compile(jit_compile=hardware.jit_compile())
-    return lambda *batch: ops.convert_to_numpy(program.predict_on_batch(dict(zip(INPUTS, batch, strict=False))))
+    run = predict_on_batch(program)
+    return lambda *batch: ops.convert_to_numpy(run(dict(zip(INPUTS, batch, strict=False))))
 
 
 def openvino_model(owner: keras.layers.Layer, method: Callable, inputs: int = 2) -> Any:

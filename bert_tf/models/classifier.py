@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert_tf.backends.devices import by_share
 from bert_tf.checkpoints.config import label_names, problem_type
 from bert_tf.checkpoints.families.table import depths, family_of
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
@@ -176,7 +177,7 @@ class SequenceClassification(Pretrained):
         other.name_or_path = self.name_or_path
         for variable, copied in zip(_variables(self), _variables(other), strict=True):
             if variable is not copied:
-                copied.assign(variable)
+                copied.assign(ops.copy(variable))
         return other
 
     def with_layers(self, chosen: Sequence[int]) -> Any:
@@ -301,9 +302,12 @@ class SequenceClassification(Pretrained):
         y = labels_of(x, y)
         if y is None:
             raise ValueError(f"No labels found: neither `y` nor {', '.join(LABEL_KEYS)} in `x`.")
+        logits = _logits(y_pred)
         if getattr(self, "loss", None) is None:  # compile(loss=None): the model's own, as in transformers 4
-            return self._model_loss()(y, _logits(y_pred), sample_weight)
-        return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
+            loss = self._model_loss()(y, logits, sample_weight)
+        else:
+            loss = super().compute_loss(x, y, logits, sample_weight, training)
+        return by_share(loss, ops.shape(logits)[0])
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, labels_of(x, y), _logits(y_pred), sample_weight)
@@ -317,9 +321,12 @@ def _variables(model) -> list:
 
 
 def copy_weights(layer: keras.layers.Layer, other: keras.layers.Layer) -> None:
-    """Copies the weights of a layer to another one of the same sizes."""
+    """Copies the weights of a layer to another one of the same sizes.
+
+    As real copies: on JAX both would else hold one array, which the first training step of one of them gives away.
+    """
     for variable, copied in zip(layer.weights, other.weights, strict=True):
-        copied.assign(variable)
+        copied.assign(ops.copy(variable))
 
 
 def _inputs_only(batch) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from bert_tf.backends.devices import spread
 from bert_tf.checkpoints import locate
 from bert_tf.data import readers
 from bert_tf.data.examples import Examples
@@ -70,12 +71,13 @@ def distill(
     texts = Examples([], None, (), "")
     if unlabelled is not None:
         texts = readers.read(unlabelled, settings.data, labelled=False)
-    loaded = load_teacher(teacher, texts, settings)
-    settings = settings.replace(task=loaded.task.name)
-    run = read(train, validation, test, settings=settings, started=started, command=DISTILL, teacher=loaded)
-    for remark in texts.remarks:
-        run.say(remark)
-    return carry_out(run, callbacks, _beside_teacher)
+    with spread(settings.compute.devices):
+        loaded = load_teacher(teacher, texts, settings)
+        settings = settings.replace(task=loaded.task.name)
+        run = read(train, validation, test, settings=settings, started=started, command=DISTILL, teacher=loaded)
+        for remark in texts.remarks:
+            run.say(remark)
+        return carry_out(run, callbacks, _beside_teacher)
 
 
 def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from bert_tf.backends.backend import epochs_in_one_call
+from bert_tf.backends.devices import spread
 from bert_tf.backends.epochs import wants_epochs_only
 from bert_tf.data.examples import remarks_of
 from bert_tf.evaluation.blend import train_blend
@@ -85,7 +86,8 @@ def finetune(
     >>> from bert_tf.data.readers import demo_reviews
     >>> run = finetune(*demo_reviews(), epochs=1, output_dir="runs/demo")  # doctest: +SKIP
     """
-    return carry_out(read(train, validation, test, settings=settings, started=started), callbacks)
+    with spread(settings.compute.devices):
+        return carry_out(read(train, validation, test, settings=settings, started=started), callbacks)
 
 
 def carry_out(

@@ -8,6 +8,7 @@ from keras import ops
 
 from bert_tf import hardware
 from bert_tf.backends.backend import adam_update
+from bert_tf.backends.devices import sum_gradients_first
 from bert_tf.models.keras_internals import set_untracked
 from bert_tf.settings import Training
 
@@ -101,10 +102,12 @@ def compile_with(
         spare_from_decay(optimizer)
     if isinstance(optimizer, keras.optimizers.Adam):
         set_untracked(optimizer, "update_step", adam_update(optimizer))
+    sum_gradients_first(optimizer)
     model.compile(optimizer, loss, metrics=[*metrics], jit_compile=hardware.jit_compile())
 
 
 def spare_from_decay(optimizer: keras.optimizers.Optimizer, names: Sequence[str] = ("bias", "gamma", "beta")) -> None:
     """Excludes variables of these names from weight decay: by default biases and layer norms."""
-    # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0".
-    optimizer.exclude_from_weight_decay(var_names=[rf"(^|/){name}(:0)?$" for name in names])
+    # Keras matches these against "bias" or, inside fit, against TensorFlow's ".../query/bias:0", on a second device
+    # ".../query/bias/replica_1:0".
+    optimizer.exclude_from_weight_decay(var_names=[rf"(^|/){name}(/replica_\d+)?(:0)?$" for name in names])

@@ -11,8 +11,25 @@ import keras_tuner
 from keras_tuner.src import config
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
+from bert_tf.settings import Processes
+
 HEARTBEAT = 1.0  # seconds between heartbeats
 CHIEF_TIMEOUT = 300  # seconds that a worker waits for its chief
+
+
+def check_role(processes: Processes, devices: int | str) -> None:
+    """Raises ValueError if a process that computes on so many devices cannot have this role."""
+    chief, worker, address = processes.chief, processes.worker, processes.address
+    if chief and worker is not None:
+        raise ValueError(f"A process is either the chief or a worker. Received: chief=True, worker={worker!r}")
+    if worker is not None and ("chief" in worker or not worker):
+        raise ValueError(
+            f"`worker` must be a name that no other worker has and that does not contain 'chief'. Received: {worker!r}"
+        )
+    if (chief or worker) and not (address.rpartition(":")[0] and address.rpartition(":")[2].isdigit()):
+        raise ValueError(f"`address` must be HOST:PORT, such as 127.0.0.1:7077. Received: address={address!r}")
+    if worker is not None and devices != 1:
+        raise ValueError(f"A worker computes on one device. Received: worker={worker!r}, devices={devices!r}")
 
 
 class SearchTuner(keras_tuner.Tuner):

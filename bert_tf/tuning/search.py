@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
 import numpy as np
 from tqdm import tqdm
 
 from bert_tf import files
+from bert_tf.backends.devices import own_device, spread
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
@@ -23,7 +25,7 @@ from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
 from bert_tf.reporting import display
 from bert_tf.reporting.tables import table
-from bert_tf.settings import HYPERMODEL, SEARCH, Processes, Settings
+from bert_tf.settings import HYPERMODEL, SEARCH, Settings
 from bert_tf.tasks.task import task_of
 from bert_tf.training import run_report, testing
 from bert_tf.training.backup import load
@@ -127,9 +129,25 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     >>> from bert_tf.data.readers import demo_reviews
     >>> search(*demo_reviews(), max_trials=5, epochs=5, output_dir="runs/search").best["values"]  # doctest: +SKIP
     """
-    started = time.monotonic()
+    started, worker, devices = time.monotonic(), settings.processes.worker, settings.compute.devices
+    distributed.check_role(settings.processes, devices)
+    if devices != 1 and keras.backend.backend() == "tensorflow":
+        raise ValueError(
+            "A search on several devices needs JAX (KERAS_BACKEND=jax), or a chief and a worker for each device. "
+            f"Received: devices={devices!r} on TensorFlow"
+        )
+    if worker is None:
+        with spread(devices):
+            return _search(train, validation, test, settings, started)
+    with own_device(Path(settings.output.output_dir or "")) as device:
+        if device and settings.output.verbose:
+            print(f"Worker {worker} computes on {device}.", flush=True)
+        return _search(train, validation, test, settings, started)
+
+
+def _search(train: Any, validation: Any, test: Any, settings: Settings, started: float) -> Searched | None:
+    """See `search`."""
     output, worker, tuner = settings.output, settings.processes.worker, settings.search.tuner
-    _check_role(settings.processes)
     max_trials = settings.search.max_trials or (None if tuner == "hyperband" else 30)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
     say: Any = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
@@ -197,19 +215,6 @@ def _run(
             else:
                 loop.search()
     return True
-
-
-def _check_role(processes: Processes) -> None:
-    """Raises ValueError if a process cannot have this role."""
-    chief, worker, address = processes.chief, processes.worker, processes.address
-    if chief and worker is not None:
-        raise ValueError(f"A process is either the chief or a worker. Received: chief=True, worker={worker!r}")
-    if worker is not None and ("chief" in worker or not worker):
-        raise ValueError(
-            f"`worker` must be a name that no other worker has and that does not contain 'chief'. Received: {worker!r}"
-        )
-    if (chief or worker) and not (address.rpartition(":")[0] and address.rpartition(":")[2].isdigit()):
-        raise ValueError(f"`address` must be HOST:PORT, such as 127.0.0.1:7077. Received: address={address!r}")
 
 
 class _Progress:

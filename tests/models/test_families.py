@@ -6,7 +6,6 @@ import shutil
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import GOLDEN
 from keras import ops
 from safetensors.numpy import load_file, save_file
@@ -98,6 +97,8 @@ def test_half_precision(family):
 def test_a_graph_of_any_batch_and_length(family):
     model, given = load(family), inputs(family)
     given.pop("token_type_ids", None)
+    import tensorflow as tf
+
     spec = {name: tf.TensorSpec((None, None), "int32") for name in given}
     graph = tf.function(lambda batch: model(batch).logits, input_signature=[spec])
     for rows, tokens in ((5, 7), (2, 5)):
@@ -202,6 +203,8 @@ def test_tokens_of_padding_have_no_position():
     np.testing.assert_allclose(model({"inputs_embeds": words}).logits, model(ids).logits, atol=1e-6)
     with pytest.raises(ValueError, match=r"positions for 11 tokens. Received a batch of 12"):
         model(np.full((1, 12), 5))
+    import tensorflow as tf
+
     graph = tf.function(lambda ids: model(ids).logits, input_signature=[tf.TensorSpec((None, None), "int32")])
     with pytest.raises(tf.errors.InvalidArgumentError):
         graph(tf.fill((1, 12), 5))
@@ -317,6 +320,8 @@ def test_live_numbers_gradients_and_files(family, seed, tmp_path):
     expected = theirs(**{name: torch.tensor(value) for name, value in given.items()}, labels=torch.tensor(labels),
                       output_hidden_states=True, output_attentions=True)  # fmt: skip
     expected.loss.backward()
+    import tensorflow as tf
+
     with tf.GradientTape() as tape:
         found = ours(given, output_hidden_states=True, output_attentions=True, training=False)
         loss = ops.mean(ours.hf_compute_loss(labels, found.logits))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from conftest import out_of_memory
 
 import bert_tf
 from bert_tf.cli.main import main
@@ -223,7 +223,7 @@ def test_out_of_memory_a_trial_continues_with_micro_batches(reviews, options, tm
         at_once = 8 // (self.optimizer.gradient_accumulation_steps or 1)
         calls.append(at_once)
         if at_once > 2:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,3,20,20]")
+            raise out_of_memory()
         return fit(self, *args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", fit_little)

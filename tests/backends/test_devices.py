@@ -1,0 +1,51 @@
+"""Several devices that share a batch: parts of a processor here, in a process of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import bert_tf
+from bert_tf.backends import devices
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_several_devices_give_the_numbers_of_one(backend, tiny, tmp_path):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    plain = shutil.copytree(tiny, tmp_path / "plain")
+    if backend == "tensorflow":  # whose devices draw the same random numbers, each for its share of a batch
+        config = json.loads((plain / "config.json").read_text())
+        rates = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+        (plain / "config.json").write_text(json.dumps(config | rates))
+    script = Path(__file__).with_name("on_devices.py")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, script, plain, tmp_path], env=environment, capture_output=True, text=True)
+    assert "same on several devices" in done.stdout, done.stderr
+
+
+def test_on_pytorch_it_is_said(monkeypatch, reviews, tmp_path):
+    class Torch:
+        devices = staticmethod(lambda: ["cuda:0", "cuda:1"])
+
+    monkeypatch.setattr(devices, "_backend", lambda: Torch)
+    with pytest.raises(ValueError, match="on PyTorch Keras computes on one device. For several use TensorFlow or JAX"):
+        bert_tf.finetune(reviews, devices="all", output_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("wrong", [0, "some", True, 1.5])
+def test_a_wrong_number_is_refused(wrong, reviews):
+    with pytest.raises(ValueError, match="`devices` must be a number of devices, at least 1, or 'all'"):
+        bert_tf.finetune(reviews, devices=wrong)
+
+
+def test_a_worker_takes_one(reviews, tmp_path):
+    with pytest.raises(ValueError, match="A worker computes on one device. Received: worker='a', devices=2"):
+        bert_tf.search(reviews, worker="a", devices=2, output_dir=tmp_path / "search")
