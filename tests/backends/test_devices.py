@@ -15,6 +15,7 @@ import bert_tf
 from bert_tf.backends import devices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_several_devices_give_the_numbers_of_one(backend, tiny, tmp_path):
     if find_spec(backend) is None:
