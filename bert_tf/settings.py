@@ -264,7 +264,8 @@ class Output(Group):
     )
     verbose: bool | str | int = _unrepeated(
         "auto",
-        'as in Keras\' fit; "auto" = a progress bar on a terminal, else a line an epoch; 0 or False = silent',
+        '"auto" or True = say what happens, with bars where they can be drawn; 0 or False = be silent; 1 or 2 = show epochs as '
+        "Keras' fit does",
         cli=False,
     )
 

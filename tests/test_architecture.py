@@ -28,6 +28,7 @@ GROUND = {
     "options",
     "registration",
     "settings",
+    "terminal",
 }  # import nothing of the package but each other
 FACE = {
     "checkpoints/families/table",

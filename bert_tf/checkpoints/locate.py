@@ -111,7 +111,7 @@ def minilm() -> Path:
     folder = Path(user_cache_dir("bert_tf")) / "minilm-l6-distilbert"
     if not (folder / "config.json").exists():  # written last
         try:
-            rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert")
+            rewrite(Path(spec.submodule_search_locations[0]) / "model", folder, to="distilbert", quiet=True)
         except OSError as error:
             raise OSError(
                 f"{folder}: cannot write the embedded checkpoint ({error}). Set XDG_CACHE_HOME to a writable folder."

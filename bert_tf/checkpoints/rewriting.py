@@ -22,9 +22,13 @@ TOKENIZER: tuple[str, ...] = (
 TOKENIZER += ("vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model", "vocabulary.json")
 
 
-def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle: bool = False) -> tuple[int, int]:
+def rewrite(
+    folder: Path, destination: Path, to: str | None = None, allow_pickle: bool = False, quiet: bool = False
+) -> tuple[int, int]:
     """Writes a checkpoint folder in the standard form; `bert_tf.inference.convert.convert` checks the result.
 
+    Args:
+        quiet: whether to skip the line on what is left out, where that goes without saying.
     Returns: numbers of tensors read and written.
     """
     config = read_config(folder)
@@ -40,7 +44,7 @@ def rewrite(folder: Path, destination: Path, to: str | None = None, allow_pickle
     config.architectures = [class_name(config, headed).removeprefix("TF")]
     if not headed:  # the base alone has no prefix
         tensors = {name.removeprefix(f"{family.prefix}."): value for name, value in tensors.items()}
-    if left_out:
+    if left_out and not quiet:
         log.info("%s: left out: %s.", folder, part_list(left_out))
     with replacing_files(destination, stale=TOKENIZER) as scratch:
         write_tensors(scratch, {name: value.astype("float32") for name, value in tensors.items()})

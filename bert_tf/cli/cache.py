@@ -4,6 +4,8 @@ import argparse
 import re
 import time
 
+from bert_tf import formatting, terminal
+
 
 def add_cache(commands) -> None:
     command = commands.add_parser(
@@ -32,9 +34,7 @@ def _size(value: str) -> int:
 
 
 def _cache_list(options) -> None:
-    from bert_tf import formatting
     from bert_tf.features import cache
-    from bert_tf.reporting import tables
 
     found = cache.spaces(options.cache_dir)
     rows = []
@@ -45,12 +45,15 @@ def _cache_list(options) -> None:
         )
         size = formatting.megabytes(space.size)
         rows.append((size, used, checkpoint, f"{layers}, {pooling}", kept, space.folder.name))
-    print(tables.table(("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows))
+    print(
+        terminal.table(
+            ("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows, left=range(1, 6)
+        )
+    )
     print(f"\n{formatting.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}")
 
 
 def _cache_prune(options) -> None:
-    from bert_tf import formatting
     from bert_tf.features import cache
 
     removed = cache.prune(options.cache_dir, options.max_size)

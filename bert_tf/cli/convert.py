@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bert_tf.cli.options import load_backend
+from bert_tf.cli.quiet import load_backend
 
 
 def add_convert(commands) -> None:

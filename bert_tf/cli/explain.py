@@ -1,10 +1,12 @@
 """`bert-tf explain`."""
 
 import json
-import os
 import sys
 
-from bert_tf.cli.options import load_backend, output_file
+from bert_tf import terminal
+from bert_tf.cli import early
+from bert_tf.cli.options import output_file
+from bert_tf.cli.quiet import load_backend
 
 
 def add_explain(commands) -> None:
@@ -18,7 +20,7 @@ def add_explain(commands) -> None:
     command.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model (or a name on the hub)")
     text = "a text; may be given several times"
     command.add_argument("--text", action="append", required=True, metavar="TEXT", help=text)
-    command.add_argument("--target", metavar="CLASS", help="the class to explain; if left out, the one predicted")
+    command.add_argument("--target", metavar="CLASS", help="the class to explain (default: the one predicted)")
     command.add_argument("--html", metavar="FILE", help="write an interactive page that needs no network")
     text = "print JSON: the words, where they are, their attributions"
     command.add_argument("--json", action="store_true", help=text)
@@ -27,12 +29,17 @@ def add_explain(commands) -> None:
 
 def _explain(options) -> None:
     page = output_file("--html", options.html, ".html", ".htm")
+    early.check_model(options.model)
     load_backend()
     from bert_tf.explanation.explain import explain
     from bert_tf.inference.predict import load_classifier
 
     model, tokenizer = load_classifier(options.model)
-    found = [explain(model, text, tokenizer, target=options.target, attentions=bool(page)) for text in options.text]
+    found = []
+    with terminal.Bar("Explaining", len(options.text), "text") as bar:
+        for text in options.text:
+            found.append(explain(model, text, tokenizer, target=options.target, attentions=bool(page)))
+            bar.update()
     if page:
         from bert_tf.explanation.page import write_page
 
@@ -44,5 +51,4 @@ def _explain(options) -> None:
     else:
         from bert_tf.explanation.terminal import render
 
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        print("\n\n\n".join(render(explanation, colour) for explanation in found))
+        print("\n\n\n".join(render(explanation, terminal.colours(sys.stdout)) for explanation in found))

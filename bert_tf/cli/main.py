@@ -1,9 +1,9 @@
 """`bert-tf`: the library's functions from the command line."""
 
 import argparse
-import logging
-import os
+import signal
 import sys
+import time
 
 from bert_tf import __version__, hardware
 from bert_tf.cli.cache import add_cache
@@ -14,36 +14,36 @@ from bert_tf.cli.evaluate import add_evaluate
 from bert_tf.cli.explain import add_explain
 from bert_tf.cli.export import add_export
 from bert_tf.cli.finetune import add_finetune
+from bert_tf.cli.interrupted import what_is_kept
 from bert_tf.cli.migrate import add_migrate
 from bert_tf.cli.parser import Parser
 from bert_tf.cli.plan import add_plan
-from bert_tf.cli.predict import add_predict, written_in_blocks
+from bert_tf.cli.predict import add_predict
+from bert_tf.cli.quiet import be_quiet
 from bert_tf.cli.search import add_search
 from bert_tf.cli.serve import add_serve
+from bert_tf.cli.wording import as_options
 
 USER_ERRORS = (ValueError, OSError, ImportError)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 if `migrate` found what to change, 2 for wrong input, with a message on
-    stderr."""
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("bert_tf").setLevel(logging.INFO)
+    stderr, 130 after Ctrl-C."""
+    began = time.time()
+    options = make_parser().parse_args(arguments)
+    asked = argparse.Namespace(**vars(options))  # commands take options away as they use them
+    be_quiet()
     hardware.keep_memory()
     try:
         code = options.run(options)
     except USER_ERRORS as error:
-        print(f"bert-tf {options.command}: error: {error}", file=sys.stderr)
+        print(f"bert-tf {asked.command}: error: {as_options(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = options.command in ("finetune", "distill", "search", "compare")
-        resumes = resumes or (options.command == "predict" and written_in_blocks(options.output))
-        hint = " Resume with --resume." if resumes else ""
-        print(f"\nStopped.{hint}", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
+        below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
+        print(f"{below}Stopped. {what_is_kept(asked, began)}", file=sys.stderr)
         return 130
     return code or 0
 

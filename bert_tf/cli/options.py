@@ -1,17 +1,29 @@
 """The options of `bert_tf.settings` as command-line options, and what several commands share."""
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bert_tf.files import without_stderr
+from bert_tf import options as parsers
+from bert_tf.cli import early
+from bert_tf.cli.quiet import load_backend
 from bert_tf.options import Command, Option
 from bert_tf.settings import Data, Settings
 
 NOT_OPTIONS = ("command", "run", "train", "validation", "test", "teacher", "unlabelled")
-METAVARS = {int: "N", float: "RATE", str: "NAME"}  # of options that name no other
+METAVARS = {int: "N", float: "NUMBER", str: "NAME"}  # of options that name no other
+EXPECTED: dict[Any, str] = {  # what an option is, for the message about something else
+    int: "a whole number",
+    float: "a number",
+    parsers.depth: "a number of layers, or all",
+    parsers.seconds: "a time such as 90s, 5m or 1.5h",
+    parsers.number_or_never: "a number of epochs, or never",
+    parsers.names: "one name, or several as lang,source",
+    parsers.values_to_search: "one value, several as 0.1,0.3 or a range as 1e-4:1e-2",
+}
 
 
 def add_options(
@@ -35,7 +47,7 @@ def add_options(
         if group == "data" and sources:
             what = "labelled texts: .csv, .tsv, .json, .jsonl, .parquet, .xlsx (also as .gz, .zip, .zst, .bz2, .xz), tfds:NAME@SPLIT or hf:NAME@SPLIT; demo = the reviews that come with bert-tf"
             section.add_argument("--train", metavar="FILE", required=True, help=what)
-            what = "texts to choose the best epoch by; if omitted, some training texts are held out"
+            what = "texts to choose the best epoch by (default: a held-out share of --train)"
             section.add_argument("--validation", metavar="FILE", help=what)
             if test:
                 what = "texts that nothing is chosen by: classified once, at the end, by what is kept"
@@ -67,11 +79,28 @@ def _add(section, variants: Sequence[tuple[Command, Option]]) -> None:
         choices, parse = about.get("choices"), about.get("parse", option.kind)
         metavar = None if choices else about.get("metavar", METAVARS.get(option.kind))
 
-        def parsed(text: str) -> Any:
-            return parse(text)
+        section.add_argument(
+            option.flag, type=value_of(parse), metavar=metavar, choices=choices, help=_help(variants), **common
+        )
 
-        parsed.__name__ = metavar or "value"  # argparse says: invalid N value
-        section.add_argument(option.flag, type=parsed, metavar=metavar, choices=choices, help=_help(variants), **common)
+
+def value_of(parse: Callable[[str], Any], least: float | None = None) -> Callable[[str], Any]:
+    """Returns a reader of an option's value that says what is expected.
+
+    Args:
+        parse: text -> value; ValueError for text that is none.
+        least: the smallest number that can be.
+    """
+    expected = EXPECTED.get(parse, "another value") + ("" if least is None else f" of {least:g} or more")
+
+    def read_value(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            value = parse(text)
+            if least is None or value >= least:
+                return value
+        raise argparse.ArgumentTypeError(f"{expected} is expected. Received: {text!r}")
+
+    return read_value
 
 
 def _help(variants: Sequence[tuple[Command, Option]]) -> str:
@@ -90,11 +119,14 @@ def _default(option: Option) -> str:
 
 
 def read(options: argparse.Namespace, command: Command) -> tuple[Any, Any, Any, dict[str, Any]]:
-    """Returns training, validation and test texts and the options that were given; then TensorFlow has loaded."""
+    """Returns training, validation and test texts and the options that were given; then Keras has loaded."""
     settings = given(options, command)
-    sources = read_sources(options)
+    chosen = command.settings(**settings)
+    early.check_run(command, chosen, [options.train, options.validation, getattr(options, "test", None)])
+    train, validation, test = read_sources(options)
+    early.check_texts(train, chosen)
     load_backend()
-    return *sources, settings
+    return train, validation, test, settings
 
 
 def given(options: argparse.Namespace, command: Command) -> dict[str, Any]:
@@ -166,15 +198,3 @@ def output_file(flag: str, name: str | None, *endings: str) -> Path | None:
     if file and not file.absolute().parent.is_dir():
         raise FileNotFoundError(f"{flag}: there is no folder {file.parent}.")
     return file
-
-
-def load_backend() -> None:
-    """Imports Keras and its backend, TensorFlow without the notes on its build and on missing GPUs that it writes past its own
-    log level."""
-    with without_stderr():
-        import keras
-
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()

@@ -4,13 +4,20 @@ import json
 import os
 import sys
 from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli.options import add_reading, load_backend, output_file, read_source
+from bert_tf import terminal
+from bert_tf.cli import early
+from bert_tf.cli.options import add_reading, output_file, read_source, value_of
+from bert_tf.cli.quiet import load_backend
 from bert_tf.extras import check_ray
 from bert_tf.formatting import counted, format_value, shown_text
 from bert_tf.settings import PREDICT_FILES, Data
+
+FIRST_ROWS, MOST_CHARACTERS = 20, 200  # of a table
+STDIN = "-"
 
 
 def add_predict(commands) -> None:
@@ -32,12 +39,12 @@ def add_predict(commands) -> None:
     )
     files = (
         "texts: .csv, .tsv, .json, .jsonl, .parquet or .xlsx; into a folder also several, a folder or a pattern in quotes, "
-        '"texts/*.parquet"; Parquet files also from s3://, gs:// or hdfs://'
+        '"texts/*.parquet"; Parquet files also from s3://, gs:// or hdfs://; - reads a text a line from standard input'
     )
     source.add_argument("--file", metavar="FILE", help=files)
     add_reading(command, PREDICT_FILES)
-    most = "the most texts at once; if left out, by their length"
-    command.add_argument("--batch-size", type=int, metavar="N", help=most)
+    most = "the most texts at once (default: by their length)"
+    command.add_argument("--batch-size", type=value_of(int, least=1), metavar="N", help=most)
     as_json = (
         "print JSON: text, label, score, and the score of each class; for several labels a list, for a number its value"
     )
@@ -78,6 +85,8 @@ def _predict(options) -> None:
         if hasattr(options, option.name)
     }
     PREDICT_FILES.settings(**given)
+    if options.file == STDIN:
+        options.file, options.text = None, _lines()
     if is_folder(options.output):
         _to_folder(options, given)
         return
@@ -91,12 +100,11 @@ def _predict(options) -> None:
         _to_file(options, output, given)
         return
     _needing(given, f"FILE that ends in {', '.join(WRITERS)}, or FOLDER/", "resume", "overwrite")
-    texts = _pairs(options) if options.text else _texts(options)
+    texts = _pairs(options) if options.text is not None else _texts(options)
+    early.check_model(options.model)
     load_backend()
     from bert_tf import files
     from bert_tf.inference.predict import predict
-    from bert_tf.reporting import tables
-    from bert_tf.reporting.display import shortened
     from bert_tf.tasks.task import task_of
 
     found = predict(options.model, texts, batch_size=options.batch_size, max_length=given.get("max_length"))
@@ -106,13 +114,24 @@ def _predict(options) -> None:
         content = json.dumps(rows, indent=2, ensure_ascii=False)
         files.write_text(output, content + "\n") if output else print(content)
     else:
-        answers = task.answers(found.outputs, found.label_names, found.thresholds)
-        kinds = ["score" if name == "score" else "plain" for name in answers]
-        lines = [
-            [*(format_value(value, kind) for value, kind in zip(row, kinds, strict=True)), shortened(text, 70)]
-            for *row, text in zip(*answers.values(), texts, strict=True)
-        ]
-        print(tables.table([*answers, "text"], lines))
+        _print(task.answers(found.outputs, found.label_names, found.thresholds), texts)
+
+
+def _print(answers: dict[str, list[Any]], texts: list[str]) -> None:
+    """Prints a table of texts and what they were given: on a terminal its first rows, and how to get the others."""
+    from bert_tf.reporting.display import shortened
+
+    most = FIRST_ROWS if terminal.width() else len(texts)
+    kinds = ["score" if name == "score" else "plain" for name in answers]
+    lines = [
+        [*(format_value(value, kind) for value, kind in zip(row, kinds, strict=True)), shortened(text, MOST_CHARACTERS)]
+        for *row, text in islice(zip(*answers.values(), texts, strict=True), most)
+    ]
+    names = [*answers, "text"]
+    words = [i for i, name in enumerate(names) if name not in ("score", "value")]
+    print(terminal.table(names, lines, left=words, cut=[len(names) - 1]))
+    if len(texts) > most:
+        print(f"... and {len(texts) - most:,} more. All of them: --output FILE.csv, or --json.")
 
 
 def _needing(given: dict, output: str, *names: str) -> None:
@@ -133,6 +152,7 @@ def _to_folder(options, given: dict) -> None:
     sources = read_sources(options.file, Data(**{name: value for name, value in given.items() if name in names}))
     for remark in sources.remarks:
         print(remark, file=sys.stderr)
+    early.check_model(options.model)
     load_backend()
     from bert_tf.inference.many_files import predict_files
 
@@ -143,6 +163,18 @@ def _to_folder(options, given: dict) -> None:
 def _said(done, of: str = "") -> None:
     resumed = f", {done.resumed:,} of them from the run that was interrupted" if done.resumed else ""
     print(f"Written: {done.file}, {counted(done.rows, 'row')}{of}{resumed}; predictions: {', '.join(done.columns)}")
+
+
+def _lines() -> list[str]:
+    """Returns the lines of standard input that are not empty; ValueError if there is none, or they are not UTF-8."""
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--file -: standard input must be UTF-8 text, one text a line ({error}).") from error
+    texts = [line.rstrip("\r") for line in lines if line.strip()]
+    if not texts:
+        raise ValueError("--file -: standard input has no lines. Expected: one text a line.")
+    return texts
 
 
 def _pairs(options) -> list[Any]:
@@ -169,6 +201,7 @@ def _to_file(options, output, given: dict) -> None:
         blocks = read_blocks({"text": options.text} if options.text else options.file, data)
     for remark in blocks.remarks:
         print(remark, file=sys.stderr)
+    early.check_model(options.model)
     load_backend()
     from bert_tf.inference.bulk import predict_file
 

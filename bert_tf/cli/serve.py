@@ -2,7 +2,8 @@
 
 import sys
 
-from bert_tf.cli.options import add_options, given, load_backend
+from bert_tf.cli.options import add_options, given
+from bert_tf.cli.quiet import load_backend
 from bert_tf.settings import SERVE
 
 LOOPBACK = ("127.", "::1", "localhost")

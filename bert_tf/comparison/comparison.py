@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from bert_tf import files
+from bert_tf import files, terminal
 from bert_tf.comparison import candidates
 from bert_tf.comparison.candidates import Candidate, Splits
 from bert_tf.data.examples import Examples, check_classes, check_columns, check_kinds, remarks_of, with_leaks
@@ -64,12 +63,14 @@ class Compared(display.Displayed):
         verdict: str, what they mean.
         output_dir: Path of the comparison.
         columns: name of each column that is shown -> its kind (of `bert_tf.formatting.format_value`, or "text").
+        picture: str, the name of its .png in the folder.
     """
 
     rows: list[dict[str, Any]]
     verdict: str
     output_dir: Path
     columns: Mapping[str, str] = field(default_factory=dict)
+    picture: str = ""
 
     def to_pandas(self) -> Any:
         """Returns the rows as a DataFrame; a number with an interval takes three columns, as in the .csv."""
@@ -79,6 +80,9 @@ class Compared(display.Displayed):
 
     def _title(self) -> str:
         return f"Comparison in {self.output_dir}"
+
+    def _picture(self) -> Path | None:
+        return self.output_dir / self.picture if self.picture else None
 
     def _blocks(self) -> list[dict[str, Any]]:
         kinds = {name.replace("_", " "): kind for name, kind in self.columns.items()}
@@ -144,8 +148,7 @@ class Comparison:
 
     def say(self, text: str) -> None:
         if self.verbose:
-            tqdm.write(text, file=sys.stdout)  # above the progress bar
-            sys.stdout.flush()
+            print(text, flush=True)
 
     def run(self, every: Sequence[Candidate]) -> None:
         """Runs the candidates that are not finished. One that fails is reported and left out.
@@ -166,19 +169,15 @@ class Comparison:
         unfinished = [candidate for candidate in every if not candidates.finished(candidate, self.folder)]
         if len(unfinished) < len(every):
             self.say(f"Resumed: {len(every) - len(unfinished)} of {len(every)} candidates are finished.")
-        work, done, started = sum(candidate["work"] for candidate in unfinished), 0.0, time.monotonic()
-        hidden = not (self.verbose and sys.stderr.isatty())
-        with tqdm(total=len(unfinished), desc=self.kind.capitalize(), disable=hidden) as bar:
+        work = sum(candidate["work"] for candidate in unfinished)
+        title, done = self.kind.capitalize(), len(every) - len(unfinished)
+        with terminal.Bar(title, len(every), "candidate", done=done, work=work, shown=self.verbose) as bar:
             for candidate in unfinished:
-                self.say(f"{candidate['name']} ...")
+                bar.note = candidate["name"]
                 began = time.monotonic()
                 outcome = self._run_one(candidate)
-                done += candidate["work"]
-                now = time.monotonic()
-                remaining = format_value((now - started) / done * (work - done), "seconds")
-                remark = f", about {remaining} left" if candidate is not unfinished[-1] else ""
-                self.say(f"  {outcome}; {format_value(now - began, 'seconds')}{remark}.")
-                bar.update(1)
+                bar.update(work=candidate["work"])
+                self.say(f"{candidate['name']}: {outcome}; {format_value(time.monotonic() - began, 'seconds')}.")
         if not any(candidates.finished(candidate, self.folder) for candidate in every):
             raise ValueError(f"{self.output.path}: every candidate failed; the reasons are printed above.")
 
@@ -311,12 +310,12 @@ class Comparison:
         more = {"slices": [one["table"] for one in sliced]} if sliced else {}
         summary = {"rows": rows, **more, "verdict": verdict, "seconds": seconds, "settings": self.recorded}
         files.write_json(out / "compare.json", summary)
-        self.say("\n" + tables.table([column["name"] for column in header], tables.cells(table)))
+        self.say("\n" + tables.for_terminal(table))
         for one in sliced:
-            self.say("\n" + tables.terminal(one["table"]))
+            self.say("\n" + tables.for_terminal(one["table"]))
         self.say("\n" + "\n".join(filter(None, (verdict, which))))
         self.say(f"{format_value(seconds, 'seconds')}. {out.contents()}")
-        return Compared(rows, verdict, out.path, columns)
+        return Compared(rows, verdict, out.path, columns, f"{self.kind}.png")
 
 
 def _parted(table: Mapping[str, Any], costs: Sequence[str]) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class Examples(Displayed):
         return self._title()  # a line: examples often come in pairs
 
     def _title(self) -> str:
-        classes = names(f"{count:,} {label}" for label, count in self.counts().items())
+        classes = names([] if self.labels is None else self._task.counted(self.labels, self.label_names))
         return f"Examples({counted(len(self), 'text')}{f': {classes}' if classes else ''}; {shortened(self.source)})"
 
     def _blocks(self) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ class Examples(Displayed):
         counts = "" if self.labels is None else self._task.described(self.labels, self.label_names)
         unused = f" (not used: {', '.join(map(repr, self.other_columns))})" if self.other_columns else ""
         columns = f"; text: {self.columns[0]!r}, label: {self.columns[1]!r}{unused}" if unused else ""
-        return f"{name}: {len(self)} texts ({counts}), {self.source}{columns}"
+        return f"{name}: {len(self):,} texts ({counts}), {self.source}{columns}"
 
     def take(self, indices: np.ndarray) -> "Examples":
         """Returns the examples at `indices`, in the source's order."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf import terminal
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import PREFIX
 from bert_tf.checkpoints.families import table as families
@@ -142,14 +143,12 @@ def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int, prefix: st
     Raises: TypeError if `texts` are not strings, for example one string or a DataFrame;
         ValueError for half a character.
     """
-    from tqdm import tqdm
-
     total = len(texts) if isinstance(texts, Sized) else None
     chunks = [np.zeros(0, "int32")]
     lengths: list[int] = []
     uncut: list[int] = []
     seconds: list[int] = []
-    with tqdm(total=total, desc="Tokenizing", unit=" texts", disable=(total or 0) < SHOW_PROGRESS_FROM) as progress:
+    with terminal.Bar("Tokenizing", total, "text", shown=(total or 0) >= SHOW_PROGRESS_FROM) as bar:
         remaining = gates.each_text(texts)
         while chunk := list(islice(remaining, CHUNK)):
             pairs = gates.is_pair(chunk[0])
@@ -164,7 +163,7 @@ def tokenize(texts: Iterable[gates.Text], tokenizer, max_length: int, prefix: st
             else:
                 uncut += [len(row.ids) + _cut_off(row) for row in encoded.encodings]
             chunks.append(np.concatenate([np.asarray(row, "int32") for row in encoded["input_ids"]]))
-            progress.update(len(chunk))
+            bar.update(len(chunk))
     ends, before = np.cumsum(lengths, dtype="int64"), np.array(seconds, "int64")
     return Tokens(np.concatenate(chunks), ends, np.array(uncut, "int64"), before if seconds else None)
 

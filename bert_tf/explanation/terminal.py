@@ -5,7 +5,7 @@ import numpy as np
 from bert_tf.explanation.explain import FIRST_PART, Explanation
 from bert_tf.explanation.in_words import decided, reliable
 from bert_tf.formatting import printable
-from bert_tf.reporting.tables import table
+from bert_tf.terminal import table
 
 LEVELS = (1 / 6, 1 / 3, 2 / 3)  # shares of the largest score from which a word is marked once, twice, three times
 # Backgrounds from xterm's 256 colours, pale to strong, under black text; colour-blind people can tell blue and orange apart.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf import terminal
 from bert_tf.checkpoints import locate
 from bert_tf.data.examples import Examples
 from bert_tf.data.readers import read
@@ -21,7 +22,7 @@ from bert_tf.exporting.formats import FORMATS, Runner, converter
 from bert_tf.exporting.network import Network
 from bert_tf.inference.predict import check_kind, load_classifier, task_of_model
 from bert_tf.options import with_options
-from bert_tf.reporting.display import Displayed
+from bert_tf.reporting.display import Displayed, table
 from bert_tf.settings import EXPORT, Settings
 from bert_tf.tasks.task import THRESHOLDS, Task
 
@@ -57,7 +58,13 @@ class Exported(Displayed):
         return f"Exported({self.file}{f', {self.int8_file.name}' if self.int8_file else ''})"
 
     def _blocks(self) -> list[dict[str, Any]]:
-        return []
+        rows = [
+            (name, row.get("bytes"), row.get("drift"), row.get("agreement"), row["milliseconds"]["1"], row["score"])
+            for name in ("model", parity.FLOAT32, parity.INT8)
+            if (row := self.measured.get(name))
+        ]
+        kinds = {"size": "bytes", "largest difference": "plain", "same answers": "share", "ms a text": "plain"}
+        return [table({"": "text", **kinds, self.measured["score"] or "score": "score"}, rows)]
 
 
 @with_options(EXPORT)
@@ -98,7 +105,7 @@ def export(
     thresholds = getattr(classifier.config, THRESHOLDS, None)
     judged = parity.Judged(tokens[0], drawn.labels, task, classifier.label_names, thresholds, examples.source)
     folder = Path(folder).expanduser()
-    with _moved_when_whole(folder) as scratch:
+    with _moved_when_whole(folder) as scratch, terminal.Bar("Exporting", None, shown=bool(settings.output.verbose)):
         bundle.write_config(scratch, network, tokenizer, max_length)
         runners, sizes = _write(scratch, network, settings, tokens[1])
         found = {"format": settings.export.to, **parity.measure(network, runners, sizes, judged)}

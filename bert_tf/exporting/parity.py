@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bert_tf import terminal
 from bert_tf.data.bucketing import by_length
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.exporting.formats import Runner
 from bert_tf.exporting.network import Network
 from bert_tf.formatting import counted, format_value, megabytes
-from bert_tf.reporting import tables
 from bert_tf.tasks.task import Task
 
 BATCH = 32
@@ -124,7 +124,7 @@ def summary(found: Mapping[str, Any], title: str, task: Task) -> str:
     """Returns the table for the terminal."""
     told = "" if found["score"] else " Their labels are not known."
     heading = f"Measured on {counted(found['texts'], 'text')} of {found['source']}.{told}"
-    return f"{heading}\n\n{tables.table(*rows(found, title, task))}"
+    return f"{heading}\n\n{terminal.table(*rows(found, title, task))}"
 
 
 def size_of(path: Path) -> int:

@@ -10,8 +10,6 @@ dropout, and their output is cached on disk or in memory; training then starts a
 import hashlib
 import inspect
 import random
-import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
-from bert_tf import hardware
+from bert_tf import hardware, terminal
 from bert_tf.backends.devices import sharing
 from bert_tf.data.bucketing import padded_batch, token_batches
 from bert_tf.data.tokenizer import Tokens
@@ -32,7 +30,6 @@ from bert_tf.inference.engines import HalvesOnOutOfMemory
 from bert_tf.models.encoder import Encoder
 from bert_tf.reporting.display import Displayed
 
-BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}, {remaining} left]"
 CHUNK_BATCHES = 8  # batches written together: the most that is lost when a process is killed
 
 
@@ -107,7 +104,7 @@ def extract(
         keep: str, dtype of the cached rows; None = the dtype they are computed in.
         engine: str, see `bert_tf.inference.engines.choose`.
         checkpoint: str, a name to show in `bert-tf cache list`.
-        progress: bool, whether to show a progress bar on a terminal.
+        progress: bool, whether to show how far it is.
     Returns: `Features` of N texts.
     Raises: ValueError if there are no texts, if no layer is frozen, or for an unknown `cache` or `engine`; OSError if the
         disk has no room.
@@ -228,8 +225,6 @@ class _Index:
 
 def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep: str, engine: str, progress: bool):
     """Computes the missing features, chunk by chunk."""
-    from tqdm import tqdm
-
     missing = index.missing()
     batches = token_batches(index.lengths[missing], hardware.token_budget() * sharing())
     groups = [[missing[b] for b in batches[i : i + CHUNK_BATCHES]] for i in range(0, len(batches), CHUNK_BATCHES)]
@@ -240,9 +235,8 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
     probe = padded_batch(tokens, index.first[groups[0][0]])
     run = HalvesOnOutOfMemory(engines.choose(engine, encoder, encoder.features, probe, len(batches)))
     pooled = encoder.all_frozen
-    hidden = not (progress and sys.stderr.isatty())
-    done, started, total = 0, time.monotonic(), int(index.lengths[missing].sum())
-    with tqdm(total=total, desc="Features", bar_format=BAR, smoothing=0, disable=hidden) as bar:
+    cost = int(index.lengths[missing].sum())
+    with terminal.Bar("Features", len(missing), "text", work=cost, shown=progress) as bar:
         for group in groups:
             todo = [part[index.chunk[part] < 0] for part in group]  # another process may have computed some
             if todo := [part for part in todo if len(part)]:
@@ -251,10 +245,7 @@ def _compute(encoder: Encoder, tokens: Tokens, index: _Index, space: Space, keep
                 ends = np.arange(1, len(texts) + 1) if pooled else np.cumsum(index.lengths[texts])
                 index.add([space.add(Chunk(index.keys[texts], ends, rows.astype(numpy_dtype(keep))))])
                 index.add(space.new_chunks())
-            done += sum(map(len, group))
-            speed = done / max(time.monotonic() - started, 1e-9)
-            bar.set_postfix_str(f"{done:,}/{len(missing):,} texts, {speed:,.0f} texts/s", refresh=False)
-            bar.update(int(sum(index.lengths[part].sum() for part in group)))
+            bar.update(sum(map(len, group)), work=int(sum(index.lengths[part].sum() for part in group)))
 
 
 def numpy_dtype(name: str) -> np.dtype:

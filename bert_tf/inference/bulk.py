@@ -9,7 +9,6 @@ there, and computes the others. The output is written beside them and takes its 
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,15 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from tqdm import tqdm
 
+from bert_tf import terminal
 from bert_tf.data.blocks import Block, Blocks, read_blocks
 from bert_tf.data.writers import WRITERS, rounded
 from bert_tf.files import START_ANEW, changed, fingerprint, read_json, write_json, written_whole
+from bert_tf.formatting import counted
 from bert_tf.inference.predict import Classifier, check_kind
 from bert_tf.options import with_options
+from bert_tf.reporting.display import Displayed
 from bert_tf.settings import PREDICT, Settings
 
 log = logging.getLogger("bert_tf")
@@ -32,8 +33,8 @@ UNFINISHED = ".unfinished"  # behind the name of the output: the folder of a run
 RUN, LOCK = "run.json", ".lock"
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(Displayed):
     """What `predict_file` or `predict_files` did.
 
     Attributes:
@@ -47,6 +48,9 @@ class Written:
     rows: int
     columns: tuple[str, ...]
     resumed: int
+
+    def _title(self) -> str:
+        return f"Written: {self.file}, {counted(self.rows, 'row')}; predictions: {', '.join(self.columns)}"
 
 
 @with_options(PREDICT)
@@ -103,7 +107,10 @@ def predict_file(
 def _write(unfinished: "Unfinished", blocks: Blocks, classifier: Classifier, names: Mapping[str, str]) -> int:
     """Classifies and writes every block; returns how many rows had been classified already."""
     resumed, suffix = 0, unfinished.file.suffix.lower()
-    with Output(unfinished.scratch, suffix, blocks, names) as written, progress_bar(len(blocks)) as bar:
+    with (
+        Output(unfinished.scratch, suffix, blocks, names) as written,
+        terminal.Bar("Predicting", len(blocks), "text") as bar,
+    ):
         for number, block in enumerate(blocks):
             found = unfinished.get(number, block)
             if found is None:
@@ -111,9 +118,7 @@ def _write(unfinished: "Unfinished", blocks: Blocks, classifier: Classifier, nam
                 unfinished.put(number, block, found)
             else:
                 resumed += len(block)
-                if not bar.disable:
-                    bar.initial += len(block)  # so that the speed, and what remains, are those of this run
-                bar.update(len(block))
+                bar.skip(len(block))
             written.write(block, found)
     return resumed
 
@@ -149,12 +154,6 @@ def free_names(columns: Iterable[str], others: Iterable[str], source: str) -> di
         shown = ", ".join(f"{name!r} is the predicted {column}" for column, name in changed)
         log.warning("%s: has columns of the same names: %s.", source, shown)
     return names
-
-
-def progress_bar(rows: int, done: int = 0) -> Any:
-    """Returns a progress bar over texts, on a terminal; the speed, and what remains, are of those after `done`."""
-    hidden = not sys.stderr.isatty()
-    return tqdm(total=rows, initial=done, desc="Predicting", unit=" texts", disable=hidden, smoothing=0)
 
 
 def _settings(model: Any, classifier: Classifier, size: int) -> dict[str, Any]:

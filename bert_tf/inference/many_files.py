@@ -5,7 +5,6 @@ blocks, wherever it runs, and a block has one part under one name. So whoever do
 whatever was killed: the rows are the same, and none is there twice. To resume is to do the blocks whose part is missing.
 """
 
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert_tf import terminal
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.config import label_names, problem_type, read_config
 from bert_tf.checkpoints.folder import check_head
@@ -23,7 +23,7 @@ from bert_tf.data.parts import Folder, Reader, Sources, Started, plan_of, read_s
 from bert_tf.data.places import is_remote
 from bert_tf.extras import check_ray
 from bert_tf.files import START_ANEW, fingerprint
-from bert_tf.inference.bulk import Written, free_names, progress_bar
+from bert_tf.inference.bulk import Written, free_names
 from bert_tf.inference.predict import Classifier, Predictions, check_kind
 from bert_tf.options import with_options
 from bert_tf.settings import PREDICT_FILES, Settings
@@ -164,7 +164,7 @@ def _do(work: Work, run: Callable[[Work, Sequence[Block], Any], None]) -> int:
     there = folder.found(sources)
     missing = [block for block in sources.blocks() if block not in there]
     resumed = sum(there.values())
-    with contextlib.closing(progress_bar(sources.rows, resumed)) as bar:
+    with terminal.Bar("Predicting", sources.rows, "text", done=resumed) as bar:
         if missing:
             run(work, missing, bar)
     there = folder.found(sources)

@@ -1,16 +1,14 @@
 """Predictions for new texts, from a classifier in memory or on disk."""
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from bert_tf import hardware
+from bert_tf import hardware, terminal
 from bert_tf.checkpoints import locate
 from bert_tf.checkpoints.folder import check_head
 from bert_tf.data import gates
@@ -108,6 +106,19 @@ class Predictions(Displayed):
     def __len__(self) -> int:
         return len(self.outputs)
 
+    def __getitem__(self, place: int | slice) -> Any:
+        """Returns the prediction of one text, a dict as of `rows`; of a slice `Predictions`.
+
+        >>> Predictions(np.array([[0.25, 0.75]]), ("bad", "good"))[0]
+        {'label': 'good', 'score': 0.75, 'scores': {'bad': 0.25, 'good': 0.75}}
+        """
+        if isinstance(place, slice):
+            return replace(self, outputs=self.outputs[place])
+        return task_of(self.task).row(self.outputs[place], self.label_names, self.thresholds)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[i] for i in range(len(self)))
+
     def _title(self) -> str:
         what = f"{len(self.label_names):,} {task_of(self.task).nouns}: {names(self.label_names)}"
         return f"Predictions({counted(len(self), 'text')}, {what})"
@@ -160,8 +171,8 @@ class Classifier:
 
     Call arguments:
         texts: str, N of them.
-        progress: whether many batches show a progress bar on a terminal, or a function that is told the number of texts of each
-            batch when it is done.
+        progress: whether to show how far many batches are, or a function that is told the number of texts of each batch when it
+            is done.
     Returns of a call: `Predictions`.
     """
 
@@ -277,11 +288,13 @@ def logits_of(
     on_keras = cached_on_model(model, "_predicts", lambda: keras_engine(model, method))  # so that it is traced once
     run = HalvesOnOutOfMemory(choose(engine, model, method, probe, len(batches), on_keras))
     logits = np.empty((len(tokens), model.num_labels), "float32")
-    hidden = progress is not True or len(batches) < SHOW_PROGRESS_FROM or not sys.stderr.isatty()
-    with tqdm(total=len(tokens), desc="Predicting", unit=" texts", disable=hidden) as bar:
+    shown, cost = progress is True and len(batches) >= SHOW_PROGRESS_FROM, int(tokens.lengths.sum())
+    with terminal.Bar("Predicting", len(tokens), "text", work=cost, shown=shown) as bar:
         for chosen in batches:
             logits[chosen] = run(tokens, chosen)
-            (progress if callable(progress) else bar.update)(len(chosen))
+            bar.update(len(chosen), work=int(tokens.lengths[chosen].sum()))
+            if callable(progress):
+                progress(len(chosen))
     return logits
 
 

@@ -141,7 +141,7 @@ def evaluate(
     if settings.output.verbose:
         for remark in [*remarks_of(texts, training), *found["hints"]]:
             print(remark)
-        shown = (tables.terminal(block["table"]) for block in sections.summary(found))
+        shown = (tables.for_terminal(block["table"]) for block in sections.summary(found))
         print(f"{len(texts):,} texts, {texts.source}", *shown, sep="\n\n")
         print("\n".join(["", *verdicts, *([folder.contents()] if folder else [])]))
     return Evaluation(found, verdict, judged[0].predictions, folder.path if folder else None)

@@ -1,7 +1,6 @@
 """Classifiers: an encoder and a classification head, with losses, labels and freezing."""
 
 import copy
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from keras import ops
 
 from bert_tf.backends.devices import by_share
 from bert_tf.checkpoints.config import label_names, problem_type
-from bert_tf.checkpoints.families.table import depths, family_of
+from bert_tf.checkpoints.families.table import depth, family_of
 from bert_tf.data.labels import LABEL_KEYS, labels_of, labels_to_y
 from bert_tf.models import checks
 from bert_tf.models.calls import unpacked
@@ -144,19 +143,7 @@ class SequenceClassification(Pretrained):
 
     def _layers_to_train(self, unfreeze: int | str) -> int:
         """Returns the number of top layers that `unfreeze` stands for; raises ValueError as `freeze` does."""
-        layers = len(self.encoder.blocks.layer)
-        if hasattr(unfreeze, "__index__") and not isinstance(unfreeze, bool):
-            unfreeze = operator.index(unfreeze)  # also NumPy's integers
-        if unfreeze == "all":
-            return layers
-        if type(unfreeze) is not int or unfreeze not in range(layers + 1):
-            raise ValueError(f"`unfreeze` must be 0 to {layers} (layers) or 'all'. Received: unfreeze={unfreeze!r}")
-        if unfreeze not in (possible := depths(self.config)):
-            raise ValueError(
-                f"`unfreeze` must be {', '.join(map(str, possible))} (layers) or 'all': the other layers of this model share their "
-                f"weights. Received: unfreeze={unfreeze}"
-            )
-        return unfreeze
+        return depth(unfreeze, self.config)
 
     def fork(self, unfreeze: int | str = 0, dropout: float | None = None) -> Any:
         """Returns a classifier with the same weights that can be trained without changing this one.

@@ -1,10 +1,12 @@
 """How results show themselves: as a few lines at Python's prompt, as a small piece of HTML in a notebook."""
 
+import base64
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bert_tf.formatting import printable
-from bert_tf.reporting.tables import terminal
+from bert_tf.reporting.tables import for_terminal
 
 MOST_ROWS = 10  # of a table; the others are in `to_pandas()`
 MOST_NAMES = 6  # of classes in a line
@@ -25,11 +27,15 @@ class Displayed:
     def _blocks(self) -> list[dict[str, Any]]:
         return []
 
+    def _picture(self) -> Path | None:
+        """Returns the .png file that HTML shows below; it may be gone."""
+        return None
+
     def __repr__(self) -> str:
         parts = [self._title()]
         for block in self._blocks():
             if "table" in block:
-                parts.append(terminal(block["table"]))
+                parts.append(for_terminal(block["table"]))
             elif "marked" not in block:
                 parts.append(block.get("text") or block["verdict"])
         return printable("\n".join(parts))
@@ -38,7 +44,9 @@ class Displayed:
         from bert_tf.reporting.page import PAGES
         from bert_tf.reporting.templates import render
 
-        return render(PAGES / "result.html", title=self._title(), blocks=self._blocks())
+        file = self._picture()
+        picture = base64.b64encode(file.read_bytes()).decode() if file and file.is_file() else None
+        return render(PAGES / "result.html", title=self._title(), blocks=self._blocks(), picture=picture)
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Iterable[Any]]) -> dict[str, Any]:

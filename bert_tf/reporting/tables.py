@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bert_tf import terminal
 from bert_tf.formatting import format_value
 
 
@@ -18,23 +19,14 @@ def parameter_table(rows: Sequence[tuple[str, int, int]]) -> str:
         (name, f"{count:,}", f"{trainable:,}", f"{trainable / count:.1%}" if count else "")
         for name, count, trainable in [*rows, total]
     ]
-    return table(("part", "parameters", "trainable", "share"), cells)
+    return terminal.table(("part", "parameters", "trainable", "share"), cells)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lays out text in columns, the first aligned left, the others right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        aligned = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        return "  ".join([row[0].ljust(widths[0]), *aligned[1:]]).rstrip()
-
-    return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
-
-
-def terminal(table_: Mapping[str, Any]) -> str:
-    """Lays out a table, in the form that `bert_tf.reporting.sections` describes, for the terminal."""
-    return table([column["name"] for column in table_["columns"]], cells(table_))
+def for_terminal(described: Mapping[str, Any]) -> str:
+    """Lays out a table, in the form that `bert_tf.reporting.sections` describes, for the terminal: numbers to the right."""
+    columns = described["columns"]
+    left = [i for i, column in enumerate(columns) if i == 0 or column["kind"] == "text"]
+    return terminal.table([column["name"] for column in columns], cells(described), left)
 
 
 def cells(table: Mapping[str, Any]) -> list[list[str]]:

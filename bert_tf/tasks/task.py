@@ -111,7 +111,13 @@ class Task:
 
     def described(self, labels: np.ndarray, label_names: Sequence[str]) -> str:
         """Returns what the labels are, in words."""
-        return ", ".join(f"{count} {label}" for label, count in self.counts(labels, label_names).items())
+        return ", ".join(self.counted(labels, label_names))
+
+    def counted(self, labels: np.ndarray, label_names: Sequence[str]) -> list[str]:
+        """Returns the number of texts of each class or label in words: "19 good", "19 of class 1"."""
+        numbers = all(name.replace(".", "", 1).isdigit() for name in label_names)
+        what = ("of class " if self.one_class else "with label ") if numbers else ""
+        return [f"{count:,} {what}{label}" for label, count in self.counts(labels, label_names).items()]
 
     def problem(self, labels: np.ndarray, label_names: Sequence[str]) -> str:
         """Returns why nothing can be learnt of these labels, a sentence; "" = it can."""

@@ -19,7 +19,7 @@ from bert_tf.inference import speed
 from bert_tf.inference.predict import Predictions, predict
 from bert_tf.options import with_options
 from bert_tf.reporting import sections
-from bert_tf.reporting.tables import terminal
+from bert_tf.reporting.tables import for_terminal
 from bert_tf.settings import DISTILL, Settings
 from bert_tf.tasks.task import THRESHOLDS
 from bert_tf.training.finetune import carry_out, read
@@ -128,5 +128,5 @@ def _beside_teacher(run: Run, metrics: dict[str, Any]) -> dict[str, Any]:
         }
     }
     verdict, table = sections.distillation({**found, "task": task.name})
-    run.say("\n" + terminal(table["table"]) + "\n\n" + verdict["verdict"])
+    run.say("\n" + for_terminal(table["table"]) + "\n\n" + verdict["verdict"])
     return found

@@ -2,7 +2,6 @@
 
 import functools
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert_tf import terminal
 from bert_tf.backends.backend import epochs_in_one_call
 from bert_tf.backends.devices import spread
 from bert_tf.backends.epochs import wants_epochs_only
@@ -20,7 +20,7 @@ from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.options import Command, with_options
 from bert_tf.settings import FINETUNE, Settings
-from bert_tf.training import keeping, learning_rate, run_report, stages, testing
+from bert_tf.training import keeping, learning_rate, run_report, shown, stages, testing
 from bert_tf.training.backup import Backup
 from bert_tf.training.board import board
 from bert_tf.training.finetuned import Finetuned
@@ -124,7 +124,8 @@ def _finish(
     shutil.rmtree(run.backup.folder, ignore_errors=True)
     if not run.asked.output.report:
         return metrics, run_report.never_predicted(run.job, kept)
-    metrics |= keeping.report(run, kept, metrics)
+    with terminal.Bar("Writing the report", None, shown=run.verbose):
+        metrics |= keeping.report(run, kept, metrics)
     return metrics, run_report.verdicts(metrics)
 
 
@@ -194,7 +195,8 @@ def _prepare(run: Run) -> tuple[Any, np.ndarray | None]:
         job.ask_teacher(run.verbose, run.say)
     if job.solves:
         rows = stages.standardised_rows(job, run.verbose, run.say)
-        head, logits = stages.solve_head(job, rows)
+        with terminal.Bar("Solving the head", None, shown=run.verbose):
+            head, logits = stages.solve_head(job, rows)
         stages.give_head(model, head)
     else:
         job.adapt(run.verbose, run.say)
@@ -235,7 +237,7 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
     """Trains the layers: whole epochs in one call, if the head alone is trained and nothing has to happen between its steps."""
     job, model, training = run.job, run.job.model, run.training
     size, seed = training.batch_size, training.seed
-    verbose = (1 if sys.stdout.isatty() else 2) if run.asked.output.verbose == "auto" else run.asked.output.verbose
+    verbose = 0 if shown.is_ours(run.asked.output.verbose) else run.asked.output.verbose
     alone = not (job.staged or training.micro_batch_size) and all(map(wants_epochs_only, callbacks))
     in_one = epochs_in_one_call(inputs) if alone else None
     compiled: list[Any] = [None, None]
@@ -253,11 +255,14 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
         files = keras.callbacks.LambdaCallback(on_epoch_end=write)
         staged = _staged(run, inputs, schedule, micro_batches) if job.staged else []
         every = [*callbacks, *staged, run.backup, files, board(run.folder / "tensorboard")]
-        if epochs is not None:
-            epochs.fit(size, seed, _epochs(run), first_epoch, every, verbose)
-            return
-        how: dict[str, Any] = {"callbacks": every, "verbose": verbose, "epochs": _epochs(run)}
-        job.fit(model, inputs, size, seed, first_epoch, micro_batches, validate=not job.staged, **how)
+        steps = micro_batches * -(-job.texts_to_learn // size)
+        with shown.training(run, steps, _epochs(run), first_epoch, staged) as lines:
+            every += lines
+            if epochs is not None:
+                epochs.fit(size, seed, _epochs(run), first_epoch, every, verbose)
+                return
+            how: dict[str, Any] = {"callbacks": every, "verbose": verbose, "epochs": _epochs(run)}
+            job.fit(model, inputs, size, seed, first_epoch, micro_batches, validate=not job.staged, **how)
 
     train_model(model, training, compile, fit, run.backup, run.say, until=_epochs(run))
 

@@ -41,6 +41,9 @@ class Finetuned(Displayed):
     def _title(self) -> str:
         return f"Fine-tuned model in {self.output_dir / 'model'}"
 
+    def _picture(self) -> Path:
+        return self.output_dir / "curves.png"
+
     def _blocks(self) -> list[dict[str, Any]]:
         measured: list[tuple[str, Any]] = [
             (name.replace("val_", "validation ").replace("_", " "), value)

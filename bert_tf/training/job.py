@@ -196,7 +196,7 @@ class Job:
 
         Args:
             model: `self.model`, or a fork of it.
-            progress: bool, whether to show a progress bar on a terminal.
+            progress: bool, whether to show how far it is.
             say: takes a line about what was computed and where it is kept.
         """
         if self.feature_dtype(model) is None:

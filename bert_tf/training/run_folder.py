@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from bert_tf.checkpoints.folder import replacing_files
 from bert_tf.data import vocabulary
 from bert_tf.evaluation.blend import Blend, save_blend
@@ -114,6 +112,8 @@ class RunFolder:
 
 def versions(*packages: str) -> dict[str, str]:
     """Returns the versions of packages, of Python and of Keras' backend."""
+    import keras
+
     backend = keras.backend.backend()
     installed = {"python": platform.python_version()} | {name: version(name) for name in packages}
     return installed | {backend: getattr(sys.modules.get(backend), "__version__", "?")}

@@ -29,7 +29,7 @@ def read_both(train: Any, validation: Any, settings: Settings, say: Say) -> tupl
     if validation is None:
         total = len(examples)
         examples, validation = examples.split(data.validation_share, settings.training.seed)
-        say(f"No validation data given: {len(validation)} of {total} texts are held out for validation.")
+        say(f"No validation data given: {len(validation):,} of {total:,} texts are held out for validation.")
     else:
         validation = with_leaks(examples, read(validation, replace(data, task=examples.task)))
     check_kinds(examples, validation, "validation")

@@ -51,7 +51,7 @@ def classifier_for(settings: Settings, examples: Examples, dtype: str) -> tuple[
         vars(config).pop(key, None)
     with weights_from_a_file():
         model = model_class(config)(config, dtype=dtype)
-    info = folder.load_weights(model, path, new_head=options.new_head)
+    info = folder.load_weights(model, path, new_head=options.new_head, quiet=True)
     frozen = options.unfreeze == 0 or (options.unfreeze is None and settings.training.recipe == "plain")
     pooler = model.encoder.pooler is not None and model.head == "first_token"
     if frozen and pooler and any("pooler" in name for name in info["missing_keys"]):

@@ -69,4 +69,4 @@ def sentence(found: dict[str, Any]) -> str:
     said = f"On the {measured['texts']:,} test texts: {said}."
     said += f" {found['comparison']['verdict']}" if "comparison" in found else ""
     blocks = [block for section in of_slices(found) for block in section["blocks"]]
-    return "\n\n".join([said, *(block.get("verdict") or tables.terminal(block["table"]) for block in blocks)])
+    return "\n\n".join([said, *(block.get("verdict") or tables.for_terminal(block["table"]) for block in blocks)])

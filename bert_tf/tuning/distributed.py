@@ -5,7 +5,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras_tuner
 from keras_tuner.src import config
@@ -77,13 +77,12 @@ class _Servicer(oracle_chief.OracleServicer):
         return super().GetTrial(request, context)
 
 
-def serve(oracle, address: str, refresh: Callable[[], None] = lambda: None) -> None:
+def serve(oracle, address: str) -> None:
     """Serves an oracle to workers until all trials have ended.
 
     Args:
         address: "HOST:PORT". The connection is neither encrypted nor authenticated: whoever reaches it can read and change
             the search.
-        refresh: called about twice a second.
     Raises: OSError if the address is not available.
     """
     from concurrent import futures
@@ -103,7 +102,6 @@ def serve(oracle, address: str, refresh: Callable[[], None] = lambda: None) -> N
         deadline = math.inf
         while not (servicer.stop_triggered and oracle.finished()) and time.monotonic() < deadline:
             time.sleep(0.5)
-            refresh()
             if servicer.stop_triggered and deadline == math.inf:
                 deadline = time.monotonic() + 10 * HEARTBEAT + 10  # a worker that died between trials never asks again
         time.sleep(HEARTBEAT)  # the last answer may still be on its way

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,9 +11,8 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
-from tqdm import tqdm
 
-from bert_tf import files
+from bert_tf import files, terminal
 from bert_tf.backends.devices import own_device, spread
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.pipeline import batches
@@ -24,7 +22,6 @@ from bert_tf.formatting import format_value
 from bert_tf.models.auto import TFAutoModelForSequenceClassification
 from bert_tf.options import with_options
 from bert_tf.reporting import display
-from bert_tf.reporting.tables import table
 from bert_tf.settings import HYPERMODEL, SEARCH, Settings
 from bert_tf.tasks.task import task_of
 from bert_tf.training import run_report, testing
@@ -76,6 +73,9 @@ class Searched(display.Displayed):
         best, failed = self.best, f", {self.best['failed']} failed" * bool(self.best["failed"])
         kept = f"trial {best['trial']}, epoch {best['best_epoch']}" if best["kept"] != SOLVED else "the solved head"
         return f"Search in {self.output_dir}: {best['trials']} trials{failed}. Best: {kept}"
+
+    def _picture(self) -> Path:
+        return self.output_dir / "search.png"
 
     def _blocks(self) -> list[dict[str, Any]]:
         finished = results.ranked(self.trials, self.best["settings"]["objective"])
@@ -211,7 +211,7 @@ def _run(
                 oracle.lease = processes.lease
                 say(f"Waiting for workers at {address}.")
                 loop.save()
-                distributed.serve(oracle, address, progress.bar.refresh)
+                distributed.serve(oracle, address)
             else:
                 loop.search()
     return True
@@ -227,16 +227,13 @@ class _Progress:
         lists = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
         self.searched = [*lists, "learning_rate"]
         self.total, self.before = oracle.most_trials(), len(oracle.end_order)
-        self.started = time.monotonic()
-        hidden = not (self.verbose and sys.stderr.isatty())
-        self.bar = tqdm(total=self.total, initial=self.before, desc="Search", unit=" trials", disable=hidden)
+        self.bar = terminal.Bar("Search", self.total, "trial", done=self.before, shown=self.verbose)
         if self.before:
             self._say(f"Resuming after {self.before} finished trials.")
 
     def _say(self, text: str) -> None:
         if self.verbose:
-            tqdm.write(text, file=sys.stdout)  # above the bar
-            sys.stdout.flush()
+            print(text, flush=True)
 
     def update(self, trial) -> None:
         """Reports a trial that has ended."""
@@ -248,18 +245,17 @@ class _Progress:
         results.write_hparams(self.output_dir / "tensorboard", trial.trial_id, record)
         self.tracker.trial(trial.trial_id, record["values"], record["history"])
         ended = len(self.oracle.end_order)
-        left = (time.monotonic() - self.started) / max(ended - self.before, 1) * (self.total - ended)
         values = ", ".join(f"{n} {results.short(v)}" for n, v in record["values"].items() if n in self.searched)
         if record.get("failed"):
             outcome = f"failed: {record['failed']}"
         else:
             curve, epoch = record["history"][self.objective], record["best_epoch"]
-            outcome = f"{self.objective} {format_value(curve[epoch - 1], 'score')} at epoch {epoch} of {len(curve)}"
+            outcome = f"{self.objective} {format_value(curve[epoch - 1], 'score')}, epoch {epoch} of {len(curve)}"
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
-            outcome += f"; best so far {format_value(best.score, 'score')} (trial {best.trial_id})"
-        self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {values}: {outcome}. About {left:.0f} s left.")
-        self.bar.update(1)
+            outcome += f". Best: {format_value(best.score, 'score')}, trial {best.trial_id}"
+        self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {outcome}.\n  {values}".rstrip())
+        self.bar.update()
         _delete_weights(self.oracle, self.output_dir)
 
 
@@ -333,7 +329,7 @@ def _finish(
         "settings": settings,
         "versions": versions("bert-tf", "keras", "keras-tuner", "transformers"),
     }
-    say("\n" + table(*results.trial_table(ranked[:10], VALUES)))
+    say("\n" + terminal.table(*results.trial_table(ranked[:10], VALUES)))
     if failed:
         say(f"{failed} trials failed; trials.csv gives the reasons.")
     said = f"trial {best['trial']}, epoch {best['best_epoch']} of {best['epochs']}: {objective} {format_value(best[objective], 'score')}"
@@ -347,14 +343,15 @@ def _finish(
         say(testing.sentence(result["test"]))
     files.write_json(output_dir / "best.json", result)
     if with_report:
-        result |= run_report.write(
-            output_dir, job, lambda: kept.predictions,
-            results=result | ({"best_epoch": None} if is_solved else {}),
-            history={} if is_solved else histories[best["trial"]],
-            settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=result["finetune"],
-            seconds={"the whole search, without this report": result["seconds"], "the best trial": best["seconds"]},
-            sections=lambda: sections.search_sections(rows, histories, objective, VALUES),
-        )  # fmt: skip
+        with terminal.Bar("Writing the report", None, shown=hypermodel.verbose):
+            result |= run_report.write(
+                output_dir, job, lambda: kept.predictions,
+                results=result | ({"best_epoch": None} if is_solved else {}),
+                history={} if is_solved else histories[best["trial"]],
+                settings=_shown_settings(settings, values), parameters=model.parameter_table(), command=result["finetune"],
+                seconds={"the whole search, without this report": result["seconds"], "the best trial": best["seconds"]},
+                sections=lambda: sections.search_sections(rows, histories, objective, VALUES),
+            )  # fmt: skip
         files.write_json(output_dir / "best.json", result)
     for verdict in run_report.verdicts(result):
         say(verdict)

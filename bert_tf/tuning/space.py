@@ -1,11 +1,12 @@
 """The space of a search: which values an option may take, and how a tuner is asked for one."""
 
-from typing import Any
-
-import keras_tuner
+from typing import TYPE_CHECKING, Any
 
 from bert_tf.settings import Model, Training
 from bert_tf.training.learning_rate import RANGES
+
+if TYPE_CHECKING:  # the command line checks a space before it loads anything
+    import keras_tuner
 
 # The usual space; of learning rates `bert_tf.training.learning_rate.RANGES`. `unfreeze` first: it decides which there are.
 SPACE: dict[str, Any] = {
@@ -56,7 +57,7 @@ def learning_rate_ranges(chosen: Any, depths: list) -> list[tuple[str, Any, list
     return [(name.format(kind), RANGES[kind == "frozen"], part) for kind, part in parts.items() if part]
 
 
-def ask(hp: keras_tuner.HyperParameters, name: str, values: Any, default: Any) -> Any:
+def ask(hp: "keras_tuner.HyperParameters", name: str, values: Any, default: Any) -> Any:
     """Asks a tuner for one value, which declares the option to it."""
     if isinstance(values, tuple):
         default = min(max(default, values[0]), values[1])

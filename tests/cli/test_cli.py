@@ -1,7 +1,7 @@
 """`bert-tf` as a user runs it: exit codes, messages, tables and JSON."""
 
+import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import bert_tf
+from bert_tf import terminal
 from bert_tf.cli.main import main
 
 
@@ -66,7 +67,7 @@ def test_finetune_predict_convert(train, tiny, tmp_path, capsys):
         ("text,label\na,1\nb,\n", [], "row 2"),
         ("text,label\na,1\nb,1\n", [], "same label"),
         ("text,label\na,1\nb\0,0\n", [], "row 2"),
-        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--max-length", "1000"], "max_length=1000"),
+        ("text,label\na,1\na,1\nb,0\nb,0\n", ["--max-length", "1000"], "--max-length 1000"),
         ("text,label\na,1\na,1\nb,0\nb,0\n", ["--checkpoint", "./none"], "no such checkpoint folder"),
         ("text,label\na,1\na,1\nb,0\nb,0\n", ["--unfreeze", "9"], "0 to 2"),
     ],
@@ -151,7 +152,7 @@ def test_options_may_be_shortened():
 def test_slices_need_test_texts(train, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["finetune", "--train", "none.csv", "--by", "lang"]) == 2
-    assert "`by` slices the test texts" in capsys.readouterr().err
+    assert "--by slices the test texts" in capsys.readouterr().err
 
 
 def test_main_is_a_function_by_either_path():
@@ -164,17 +165,90 @@ def test_main_is_a_function_by_either_path():
     assert done.stdout == f"bert-tf {bert_tf.__version__}\n"
 
 
-def test_compare_says_nothing_that_is_not_its_own(train, tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    command = ["compare", "--ladder", "--rungs", "baseline", "--train", str(train), "--output-dir", "out"]
-    done = subprocess.run(
-        [sys.executable, "-m", "bert_tf.cli", *command],
-        env=environment,
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert "TF-IDF + logistic regression" in done.stdout
-    assert "InitializeLog" not in done.stderr
-    assert "port.cc" not in done.stderr
+@pytest.fixture
+def classifier(tiny):
+    """A fine-tuned model, as far as its folder says."""
+    folder = tiny.parent / "headed"
+    bert_tf.load_tokenizer(tiny).save_pretrained(folder)
+    return folder
+
+
+def test_predict_shows_the_first_rows_on_a_terminal_and_says_how_to_get_the_others(
+    classifier, tmp_path, capsys, monkeypatch
+):
+    file = tmp_path / "texts.csv"
+    file.write_text("text\n" + "".join(f"text number {i} {'long ' * 40}\n" for i in range(23)))
+    monkeypatch.setattr(terminal, "width", lambda: 80)
+    assert main(["predict", str(classifier), "--file", str(file)]) == 0
+    header, _, *rows, last = capsys.readouterr().out.splitlines()
+    assert header.split() == ["label", "score", "text"]
+    assert last == "... and 3 more. All of them: --output FILE.csv, or --json."
+    assert len(rows) == 20
+    assert {re.split(r"\s{2,}\d\.\d{3}  ", row)[1][:12] for row in rows[:3]} == {"text number "}  # aligned left
+    assert max(map(len, rows)) <= 80
+    monkeypatch.setattr(terminal, "width", lambda: None)
+    assert main(["predict", str(classifier), "--file", str(file)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 25
+
+
+def test_predict_reads_standard_input(classifier, capsys, monkeypatch):
+    for given, code in ((b"\xef\xbb\xbfgood\r\n\n bad\n", 0), (b"\n", 2), (b"\xff", 2)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert main(["predict", str(classifier), "--file", "-", "--json"]) == code
+        out, err = capsys.readouterr()
+        if code:
+            assert "standard input" in err
+        else:
+            assert [row["text"] for row in json.loads(out)] == ["good", " bad"]
+
+
+WRONG = [
+    ("finetune --epochs -3", "--epochs must be greater than 0. Received: --epochs -3"),
+    ("finetune --batch-size 0", "--batch-size must be greater than 0. Received: --batch-size 0"),
+    ("search --learning-rate -1", "--learning-rate must be greater than 0"),
+    ("finetune --optimizer adamm", "--optimizer: 'adamm' is not one of Keras' optimizers. Did you mean adam?"),
+    ("finetune --unfreeze 9", "--unfreeze must be 0 to 2 (layers) or 'all'. Received: --unfreeze 9"),
+    ("finetune --max-length 1000", "--max-length must lie between 3 and 256"),
+    ("finetune --checkpoint ./none", "./none: no such checkpoint folder"),
+    (
+        "finetune --output-dir there",
+        "there: holds another run. Start anew with --overwrite, resume it with --resume, or",
+    ),
+    (
+        "finetune --class-weight balanced --task regression --label-column number",
+        "--class-weight is for one class a text",
+    ),
+    ("finetune --label-column same", "same label"),
+    ("finetune --epochs many", "argument --epochs: a whole number is expected. Received: 'many'"),
+    ("finetune --budget soon", "argument --budget: a time such as 90s, 5m or 1.5h is expected. Received: 'soon'"),
+    ("predict none --batch-size 0", "argument --batch-size: a whole number of 1 or more is expected. Received: '0'"),
+    ("predict ./none", "./none: no such checkpoint folder"),
+]
+RUN_ALL = """
+import contextlib, io, json, sys
+from bert_tf.cli.main import main
+said = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.suppress(SystemExit):
+        assert main(command) == 2
+    said.append(error.getvalue())
+    assert not {"tensorflow", "keras", "transformers"} & set(sys.modules), command
+print(json.dumps(said))
+"""
+
+
+def test_wrong_input_is_said_before_tensorflow_loads(reviews, tiny, tmp_path):
+    rows = [f'"{text}",{label},x,{i}' for i, (text, label) in enumerate(zip(*reviews.values(), strict=True))]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label,same,number", *rows]) + "\n")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "run.json").write_text("{}")
+    commands = [command.split() for command, _ in WRONG]
+    for command in commands:
+        command += ["--text", "a"] if command[0] == "predict" else ["--train", "train.csv"]
+        command += [] if "--checkpoint" in command or command[0] == "predict" else ["--checkpoint", str(tiny)]
+    started = [sys.executable, "-c", RUN_ALL, json.dumps(commands)]
+    done = subprocess.run(started, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for (command, expected), message in zip(WRONG, json.loads(done.stdout), strict=True):
+        assert expected in message, command
+        assert len(message.splitlines()) <= 2, message

@@ -3,6 +3,7 @@
 A new family is a file, its row, and its name here. Everything else, public names included, follows from the row.
 """
 
+import operator
 import re
 
 from bert_tf.checkpoints.families import (
@@ -83,3 +84,24 @@ def depths(config) -> list[int]:
     which = distinct_layers(settings["num_hidden_layers"], settings.get("groups"))
     below = [i for i in range(len(which) + 1) if i in (0, len(which)) or which[i] != which[i - 1]]
     return [len(which) - i for i in reversed(below)]
+
+
+def depth(unfreeze: int | str, config) -> int:
+    """Returns the number of top layers of a model that `unfreeze` stands for, which may be "all".
+
+    Raises: ValueError if the model does not have so many, or cannot train them alone.
+    """
+    possible = depths(config)
+    layers = possible[-1]
+    if hasattr(unfreeze, "__index__") and not isinstance(unfreeze, bool):
+        unfreeze = operator.index(unfreeze)  # also NumPy's integers
+    if unfreeze == "all":
+        return layers
+    if type(unfreeze) is not int or unfreeze not in range(layers + 1):
+        raise ValueError(f"`unfreeze` must be 0 to {layers} (layers) or 'all'. Received: unfreeze={unfreeze!r}")
+    if unfreeze not in possible:
+        raise ValueError(
+            f"`unfreeze` must be {', '.join(map(str, possible))} (layers) or 'all': the other layers of this model share their "
+            f"weights. Received: unfreeze={unfreeze}"
+        )
+    return unfreeze

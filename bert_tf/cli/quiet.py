@@ -1,0 +1,48 @@
+"""A terminal that shows our own lines only: the notes of the libraries below us are turned off."""
+
+import logging
+import os
+import sys
+import warnings
+
+from bert_tf import terminal
+from bert_tf.files import without_stderr
+
+
+class _OnStderr(logging.StreamHandler):
+    """Writes to what stderr is now: while a bar is drawn, above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self):
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value) -> None:
+        raise AttributeError("The stream is always stderr.")
+
+
+def be_quiet() -> None:
+    """Shows what bert_tf logs, and of other libraries errors only. What the environment asks for is left as it is."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
+    logging.basicConfig(format="%(message)s", handlers=[_OnStderr()])
+    logging.getLogger("bert_tf").setLevel(logging.INFO)
+    # "triggered tf.function retracing": shapes differ from batch to batch, and a comparison trains several models
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def load_backend() -> None:
+    """Imports Keras and its backend, TensorFlow without the notes on its build and on missing GPUs that it writes past its own
+    log level."""
+    with terminal.waiting("Loading Keras ..."), without_stderr():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()

@@ -1,0 +1,146 @@
+"""Commands as processes: every line that they print is ours, and Ctrl-C ends them with what is kept and how to go on."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+# Every form of a line, in all four commands. What is not here is somebody else's.
+OURS = r"""
+No validation data given: \d+ of \d+ texts are held out for validation\.
+(Training|Validation): \d+ texts \(.*\), .*
+From .*, .*:
+Precision: .*
+[ a-z]+ {2,}.*                                       # rows of tables
+-[- ]+
+Features of the frozen layers: .*
+First result, .*
+Training for [\d.]+ epochs, \d+ steps: about .* left\.
+ +epoch  .*
+ +\d+ of \d+  [ .\d]+( s)?
+Kept .*
+In .*/:
+  report\.html, .*|  model, .*|  trials\.csv, .*|  ladder\.csv.*
+The head solved on the frozen base, which the trials have to beat: .*
+Trial \d+ \(\d+ of \d+\): .*
+  learning_rate .*|  dropout .*
+Best: .*
+The same training with finetune: .*
+\d.* [\d.]+ s\. In .*/:|[\d.]+ s\. In .*/:
+.*TF-IDF \+ logistic regression.*
+positive|negative
+The (model|baseline|temperature|validation|training|report|best|probabilities) .*
+(No|Undecided|A|Of|It|Not|All|Overfitting|More|Accuracy|Loss|Few|Still) .*
+""".strip()
+
+
+def is_ours(line):
+    forms = [re.sub(r"  +#.*", "", form) for form in OURS.splitlines()]
+    return not line or any(re.fullmatch(form, line) for form in forms)
+
+
+@pytest.fixture
+def train(tmp_path, reviews):
+    rows = [f'"{text} {i}",{label}' for i, (text, label) in enumerate(zip(*reviews.values(), strict=True))]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    return tmp_path / "train.csv"
+
+
+def environment():
+    """As a user has it: nothing is set to be quiet."""
+    ours = {"TF_CPP_MIN_LOG_LEVEL", "TRANSFORMERS_VERBOSITY", "PYTHONWARNINGS", "CUDA_VISIBLE_DEVICES"}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def test_every_line_is_ours(train, tiny, tmp_path):
+    common = ["--train", str(train), "--max-length", "16", "--precision", "float32"]
+    start = [*common, "--checkpoint", str(tiny)]
+    commands = [
+        ["finetune", *start, "--epochs", "2", "--output-dir", "run"],
+        ["predict", "run/model", "--text", "good", "--text", "bad"],
+        ["search", *start, "--max-trials", "2", "--epochs", "2", "--batch-size", "8", "--output-dir", "search"],
+        ["compare", "--ladder", "--rungs", "baseline,solved", "--seeds", "1", *start, "--output-dir", "ladder"],
+    ]
+    code = f"from bert_tf.cli import main\nfor command in {commands}: assert main(command) == 0, command"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    foreign = [line for line in (done.stdout + done.stderr).splitlines() if not is_ours(line)]
+    assert foreign == []
+    assert "\x1b" not in done.stdout + done.stderr
+    assert [line for line in done.stdout.splitlines() if re.match(r" +2 of 2  ", line)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-01-01 00:00:00.1: I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.",
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "WARNING:tensorflow:5 out of the last 11 calls to <function TensorFlowTrainer> triggered tf.function retracing.",
+        "PyTorch was not found. Models won't be available",
+        "/lib/python3/site-packages/x.py:3: DeprecationWarning: old",
+    ],
+)
+def test_the_test_can_fail(line):
+    assert not is_ours(line)
+
+
+def interrupted(command, when, cwd):
+    """Starts a command, sends Ctrl-C when its output matches; returns the exit code and the lines of stderr."""
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": cwd, "env": environment()}
+    with subprocess.Popen([sys.executable, "-m", "bert_tf.cli", *command], **how) as process:
+        for line in process.stdout:
+            if re.search(when, line):
+                break
+        else:
+            raise AssertionError(process.stderr.read())
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        error = process.communicate()[1]
+    assert time.monotonic() - began < 30
+    return process.returncode, error.splitlines()
+
+
+def test_ctrl_c_ends_a_training_with_a_line_that_says_how_to_go_on(train, tiny, tmp_path):
+    command = [
+        "finetune",
+        "--train",
+        str(train),
+        "--checkpoint",
+        str(tiny),
+        "--epochs",
+        "100000",
+        "--output-dir",
+        "run",
+    ]
+    code, lines = interrupted(command, r"^ +2 of", tmp_path)
+    assert code == 130
+    assert lines[-1] == "Stopped. run keeps what was finished. Continue with the same command and --resume."
+    assert not [line for line in lines if "Traceback" in line]
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
+    assert (tmp_path / "run" / "state").is_dir()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_search_that_can_be_resumed(train, tiny, tmp_path):
+    command = [
+        "search",
+        "--train",
+        str(train),
+        "--checkpoint",
+        str(tiny),
+        "--max-trials",
+        "1000",
+        "--epochs",
+        "3",
+        "--no-report",
+    ]
+    code, lines = interrupted(command, r"^Trial 0*1 ", tmp_path)
+    assert code == 130
+    assert lines[-1] == "Stopped. runs/search keeps what was finished. Continue with the same command and --resume."
+    assert (tmp_path / "runs/search/trials").is_dir()
+    code, lines = interrupted([*command, "--resume"], r"^Resuming after \d+ finished trials", tmp_path)
+    assert (code, lines[-1][:8]) == (130, "Stopped.")
