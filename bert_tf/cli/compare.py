@@ -8,6 +8,7 @@ from bert_tf.settings import CURVE, LADDER, RACE
 def add_compare(commands) -> None:
     command = commands.add_parser(
         "compare",
+        usage="bert-tf compare (--ladder | --data-sizes SIZES | MODEL ...) --train FILE [OPTIONS]",
         help="see how many layers to unfreeze, which model is best, whether more data would help",
         description="One of three comparisons on the same texts. --ladder: one checkpoint with more and more layers unfrozen. "
         "MODEL ...: fine-tuned models, and checkpoints to fine-tune with a frozen base, against TF-IDF and an LSTM (a race). "

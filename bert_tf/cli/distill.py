@@ -9,6 +9,7 @@ from bert_tf.settings import DISTILL
 def add_distill(commands) -> None:
     command = commands.add_parser(
         "distill",
+        usage="bert-tf distill TEACHER --train FILE [OPTIONS]",
         help="train a smaller, faster student of a model",
         description="Trains a student with some of a model's layers to answer as its teacher does, on texts with labels and "
         "without. Leaves in the output folder what finetune does, and compares both in score, size and speed.",

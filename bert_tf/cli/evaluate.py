@@ -8,6 +8,7 @@ from bert_tf.settings import EVALUATE
 def add_evaluate(commands) -> None:
     command = commands.add_parser(
         "evaluate",
+        usage="bert-tf evaluate MODEL [MODEL] --data FILE [OPTIONS]",
         help="measure a fine-tuned model on labelled texts",
         description="Measures a fine-tuned model on labelled texts, by what it gives a text: scores with intervals, confusion and "
         "calibration, or each label, or the errors of numbers; the worst mistakes, and slices. With two models they are compared on "

@@ -12,6 +12,7 @@ from bert_tf.cli.quiet import load_backend
 def add_explain(commands) -> None:
     command = commands.add_parser(
         "explain",
+        usage="bert-tf explain MODEL --text TEXT [OPTIONS]",
         help="say which words spoke for and against a class, and what attention looked at",
         description="Says why a model gives texts their classes: each word's share in the answer (integrated gradients), with a "
         "check on it, and with --html the attention of every layer and head.",

@@ -8,6 +8,7 @@ from bert_tf.settings import EXPORT
 def add_export(commands) -> None:
     command = commands.add_parser(
         "export",
+        usage="bert-tf export MODEL DIR [OPTIONS]",
         help="write a fine-tuned model for another runtime, and prove that it says the same",
         description="Writes a fine-tuned model with its tokenizer, its labels and a README for another runtime. The written file is run "
         "on real texts in that runtime; if it does not say what the model says, it is refused and nothing is left.",

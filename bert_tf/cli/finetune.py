@@ -9,6 +9,7 @@ from bert_tf.settings import FINETUNE
 def add_finetune(commands) -> None:
     command = commands.add_parser(
         "finetune",
+        usage="bert-tf finetune --train FILE [OPTIONS]",
         help="train a classifier on your labelled texts",
         description="Trains a classifier on labelled texts: first its head on the frozen base, in seconds, then all layers from "
         "there; the better one is kept. Leaves in the output folder: "

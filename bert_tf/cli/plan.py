@@ -9,6 +9,7 @@ from bert_tf.settings import PLAN
 def add_plan(commands) -> None:
     command = commands.add_parser(
         "plan",
+        usage="bert-tf plan --train FILE [OPTIONS]",
         help="estimate the memory, disk space and time of a run",
         description="Estimates what finetune with the same options will need on this machine, from a probe of a few seconds.",
         epilog="Example: bert-tf plan --train reviews.csv --unfreeze 2 --epochs 10",

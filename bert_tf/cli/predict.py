@@ -23,6 +23,7 @@ STDIN = "-"
 def add_predict(commands) -> None:
     command = commands.add_parser(
         "predict",
+        usage="bert-tf predict MODEL (--text TEXT | --file FILE) [OPTIONS]",
         help="give new texts their class, labels or number",
         description="Gives texts what a model was fine-tuned for: a class, labels joined by |, or a number; prints a table, or JSON. "
         "With --output the file is read and written block by block, whatever its size, and keeps all its columns.",

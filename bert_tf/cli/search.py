@@ -7,6 +7,7 @@ from bert_tf.settings import SEARCH
 def add_search(commands) -> None:
     command = commands.add_parser(
         "search",
+        usage="bert-tf search --train FILE [OPTIONS]",
         help="find the learning rate, batch size and epochs that work best",
         description="Tries many settings on the same features and keeps the best trial's model. Leaves in the output folder: "
         "report.html, model/, trials.csv, best.json, search.png, tensorboard/, trials/.",

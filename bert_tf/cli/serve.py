@@ -12,6 +12,7 @@ LOOPBACK = ("127.", "::1", "localhost")
 def add_serve(commands) -> None:
     command = commands.add_parser(
         "serve",
+        usage="bert-tf serve MODEL [OPTIONS]",
         help="serve a model over HTTP, with a page to try it",
         description='Serves a model: POST /predict takes {"inputs": "a text"} or a list of texts and answers label and score, as '
         "Hugging Face's pipelines do; texts of concurrent requests are classified together. GET / is a page to try a text and see "

@@ -116,7 +116,7 @@ def test_ctrl_c_ends_a_training_with_a_line_that_says_how_to_go_on(train, tiny, 
         "--output-dir",
         "run",
     ]
-    code, lines = interrupted(command, r"^ +2 of", tmp_path)
+    code, lines = interrupted(command, r"^ *2 of", tmp_path)
     assert code == 130
     assert lines[-1] == "Stopped. run keeps what was finished. Continue with the same command and --resume."
     assert not [line for line in lines if "Traceback" in line]

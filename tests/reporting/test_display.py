@@ -1,6 +1,7 @@
 """What results show of themselves: short at the prompt, safe and self-contained in a notebook, rows as a DataFrame."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,12 @@ from bert_tf.data.examples import Examples, Stream
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.explanation.explain import Deletion, Explanation, Faithfulness
 from bert_tf.explanation.words import Words
+from bert_tf.exporting.export import Exported
 from bert_tf.features.cache import Chunk
 from bert_tf.features.extraction import Features
+from bert_tf.inference.bulk import Written
 from bert_tf.inference.predict import Predictions
+from bert_tf.judging.evaluate import Evaluation
 from bert_tf.training.finetuned import Finetuned
 from bert_tf.training.plan import Plan
 from bert_tf.tuning.search import Searched
@@ -100,7 +104,25 @@ def features():
     return Features(np.full(MANY, 3), True, [chunk], np.zeros(MANY, int), np.arange(MANY), 7)
 
 
+def exported():
+    row = {"score": 0.9, "milliseconds": {"1": 2.0, "32": 40.0}}
+    file = {**row, "bytes": 10**8, "drift": 1e-6, "agreement": 1.0}
+    measured = {"texts": 200, "source": ATTACK, "score": "accuracy", "model": row, "float32": file}
+    return Exported(Path(f"runs/{ATTACK}"), Path(f"runs/{ATTACK}/model.onnx"), None, measured)
+
+
+def evaluation():
+    scores = {**SCORES, "macro_f1": 0.7, "log_loss": 0.5}
+    metrics = {"model": ATTACK, "source": ATTACK, "task": "classification", "scores": scores}
+    return Evaluation(metrics, f"Good. {ATTACK}", predictions(count=60), None)
+
+
 MAKERS = {
+    "Exported(runs/": exported,
+    "Evaluation(": evaluation,
+    "Written: predicted.csv, 20,000 rows; predictions: label, ": lambda: Written(
+        Path("predicted.csv"), MANY, ("label", ATTACK), 0
+    ),
     "Examples(20,000 texts: 10,000 ": examples,
     "Predictions(20,000 texts, 2 classes: ": predictions,
     "Explanation of ": explanation,
@@ -148,6 +170,15 @@ def test_it_is_short_and_safe(begins):
     assert "color:" not in html.replace("color: inherit", "")
 
 
+def test_pictures_are_shown_where_they_are(tmp_path):
+    run = replace(finetuned(), output_dir=tmp_path)
+    assert "<img" not in run._repr_html_()
+    (tmp_path / "curves.png").write_bytes(b"\x89PNG")
+    assert 'src="data:image/png;base64,iVBORw=="' in run._repr_html_()
+    (tmp_path / "race.png").write_bytes(b"\x89PNG")
+    assert "iVBORw" in replace(compared(), output_dir=tmp_path, picture="race.png")._repr_html_()
+
+
 def test_many_classes_are_not_all_listed():
     many = [f"class {i}" for i in range(1000)]
     assert repr(examples(many)).startswith("Examples(20,000 texts: 20 class 0, 20 class 1, ")
@@ -177,6 +208,11 @@ def test_rows_become_a_dataframe():
     assert answers.to_columns() == columns
     pandas.testing.assert_frame_equal(answers.to_pandas(), pandas.DataFrame(columns))
     assert len(answers) == 2
+    assert answers[1] == {"label": "bad", "score": 1.0, "scores": {"bad": 1.0, "good": 0.0}}
+    assert [row["label"] for row in answers] == answers.labels
+    assert answers[1:].labels == ["bad"]
+    with pytest.raises(IndexError):
+        answers[2]
 
     assert [*searched().to_pandas().status] == ["finished"] * 30 + ["failed"]
     assert [*compared().to_pandas().columns] == [
