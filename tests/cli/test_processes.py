@@ -14,7 +14,7 @@ OURS = r"""
 (Training|Validation): \d+ texts \(.*\), .*
 From .*, .*:
 [A-Z].*\.                                     # a sentence
-(\w+: .*, .* (so far|left)(; )?)+             # a bar, where none can be drawn
+([\w ]+: .*(so far|left)(; )?)+              # a bar, where none can be drawn
 -+( {2,}-+)+                                  # a table, its rule and its rows
  *\S.*( {2,}\S.*)+
   \w+ \S+(, \w+ \S+)*                        # the values of a trial
