@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bert_tf import registration, terminal
+from bert_tf import registration
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.checkpoints.heads import class_names
 from bert_tf.migrate import modules, table
@@ -68,6 +68,5 @@ def __dir__() -> list[str]:
 
 
 modules.stand_in()
-terminal.spare_notes()
 registration.choose_backend()
 registration.when_keras_is_imported()

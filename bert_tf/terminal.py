@@ -17,7 +17,6 @@ import shutil
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -246,14 +245,6 @@ def draws(stream: Any) -> bool:
 def colours(stream: Any) -> bool:
     """Returns whether a stream shows colours, and may (https://no-color.org)."""
     return draws(stream) and not os.environ.get("NO_COLOR")
-
-
-def spare_notes() -> None:
-    """Turns off what libraries below us write when they are imported, on things that are as they should be: TensorFlow on its
-    build, transformers on PyTorch, tqdm on missing widgets. What the environment asks for stays as it is."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors stay
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 @contextlib.contextmanager

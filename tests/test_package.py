@@ -16,6 +16,16 @@ def test_importing_is_quick():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_importing_leaves_the_program_as_it_is():
+    code = """
+import logging, os, warnings
+before = dict(os.environ), [*warnings.filters], logging.root.level, [*logging.root.handlers]
+import bert_tf
+assert (dict(os.environ), [*warnings.filters], logging.root.level, [*logging.root.handlers]) == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_public_name_is_there_and_documented():
     for name in bert_tf.__all__:
         assert getattr(bert_tf, name).__doc__

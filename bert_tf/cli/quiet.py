@@ -25,7 +25,11 @@ class _OnStderr(logging.StreamHandler):
 
 
 def be_quiet() -> None:
-    """Shows what bert_tf logs, and of other libraries errors only. What the environment asks for is left as it is."""
+    """Shows what bert_tf logs, and of other libraries errors only. What the environment asks for is left as it is.
+
+    For the command line alone: in a program, what other libraries say is the program's to decide.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else it speaks of its build; errors stay
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
     logging.basicConfig(format="%(message)s", handlers=[_OnStderr()])
     logging.getLogger("bert_tf").setLevel(logging.INFO)

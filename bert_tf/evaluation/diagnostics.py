@@ -56,7 +56,9 @@ def overfitting(
     best = best_epoch({"val_loss": validation}) if any(map(math.isfinite, validation)) else None
     kind, verdict = _judged(train, validation, best, chance, chance_words, _gap(history, *score))
     if kept and best and kept != best:
-        verdict += f" The model of epoch {kept} was kept, which was best by another metric."
+        # "after epoch 2" would contradict that the third is kept
+        verdict = verdict.replace(f"Overfitting after epoch {best}:", "Overfitting:", 1)
+        verdict += f" Epoch {kept} was kept{_why(history, kept, *score)}."
     elif kind == "overfitting":
         verdict += " The best epoch is kept: the later ones did no harm, but were not needed."
     best = kept or best
@@ -72,6 +74,18 @@ def overfitting(
         "gap_at_last": gap_at_last,
         "verdict": verdict,
     }
+
+
+def _why(history: History, kept: int, score: str, words: str) -> str:
+    """Says by which metric an epoch was the best."""
+    known = {
+        "val_calibrated_loss": ": after calibration its validation loss was the lowest",
+        f"val_{score}": f": its validation {words} was the highest",
+    }
+    for name, reason in known.items():
+        if any(map(math.isfinite, history.get(name, ()))) and best_epoch(history, name) == kept:
+            return reason
+    return ", the best by another metric"
 
 
 def _gap(history: History, score: str, words: str) -> str:

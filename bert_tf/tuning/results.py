@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.evaluation.history import best_epoch
+from bert_tf.evaluation.history import best_epoch, higher_is_better
 from bert_tf.formatting import format_value
 from bert_tf.tasks.task import TASKS, task_of
 
@@ -29,7 +29,7 @@ def trial_rows(records: Mapping[str, Mapping], objective: str) -> list[dict]:
 
 def ranked(rows: Sequence[Mapping], objective: str) -> list[Mapping]:
     """Returns the finished trials, best first; of equals the earlier one."""
-    sign = -1 if "accuracy" in objective else 1
+    sign = -1 if higher_is_better(objective) else 1
     return sorted((row for row in rows if row["status"] == "finished"), key=lambda row: sign * row[objective])
 
 

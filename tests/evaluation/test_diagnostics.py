@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bert_tf.evaluation import diagnostics, tfidf
+from bert_tf.evaluation.history import best_epoch
 
 CURVES = {
     "overfitting": ([0.7, 0.5, 0.3, 0.1], [0.6, 0.5, 0.6, 0.8]),
@@ -48,7 +49,22 @@ def test_the_verdict_on_overfitting_names_the_turn_and_the_gaps():
     other = diagnostics.overfitting({"loss": train, "val_loss": validation}, kept=3)
     assert (other["kind"], other["best_epoch"]) == ("overfitting", 3)
     assert "lowest at epoch 2" in other["verdict"]
-    assert "epoch 3 was kept" in other["verdict"]
+    assert other["verdict"].startswith("Overfitting: ")  # not "after epoch 2", when the third is kept
+    assert other["verdict"].endswith("Epoch 3 was kept, the best by another metric.")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("val_calibrated_loss", [0.6, 0.5, 0.4, 0.45], "after calibration its validation loss was the lowest"),
+        ("val_accuracy", [0.6, 0.7, 0.8, 0.8], "its validation accuracy was the highest"),
+    ],
+)
+def test_an_epoch_that_is_kept_for_another_reason_is_kept_with_that_reason(name, values, reason):
+    train, validation = CURVES["overfitting"]
+    values = values[: len(train)]
+    said = diagnostics.overfitting({"loss": train, "val_loss": validation, name: values}, kept=3)["verdict"]
+    assert said.endswith(f"Epoch 3 was kept: {reason}.")
 
 
 def test_a_training_that_diverges_late_says_when():
@@ -130,3 +146,15 @@ def test_flipped_labels_are_found_much_more_often_than_by_chance():
     hits = sum(each["index"] in flipped for each in found["listed"])
     assert hits / 30 > 6 * 0.05 * len(found["listed"]) / 30
     assert hits > 15
+
+
+@pytest.mark.parametrize(
+    ("metric", "epoch"), [("val_loss", 2), ("val_mean_absolute_error", 2), ("val_accuracy", 1), ("val_macro_f1", 1)]
+)
+def test_the_best_epoch_is_the_lowest_or_the_highest_by_the_metric(metric, epoch):
+    assert best_epoch({metric: [0.7, 0.5, 0.6]}, metric) == epoch
+
+
+def test_a_metric_that_may_go_either_way_is_not_guessed():
+    with pytest.raises(ValueError, match="a higher 'val_perplexity' is better"):
+        best_epoch({"val_perplexity": [1.0]}, "val_perplexity")

@@ -36,7 +36,8 @@ def check_overfitting(module, rng) -> None:
     history = {"loss": train, "val_loss": validation}
     if with_score := rng.random() < 0.7:
         accuracy = rng.uniform(0.5, 0.9)
-        history |= {"accuracy": [accuracy] * epochs, "val_accuracy": [accuracy - rng.uniform(-0.1, 0.2)] * epochs}
+        accuracies = [*(accuracy - rng.uniform(-0.1, 0.2, epochs))]
+        history |= {"accuracy": [accuracy] * epochs, "val_accuracy": accuracies}
     chance, kept = rng.uniform(0.2, 1.2), rng.choice([None, int(rng.integers(1, epochs + 1))])
     said = module.overfitting(history, chance, kept)["verdict"]
     best, last, lowest = int(np.argmin(validation)), epochs - 1, validation.min()
@@ -50,11 +51,15 @@ def check_overfitting(module, rng) -> None:
     assert not said.startswith("No overfitting") or (not wide and rise <= 0.02)
     assert not said.startswith(("Some overfitting", "Not overfitting yet")) or wide
     if learned and epochs > 1:
-        assert said.startswith("Overfitting after epoch") == (rise > 0.02 and fall > 0.02)
+        assert said.startswith("Overfitting") == (rise > 0.02 and fall > 0.02)
+        assert not said.startswith(f"Overfitting after epoch {best + 1}:") or kept in (None, best + 1)
         assert said.startswith("Unsteady") == (rise > 0.02 and fall <= 0.02)
         assert ("still falling" in said) == (best == last and lowest < 0.98 * min(validation[:-1]))
         epoch, loss = re.search(r"lowest at epoch (\d+) \(([\d.]+)\)", said).groups()
         assert (int(epoch), float(loss)) == (best + 1, shown(lowest))
+    assert ("was kept" in said) == (kept not in (None, best + 1))
+    highest = with_score and kept and accuracies[kept - 1] == max(accuracies)
+    assert "accuracy was the highest" not in said or highest
     assert "More epochs may give" not in said or best == last
     assert "The best epoch is kept" not in said or kept in (None, best + 1)
     for points, first, second in re.findall(r"is ([\d.]+) points above .*? \(([\d.]+), ([\d.]+)\)", said):
