@@ -167,7 +167,7 @@ def test_ordinal_classes_have_their_further_measures(saved, tmp_path):
         (0, ["--label-column", "lang"], "unknown labels 'de', 'en'. The model "),
         (0, ["--label-column", "stars,lang"], "the label 'stars' is '4.0'; 0 or 1 is needed"),
         (1, ["--label-column", "lang"], "the number (column 'lang') is 'de', no number"),
-        (1, ["--label-column", "stars,lang"], "For task='regression' name one column."),
+        (1, ["--label-column", "stars,lang"], "For --task regression name one column."),
     ],
 )
 def test_labels_that_do_not_fit_are_one_line(multi, numbers, tmp_path, capsys, which, more, says):
