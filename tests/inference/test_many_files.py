@@ -197,7 +197,7 @@ def test_rows_that_are_left_out_leave_empty_parts(folder, tmp_path):
     [
         (["--output", "out.csv"], "for which --output must be a folder, such as predicted/"),
         (["--output", "out.csv", "--engine", "ray"], "--engine needs --output FOLDER/"),
-        (["--output", "out/", "--workers", "2"], "`workers` are those of Ray"),
+        (["--output", "out/", "--workers", "2"], "--workers are those of Ray"),
         (["--output", "out", "--resume", "--overwrite"], "exclude each other"),
         (["--output", "nowhere://x/y"], "cannot be reached"),
     ],

@@ -206,8 +206,8 @@ def test_wrong_options_are_one_line(folder, tiny, capsys):
                 [str(folder), "--port", str(taken.getsockname()[1])],
                 "cannot listen there (Address already in use). Choose",
             ),
-            ([str(folder), "--max-queue", "3"], "`max_queue` must be at least `max_texts`"),
-            ([str(folder), "--port", "70000"], "`port` must be at most 65535"),
+            ([str(folder), "--max-queue", "3"], "--max-queue must be at least --max-texts"),
+            ([str(folder), "--port", "70000"], "--port must be at most 65535"),
             ([str(tiny)], "has no classification head"),
         ]:
             assert main(["serve", *more]) == 2
