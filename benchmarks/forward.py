@@ -2,11 +2,13 @@
 
 Padding does not count: a side that pads more is slower for it. The sides run in turn, and the median counts. On a
 processor without bfloat16 it is emulated, which takes minutes: such a side runs once, on few texts with the same mix of
-lengths, and is marked as emulated. With --family the model is of base size with random weights, and a batch of 32 texts of 128
-tokens takes the place of the reviews. Prints one JSON object; `ratios` are ours over each other side.
+lengths, and is marked as emulated. With --family the model is of base size with random weights, and a batch of texts of 128
+tokens takes the place of the reviews, and another of such lengths as real texts have. Prints one JSON object; `ratios` are ours
+over each other side.
 """
 
 import importlib.util
+import statistics
 import sys
 from pathlib import Path
 
@@ -53,28 +55,42 @@ def main() -> int:
 
 
 def of_families(options, precision: str) -> int:
-    """The families one after the other: ours in one precision, PyTorch in eager mode in two."""
-    rows, ratios, versions = {}, {}, {}
-    batch = {"job": "family", "slow": False, "batch_size": 32, "tokens": 128, "times": 3}
+    """The families one after the other, full texts and padded ones: ours in one precision, PyTorch in eager mode in two."""
+    seconds, ratios, versions, failed = {}, {}, {}, {}
+    sizes = {"batch_size": options.batch_size, "tokens": 128, "times": 3}
     for family in options.family:
-        sides = {
-            name: (peers.OURS, {**batch, "family": family, "precision": precision, "all_tokens": name != "ours"})
-            for name in ("ours", "ours_all_tokens")
-        }
-        for peer_precision in PEERS["pytorch"] if "pytorch" in options.peers else ():
-            sides[f"pytorch_{peer_precision}"] = ("pytorch", {**batch, "family": family, "precision": peer_precision})
-        if options.sides:
-            sides = {name: side for name, side in sides.items() if name in options.sides}
+        sides = _sides_of({"job": "family", "slow": False, "family": family, **sizes}, options, precision)
         runs = common.in_turn(sides, options.venvs, options.repeats)
         versions |= {name: of_side[0].pop("versions", None) for name, of_side in runs.items()}
-        rates = {name: common.rate(of_side, "tokens")["tokens_per_s"] for name, of_side in runs.items()}
-        best = max((rate or 0 for name, rate in rates.items() if name.startswith("pytorch")), default=None)
-        rows[family] = rates
-        ratios[family] = {
-            name: common.ratio(rates[name], best) for name in ("ours", "ours_all_tokens") if name in rates
-        }
-    results = {"precision": precision, "tokens_per_s": rows, "ratios_to_the_better_pytorch": ratios}
-    return common.report("forward, families", {**results, "batch": [batch["batch_size"], batch["tokens"]]}, versions)
+        failed |= {f"{family}, {name}": of_side[0] for name, of_side in runs.items() if "error" in of_side[0]}
+        for fill in ("full", "padded"):
+            row = {name: _seconds(of_side, fill) for name, of_side in runs.items()}
+            best = min((value for name, value in row.items() if "pytorch" in name and value), default=None)
+            seconds[f"{family}, {fill}"] = row
+            ratios[f"{family}, {fill}"] = {
+                name: common.ratio(best, value) for name, value in row.items() if "pytorch" not in name
+            }
+    results = {"precision": precision, "seconds": seconds, "ratios_to_the_better_pytorch": ratios, "failed": failed}
+    return common.report("forward, families", {**results, "sizes": {**sizes, "repeats": options.repeats}}, versions)
+
+
+def _sides_of(settings: dict, options, precision: str) -> dict[str, tuple[str, dict]]:
+    """Returns the sides for one family, name -> `(peer, settings)`."""
+    ours = {"ours": ("keras", False), "ours_all_tokens": ("keras", True)}
+    if importlib.util.find_spec("openvino"):
+        ours["ours_openvino_all_tokens"] = ("openvino", True)
+    sides = {
+        name: (peers.OURS, {**settings, "precision": precision, "engine": engine, "all_tokens": all_tokens})
+        for name, (engine, all_tokens) in ours.items()
+    }
+    for of_pytorch in PEERS["pytorch"] if "pytorch" in options.peers else ():
+        sides[f"pytorch_{of_pytorch}"] = ("pytorch", {**settings, "precision": of_pytorch})
+    return {name: side for name, side in sides.items() if not options.sides or name in options.sides}
+
+
+def _seconds(runs: list[dict], fill: str) -> float | None:
+    """Returns the median seconds of a side for a batch, None if it failed."""
+    return None if "error" in runs[0] else round(statistics.median(run[fill]["seconds"] for run in runs), 3)
 
 
 def _parser():

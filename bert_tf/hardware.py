@@ -102,6 +102,19 @@ def native_precision() -> str:
     return "bfloat16" if native else "float32"
 
 
+def onednn() -> bool:
+    """Returns whether TensorFlow computes with oneDNN here: on Linux' newer x86 processors, and not on accelerators.
+
+    TensorFlow itself does not say; these are its rules (`IsMKLEnabled` in tensorflow/core/util/util.cc).
+    """
+    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower()
+    if accelerators() or asked in ("0", "false"):
+        return False
+    return asked in ("1", "true") or not processor_flags().isdisjoint(
+        ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile")
+    )
+
+
 def processor_flags() -> frozenset[str]:
     """Returns the processor's feature flags as Linux lists them; empty on other systems."""
     return frozenset(_proc("cpuinfo", "flags"))

@@ -10,18 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from shared import (
-    BatchClock,
-    by_length,
-    family_batch,
-    family_config,
-    fastest,
-    main,
-    padded,
-    read_tokens,
-    timed,
-    warm_up,
-)
+from shared import BatchClock, by_length, family_config, family_seconds, main, padded, read_tokens, timed, warm_up
 
 PROBE = 16  # the set-up time of a call is measured on every 16th text
 
@@ -186,7 +175,7 @@ def family(settings: dict) -> dict:
     import keras
 
     import bert_tf
-    from bert_tf.inference.engines import keras_engine
+    from bert_tf.inference import engines
 
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy(settings))
@@ -196,9 +185,9 @@ def family(settings: dict) -> dict:
     def every_token(input_ids, attention_mask):
         return encoder(input_ids, attention_mask, training=False).last_hidden_state[:, 0]
 
-    run = keras_engine(encoder, every_token if settings["all_tokens"] else encoder.features)
-    ids = family_batch(settings).astype("int32")
-    return fastest(lambda: run(ids, np.ones_like(ids)), settings)
+    make = {"keras": engines.keras_engine, "openvino": engines.openvino_engine}[settings["engine"]]
+    run = make(encoder, every_token if settings["all_tokens"] else encoder.features)
+    return family_seconds(lambda *batch: run(*(array.astype("int32") for array in batch)), settings)
 
 
 def forward_by_hand(settings: dict) -> dict:

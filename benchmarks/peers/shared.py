@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -51,21 +52,30 @@ def family_config(family: str):
     return getattr(transformers, f"{name}Config")(**{"vocab_size": 30_000} | differs)
 
 
-def family_batch(settings: dict) -> np.ndarray:
-    """Returns token ids without padding, int64 `(B, T)`."""
-    shape = (settings["batch_size"], settings["tokens"])
-    return np.random.default_rng(0).integers(1000, 30_000, shape)
+def family_batch(settings: dict, padded: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Returns token ids and their mask, int64 `(B, T)` both.
+
+    Args:
+        padded: whether the texts have the lengths of real ones, log-normal with a median of 64 tokens and cut at T, and padding.
+    """
+    shape = texts, tokens = settings["batch_size"], settings["tokens"]
+    random = np.random.default_rng(0)
+    ids, lengths = random.integers(1000, 30_000, shape), np.full(texts, tokens)
+    if padded:
+        lengths = np.clip(random.lognormal(np.log(64), 0.7, texts).astype(int), 3, tokens)
+    mask = np.arange(tokens) < lengths[:, None]
+    return ids * mask + (1 - mask), mask.astype("int64")  # 1: the id of padding of most families
 
 
-def fastest(run: Callable[[], object], settings: dict) -> dict:
-    """Runs a batch once without counting it, then some times, or until 5 seconds are over; returns the seconds of the fastest run,
-    which others disturb least."""
-    run()
-    seconds = [timed(run)]
-    while len(seconds) < settings["times"] and sum(seconds) < 5:
-        seconds.append(timed(run))
-    count = settings["batch_size"] * settings["tokens"]
-    return {"seconds": min(seconds), "tokens": count, "texts": settings["batch_size"]}
+def family_seconds(run: Callable[[np.ndarray, np.ndarray], object], settings: dict) -> dict:
+    """Runs a batch once without counting it, then some times; returns the median seconds, of full texts and of padded ones."""
+    results = {}
+    for name, padded in (("full", False), ("padded", True)):
+        ids, mask = family_batch(settings, padded)
+        run(ids, mask)
+        seconds = statistics.median(timed(partial(run, ids, mask)) for _ in range(settings["times"]))
+        results[name] = {"seconds": seconds, "tokens": int(mask.sum()), "texts": len(ids)}
+    return results
 
 
 def main(**jobs: Callable[[dict], dict]) -> None:

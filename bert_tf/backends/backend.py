@@ -1,6 +1,8 @@
 """What differs between Keras' backends, by the one in use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
@@ -8,11 +10,49 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert_tf import hardware
 from bert_tf.backends import devices
 from bert_tf.backends.epochs import Epochs
 from bert_tf.data import bucketing
 
 BACKENDS = ("tensorflow", "jax", "torch")  # a module here each
+
+_INFERRING = ContextVar("_INFERRING", default=False)
+
+
+@contextmanager
+def inference(precision: str) -> Iterator[None]:
+    """Within it a graph is traced whose results alone are wanted: no gradient, and no other runtime reads it.
+
+    Layers then compute in the operations that TensorFlow hands to oneDNN as one, and in `precision` where training needs float32. Where
+    TensorFlow does not use oneDNN, and on other backends, nothing changes.
+
+    Args:
+        precision: "float32" or "bfloat16", in which the layers compute.
+    """
+    native = precision == "float32" or hardware.native_precision() == precision
+    token = _INFERRING.set(keras.backend.backend() == "tensorflow" and hardware.onednn() and native)
+    try:
+        yield
+    finally:
+        _INFERRING.reset(token)
+
+
+def inferring() -> bool:
+    """Returns whether this is within `inference`, where that changes anything."""
+    return _INFERRING.get()
+
+
+def layer_norm(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """Returns the layer norm over the last axis of float `(N, D)`; None where Keras' own way is as good.
+
+    Args:
+        gamma, beta: float32 `(D,)`, the scale and the bias, or None.
+    """
+    if not inferring() or gamma is None or len(inputs.shape) != 2:
+        return None
+    return import_module("bert_tf.backends.tensorflow").layer_norm(inputs, gamma, beta, epsilon)
+
 
 Along = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

@@ -24,7 +24,7 @@ from bert_tf.backends.devices import predict_on_batch
 from bert_tf.data.bucketing import padded_batch
 from bert_tf.data.tokenizer import Tokens
 from bert_tf.files import error_reason
-from bert_tf.models.precision import in_float32
+from bert_tf.models.precision import for_results_alone, in_float32
 
 log = logging.getLogger("bert_tf")
 
@@ -50,7 +50,12 @@ class _Program(keras.Model):
 
 def keras_engine(owner: keras.layers.Layer, method: Callable) -> Engine:
     """Returns an engine that runs `method(input_ids, attention_mask)` of `owner` on Keras' backend."""
-    program = _Program(owner, method)
+
+    def quick(*inputs):
+        with for_results_alone(owner):
+            return method(*inputs)
+
+    program = _Program(owner, quick)
     program.compile(jit_compile=hardware.jit_compile())
     run = predict_on_batch(program)
     return lambda *batch: ops.convert_to_numpy(run(dict(zip(INPUTS, batch, strict=False))))

@@ -8,8 +8,8 @@ import math
 import keras
 from keras import ops
 
-from bert_tf.backends.backend import fused_attention
-from bert_tf.models.parts import LayerDropout, Part, arguments
+from bert_tf.backends.backend import fused_attention, inferring
+from bert_tf.models.parts import LayerDropout, Part, arguments, projected
 
 
 @keras.saving.register_keras_serializable("bert_tf")
@@ -19,7 +19,8 @@ class SelfAttention(Part):
     Vaswani et al. 2017, sec. 3.2 (https://arxiv.org/abs/1706.03762), with biases as in BERT.
     Differs from `keras.layers.MultiHeadAttention`: 2-D kernels, so that Hugging Face
     weights need only a transpose, and one numeric path whatever `dropout` is. The
-    softmax runs in float32 under every dtype policy.
+    softmax runs in float32 under every dtype policy, but for `bert_tf.backends.backend.inference`, where it is oneDNN's: that takes
+    and gives the compute dtype, and computes in float32 itself.
 
     Args:  (B = batch, T = tokens, D = hidden_size)
         hidden_size, num_heads: int. `hidden_size` is a multiple of `num_heads`.
@@ -65,13 +66,16 @@ class SelfAttention(Part):
 
     def call(self, hidden_states, attention_mask, queries=None, positional=None, probabilities=True, training=None):
         tokens = ops.shape(attention_mask)[1]
-        query = self.heads(self.query(hidden_states), tokens) if queries is None else self.heads(self.query(queries), 1)
-        value = self.heads(self.value(hidden_states), tokens)
-        attend = None if probabilities or queries is not None else self._kernel(training)
-        key = self.heads(self._keys(hidden_states, attend is not None and not training), tokens)
+        every = queries is None
+        query = self.heads(projected(self.query, hidden_states if every else queries), tokens if every else 1)
+        value = self.heads(projected(self.value, hidden_states), tokens)
+        attend = self._kernel(training) if every and not probabilities else None
+        key = self.heads(self._keys(hidden_states, (attend is not None or inferring()) and not training), tokens)
         if attend and (terms := self.terms(query, key, attention_mask, positional)):
             return self._out(attend(*terms, value)), None
         scores = self.scores(query, key, positional, training=training)
+        if probabilities:
+            scores = ops.cast(scores, "float32")
         if isinstance(tokens, int) and tokens == 1:  # Keras warns at a softmax over one score
             probabilities = ops.ones_like(scores)
         else:
@@ -80,7 +84,8 @@ class SelfAttention(Part):
         return self._out(ops.matmul(dropped, value)), probabilities
 
     def _out(self, context):  # (B, H, Q, S) -> (B * Q, D)
-        return self.dense(ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, self.hidden_size)))
+        flat = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, self.hidden_size))
+        return projected(self.dense, flat)
 
     def _kernel(self, training):
         """Returns a kernel of the backend for the whole attention, or None."""
@@ -91,7 +96,7 @@ class SelfAttention(Part):
         # A bias adds the same to all scores of a token, which the softmax does not see; on a GPU it takes 2 % of the time.
         if scores_stay_inside and type(self).terms is SelfAttention.terms:
             return ops.matmul(hidden_states, ops.cast(self.key.kernel, self.compute_dtype))
-        return self.key(hidden_states)
+        return projected(self.key, hidden_states)
 
     def heads(self, states, tokens):  # (B * T, D) -> (B, H, T, S)
         return ops.transpose(ops.reshape(states, (-1, tokens, self.num_heads, self.head_size)), (0, 2, 1, 3))
@@ -102,10 +107,14 @@ class SelfAttention(Part):
         Args:
             query, key: float `(B, H, Q, S)` and `(B, H, T, S)`; Q = 1, the first token's, or T.
             positional: the argument of the call.
-        Returns: float32 `(B, H, Q, T)`, scaled.
+        Returns: float `(B, H, Q, T)`, scaled.
         """
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        return ops.cast(scores, "float32") / math.sqrt(self.head_size)
+        scores = self._wide(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))))
+        return scores * (1 / math.sqrt(self.head_size))
+
+    def _wide(self, products):
+        """Returns products in float32; for results alone as they are, because each cast costs as much as a product."""
+        return products if inferring() else ops.cast(products, "float32")
 
     def terms(self, query, key, attention_mask, positional=None):
         """Returns the same as `scores` and `masked` for a fused kernel, which adds and scales on its own.
@@ -117,7 +126,7 @@ class SelfAttention(Part):
 
     def masked(self, scores, attention_mask, positional=None):
         """Returns the scores `(B, H, Q, T)`, negative and large where a token must not look: padding, in subclasses more."""
-        return scores + attention_bias(attention_mask)
+        return scores + ops.cast(attention_bias(attention_mask), scores.dtype)
 
 
 FAR = -1e9  # and not the smallest float: a row of padding alone must stay finite after the addition

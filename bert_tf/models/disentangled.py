@@ -123,7 +123,7 @@ class DisentangledAttention(SelfAttention):
         if "p2c" in self.kinds:
             projected = (self.query if self.shared else self.position_query)(ops.flip(rows, axis=0))
             scores = ops.add(scores, self._position_to_content(query, key, self._heads_of(projected)))
-        return ops.cast(scores, "float32") * self.scale
+        return self._wide(scores) * self.scale
 
     def terms(self, query, key, attention_mask, positional=None):
         return None  # the scores are sums of several products

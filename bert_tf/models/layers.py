@@ -19,7 +19,7 @@ from keras import ops
 from bert_tf.backends.backend import anew
 from bert_tf.models.attention import SelfAttention
 from bert_tf.models.keras_internals import resize_embedding
-from bert_tf.models.parts import LayerDropout, Part, arguments, build
+from bert_tf.models.parts import LayerDropout, Part, arguments, build, projected
 from bert_tf.models.positional import POSITIONAL
 
 
@@ -237,7 +237,7 @@ class FeedForward(Part):
             # In 3-D: a product right behind the GELU would be taken for a part of it, and nothing fused (half the speed).
             activated = ops.multiply(activated[None], self.gate(hidden_states)[None])[0]
         activated = self.inner_dropout(activated, training=training)
-        return self.dropout(self.dense(activated), training=training)
+        return self.dropout(projected(self.dense, activated), training=training)
 
 
 @keras.saving.register_keras_serializable("bert_tf")

@@ -1,11 +1,17 @@
 """The precision in which layers compute, changed for a while."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import keras
 
+from bert_tf.backends.backend import inference
 from bert_tf.models.keras_internals import all_layers
+
+
+def for_results_alone(layer: keras.layers.Layer) -> AbstractContextManager[None]:
+    """Within it a layer is traced whose results alone are wanted; see `bert_tf.backends.backend.inference`."""
+    return inference(layer.compute_dtype)
 
 
 @contextmanager

@@ -74,8 +74,9 @@ class RelativeBias(Part):
 class BiasedAttention(SelfAttention):
     """Self-attention with a bias for each distance: `positional` is the result of `RelativeBias`."""
 
-    def scores(self, query, key, positional=None, training=None):
-        return super().scores(query, key) + positional[:, :, : ops.shape(query)[2]]
+    def masked(self, scores, attention_mask, positional=None):
+        bias = ops.cast(positional[:, :, : ops.shape(scores)[2]], scores.dtype)
+        return super().masked(scores, attention_mask) + bias
 
     def terms(self, query, key, attention_mask, positional=None):
         return None  # the bias is learnt

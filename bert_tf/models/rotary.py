@@ -71,11 +71,11 @@ class RotaryAttention(SelfAttention):
     def scores(self, query, key, positional=None, training=None):
         turns, _ = positional[self._kind]
         query = self._turned(query, turns * (1 / math.sqrt(self.head_size)))
-        return ops.cast(ops.matmul(query, ops.transpose(self._turned(key, turns), (0, 1, 3, 2))), "float32")
+        return self._wide(ops.matmul(query, ops.transpose(self._turned(key, turns), (0, 1, 3, 2))))
 
     def masked(self, scores, attention_mask, positional=None):
         _, bias = positional[self._kind]
-        return scores + bias[:, :, : ops.shape(scores)[2]]
+        return scores + ops.cast(bias[:, :, : ops.shape(scores)[2]], scores.dtype)
 
     def terms(self, query, key, attention_mask, positional=None):
         turns, bias = positional[self._kind]

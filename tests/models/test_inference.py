@@ -1,0 +1,63 @@
+"""Graphs that are traced for their results alone: other operations, the same numbers."""
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+from keras import ops
+
+from bert_tf import hardware
+from bert_tf.backends import backend
+from bert_tf.inference.engines import keras_engine
+from bert_tf.models.auto import CLASSES
+from bert_tf.models.parts import LayerNorm
+
+
+@pytest.mark.parametrize("family", ["roberta", "mpnet", "deberta-v2", "modernbert"])  # a kind of attention each
+def test_an_engine_gives_what_the_layers_give(family, monkeypatch):
+    encoder = CLASSES[family, None].from_pretrained(GOLDEN / f"{family}_tiny").encoder
+    ids = np.random.default_rng(0).integers(5, 30, (3, 7)).astype("int32")
+    mask = np.ones_like(ids)
+    mask[1, 4:] = 0
+
+    def every_token(input_ids, attention_mask):
+        return encoder(input_ids, attention_mask, training=False).last_hidden_state
+
+    entered = []
+    monkeypatch.setattr(hardware, "onednn", lambda: entered.append(True) or True)  # whatever this machine has
+    expected = ops.convert_to_numpy(every_token(ids, mask))
+    assert not entered
+    engine = keras_engine(encoder, every_token)
+    for batch in (ids, mask), (ids[:, :5], mask[:, :5]), (ids[:2, :6], mask[:2, :6]):  # of fixed sizes, then of any
+        result = engine(*batch)
+        wanted = expected if batch[0] is ids else ops.convert_to_numpy(every_token(*batch))
+        np.testing.assert_allclose(result[batch[1] == 1], wanted[batch[1] == 1], atol=1e-5)
+    assert entered
+    assert not backend.inferring()
+
+
+@pytest.mark.skipif(not hardware.onednn(), reason="TensorFlow does not use oneDNN here")
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_norm_is_one_operation(dtype):
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    layer = LayerNorm(epsilon=1e-12, center=False, dtype=dtype)
+    layer.build((None, 24))
+    states = tf.cast(np.random.default_rng(0).normal(2, 3, (5, 24)), layer.compute_dtype)
+    expected = layer(states)
+
+    @tf.function
+    def normed(states):
+        with backend.inference("float32"):
+            return tf.nn.relu(layer(states))
+
+    context.enable_run_metadata()
+    try:
+        result = normed(states)
+        graphs = context.export_run_metadata().function_graphs
+    finally:
+        context.disable_run_metadata()
+    ran = {node.op for graph in graphs for part in graph.partition_graphs for node in part.node}
+    assert "_MklLayerNorm" in ran
+    assert "Mean" not in ran
+    np.testing.assert_allclose(*(np.maximum(ops.cast(x, "float32"), 0) for x in (result, expected)), atol=1e-5)
