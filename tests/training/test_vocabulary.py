@@ -42,13 +42,51 @@ def test_word_pieces_split_the_same_texts_in_the_same_way(tiny, reviews):
     assert tokenizer.tokenize("zebra") == ["z", "##e", "##b", "##r", "##a"]
 
 
-def test_merges_are_refused(tmp_path):
+def test_merges_split_the_same_texts_in_the_same_way(tmp_path):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer, learnt.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    words = ["sturdiness", "unsturdy", "studied", "rustic", "dusty trust", "このホテルは最高でした。"]
+    learnt.train_from_iterator([" ".join(np.random.default_rng(i).permutation(words)) for i in range(50)], trainer)
+    learnt.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    names = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    whole = transformers.PreTrainedTokenizerFast(tokenizer_object=learnt, **names)
+    texts = ["unsturdy rustic", "dusty! 最高 🐎", "a sturdy trustiness<mask>"]
+    used = np.unique(tokenize(texts, whole, 64).ids)
+    tokenizer, kept = trimmed_tokenizer(whole, used)
+    assert 256 < len(kept) < len(whole)
+    for text in texts:
+        assert kept[tokenizer(text)["input_ids"]].tolist() == whole(text)["input_ids"]
+    assert whole.tokenize("studied") == ["studied"]
+    assert (
+        "".join(tokenizer.tokenize("studied")) == "studied"
+    )  # other texts, in smaller pieces, of which none is unknown
+    assert tokenizer.unk_token_id not in tokenizer("ZZ 例えば")["input_ids"]
+    tokenizer.save_pretrained(tmp_path)
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path)(texts)["input_ids"] == tokenizer(texts)["input_ids"]
+
+
+def test_a_list_of_words_is_refused():
     from tokenizers import Tokenizer, models
 
-    merged = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")], unk_token="<unk>"))
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=merged, unk_token="<unk>")
-    with pytest.raises(ValueError, match="cannot be trimmed: it is made by merges"):
-        trimmed_tokenizer(fast, [3], "roberta")
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "ok": 1}, unk_token="<unk>"))
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>")
+    with pytest.raises(
+        ValueError, match="list: its vocabulary cannot be trimmed: it is of the kind WordLevel, not one of"
+    ):
+        trimmed_tokenizer(fast, [1], "list")
 
 
 def test_a_run_with_a_trimmed_vocabulary_answers_as_one_with_the_whole(tiny, reviews, tmp_path, capsys):
