@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 PRECISIONS = ("float32", "bfloat16")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # processor flags; elsewhere bfloat16 is emulated and slower
+# Processor flags with which TensorFlow uses oneDNN unasked.
+ONEDNN = ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16")
 GPU_BFLOAT16 = (8, 0)  # the lowest compute capability of NVIDIA GPUs with it
 # how the backends word it
 OUT_OF_MEMORY = "ResourceExhausted|RESOURCE_EXHAUSTED|OutOfMemory|out of memory|OOM when allocating|bad_alloc"
@@ -103,16 +105,16 @@ def native_precision() -> str:
 
 
 def onednn() -> bool:
-    """Returns whether TensorFlow computes with oneDNN here: on Linux' newer x86 processors, and not on accelerators.
+    """Returns whether TensorFlow computes with oneDNN here: under Linux on x86 processors with instructions for neural networks, or where
+    `TF_ENABLE_ONEDNN_OPTS` asks for it; not on accelerators.
 
-    TensorFlow itself does not say; these are its rules (`IsMKLEnabled` in tensorflow/core/util/util.cc).
+    TensorFlow itself does not say; these are its rules (`IsMklEnabled` in tensorflow/core/util/port.cc).
     """
     asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower()
     if accelerators() or asked in ("0", "false"):
         return False
-    return asked in ("1", "true") or not processor_flags().isdisjoint(
-        ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile")
-    )
+    flags = processor_flags()
+    return bool(flags) if asked in ("1", "true") else not flags.isdisjoint(ONEDNN)
 
 
 def processor_flags() -> frozenset[str]:

@@ -23,7 +23,7 @@ from bert_tf.data.tokenizer import load_tokenizer
 MAP = "vocabulary.json"  # in the folder of a model: the id that each piece had before
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 KINDS = ("Unigram", "WordPiece", "BPE")
-OTHER_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json")
+OTHER_FORMS: tuple[str, ...] = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json")
 OTHER_FORMS += ("sentencepiece.bpe.model", "spiece.model", "spm.model")
 
 

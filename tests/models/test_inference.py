@@ -61,3 +61,26 @@ def test_a_norm_is_one_operation(dtype):
     assert "_MklLayerNorm" in ran
     assert "Mean" not in ran
     np.testing.assert_allclose(*(np.maximum(ops.cast(x, "float32"), 0) for x in (result, expected)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "flags", "expected"),
+    [
+        (None, {"avx2", "avx512f"}, False),
+        (None, {"avx2", "avx_vnni"}, True),
+        ("0", {"avx512_bf16"}, False),
+        ("FALSE", {"amx_tile"}, False),
+        ("1", {"sse4_2"}, True),
+        ("1", set(), False),  # not Linux, or not x86
+        ("yes", {"avx512_vnni"}, True),  # which TensorFlow does not understand
+    ],
+)
+def test_onednn_is_used_where_tensorflow_uses_it(asked, flags, expected, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    if asked:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+    monkeypatch.setattr(hardware, "processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(hardware, "accelerators", lambda: ())
+    assert hardware.onednn() is expected
+    monkeypatch.setattr(hardware, "accelerators", lambda: ("GPU:0",))
+    assert not hardware.onednn()
