@@ -58,8 +58,10 @@ dist: .venv/test
 clean:
 	rm -rf .venv .venv-jax .venv-torch build dist site *.egg-info
 
+# The pip that comes with Python 3.10 does not find versions that fit together, not in a quarter of an hour; a newer one does in a minute.
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
 
 # The embedded checkpoint is installed without its declared dependencies, which would bring PyTorch: only its files are needed.
 # Of axe-playwright-python the tests need the script of axe-core, not Playwright.
