@@ -30,7 +30,7 @@ from bert_tf.formatting import megabytes
 
 log = logging.getLogger("bert_tf")
 
-FORMAT = 1  # increased whenever the same description would stand for other features
+FORMAT = 2  # increased whenever the same description would stand for other features
 LIMIT = 20 * 1024**3  # bytes, the default limit for all spaces together
 KEY = np.dtype("S16")
 STALE = 3600  # seconds after which an unfinished file is considered abandoned
