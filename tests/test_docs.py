@@ -73,7 +73,7 @@ def test_documented_options_exist(page):
         if isinstance(nested.choices, dict):
             known = known.union(*(command._option_string_actions for command in nested.choices.values()))
     scripts = "".join(file.read_text() for file in (ROOT / "benchmarks").rglob("*.py"))
-    others = {"--no-deps", "--ours", "--strict"}  # of pip and of benchmarks/frozen_finetune.py
+    others = {"--no-deps", "--ours", "--strict", "--upgrade"}  # of pip and of benchmarks/frozen_finetune.py
     found = {flag.rstrip("-") for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text_of(page))}
     assert {flag for flag in found - known - others if flag[2:].replace("-", "_") not in scripts} == set()
 
