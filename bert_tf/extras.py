@@ -4,9 +4,10 @@ from importlib.util import find_spec
 
 
 def check_installed(extra: str, *modules: str, name: str = "") -> None:
-    """Raises ImportError if a package of an extra is missing, by the name of its module or `name`. Nothing is imported."""
+    """Raises ImportError if a package of an extra is missing, by the names of the modules or `name`. Nothing is imported."""
     if missing := [module for module in modules if find_spec(module) is None]:
-        raise ImportError(f"{name or missing[0]} is not installed: pip install 'bert-tf[{extra}]'")
+        verb = "is" if name or len(missing) == 1 else "are"
+        raise ImportError(f"{name or ' and '.join(missing)} {verb} not installed: pip install 'bert-tf[{extra}]'")
 
 
 def check_ray() -> None:

@@ -13,11 +13,13 @@ import contextlib
 import html
 import math
 import os
+import re
 import shutil
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bert_tf.formatting import counted, duration
@@ -27,6 +29,7 @@ LONG = 30  # an hour gives a line every two minutes
 WARM_UP = 0.5  # seconds: what happens before, such as compiling, says nothing about the time left
 REFRESHES = 5  # a second, of what is drawn
 BAR_WIDTH = 20
+IN_ONE_PIECE = r"bert-tf [a-z]+ |\S {2,}\S"  # a command, which is there to be copied, and the row of a table
 GAP, LEAST_CUT = 2, 12  # of a table: between its columns, and of one that is cut
 
 
@@ -260,9 +263,46 @@ def waiting(text: str) -> Iterator[None]:
             print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
 
 
-def width() -> int | None:
-    """Returns the width of the terminal that stdout goes to; None = anything fits: a file, a pipe, a notebook."""
-    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+def width(stream: Any = None) -> int | None:
+    """Returns the width of the terminal that a stream goes to, by default stdout; None = anything fits: a file, a pipe, a
+    notebook."""
+    stream = sys.stdout if stream is None else stream
+    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
+
+
+_words: Callable[[str], str] = str  # what puts our sentences into the words of whoever shows them
+
+
+@contextlib.contextmanager
+def worded(change: Callable[[str], str]) -> Iterator[None]:
+    """Changes the words of all that is said in the block."""
+    global _words
+    before, _words = _words, change
+    try:
+        yield
+    finally:
+        _words = before
+
+
+def said(text: str, stream: Any = None) -> str:
+    """Returns text as it is shown: in the words of whoever shows it, its sentences wrapped between words as wide as the terminal.
+
+    A line that fits, a command and the row of a table stay as they are.
+    """
+    most = width(stream)
+
+    def fitted(line: str) -> str:
+        if most is None or len(line) <= most or re.search(IN_ONE_PIECE, line):
+            return line
+        indent = line[: len(line) - len(line.lstrip())]
+        return textwrap.fill(line, most, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+    return "\n".join(map(fitted, _words(text).split("\n")))
+
+
+def say(text: str) -> None:
+    """Prints text as it is shown."""
+    print(said(text), flush=True)
 
 
 def table(

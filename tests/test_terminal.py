@@ -195,3 +195,26 @@ def test_colours_are_for_terminals_that_want_them(environment, is_terminal, expe
     stream = io.StringIO()
     stream.isatty = lambda: is_terminal
     assert terminal.colours(stream) is expected
+
+
+def test_sentences_are_wrapped_between_words_and_the_rest_stays(monkeypatch, capsys):
+    text = "Kept the solved head: validation accuracy 0.815, macro F1 0.815.\n  report.html, model, metrics.json, curves.png, x"
+    monkeypatch.setattr(terminal, "width", lambda stream=None: 40)
+    terminal.say(text)
+    assert capsys.readouterr().out.splitlines() == [
+        "Kept the solved head: validation", "accuracy 0.815, macro F1 0.815.", "  report.html, model, metrics.json,", "  curves.png, x",
+    ]  # fmt: skip
+    for whole in (
+        "bert-tf finetune --train /a/file --output-dir /a/folder",
+        "a row  of a table  that is too wide  as it is",
+    ):
+        assert terminal.said(whole) == whole
+    monkeypatch.setattr(terminal, "width", lambda stream=None: None)
+    assert terminal.said(text) == text
+
+
+def test_what_is_said_is_in_the_words_of_whoever_shows_it(capsys):
+    with terminal.worded(str.upper):
+        terminal.say("a")
+    terminal.say("b")
+    assert capsys.readouterr().out == "A\nb\n"

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from bert_tf import __version__, hardware
+from bert_tf import __version__, hardware, terminal
 from bert_tf.cli.cache import add_cache
 from bert_tf.cli.compare import add_compare
 from bert_tf.cli.convert import add_convert
@@ -35,18 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
     asked = argparse.Namespace(**vars(options))  # commands take options away as they use them
     be_quiet()
     hardware.keep_memory()
-    try:
-        code = options.run(options)
-    except USER_ERRORS as error:
-        print(f"bert-tf {asked.command}: error: {as_options(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
-        below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
-        print(f"{below}Stopped. {what_is_kept(asked, began)}", file=sys.stderr)
-        signal.signal(signal.SIGINT, before)
-        return 130
-    return code or 0
+    with terminal.worded(as_options):
+        try:
+            return options.run(options) or 0
+        except USER_ERRORS as error:
+            print(terminal.said(f"bert-tf {asked.command}: error: {error}", sys.stderr), file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
+            below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
+            print(below + terminal.said(f"Stopped. {what_is_kept(asked, began)}", sys.stderr), file=sys.stderr)
+            return 130
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ METAVARS = {int: "N", float: "NUMBER", str: "NAME"}  # of options that name no o
 EXPECTED: dict[Any, str] = {  # what an option is, for the message about something else
     int: "a whole number",
     float: "a number",
-    parsers.depth: "a number of layers, or all",
+    parsers.depth: "a whole number, or all",
     parsers.seconds: "a time such as 90s, 5m or 1.5h",
     parsers.number_or_never: "a number of epochs, or never",
     parsers.names: "one name, or several as lang,source",

@@ -2,6 +2,7 @@
 
 import sys
 
+from bert_tf import terminal
 from bert_tf.cli.options import add_options, read
 from bert_tf.settings import PLAN
 
@@ -24,5 +25,5 @@ def _plan(options) -> None:
     from bert_tf.training.plan import plan
 
     for remark in remarks_of(train, validation):
-        print(remark, file=sys.stderr)
+        print(terminal.said(remark, sys.stderr), file=sys.stderr)
     print(plan(train, validation, **settings))

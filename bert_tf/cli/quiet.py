@@ -23,6 +23,9 @@ class _OnStderr(logging.StreamHandler):
     def stream(self, value) -> None:
         raise AttributeError("The stream is always stderr.")
 
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal.said(super().format(record), sys.stderr)
+
 
 def be_quiet() -> None:
     """Shows what bert_tf logs, and of other libraries errors only. What the environment asks for is left as it is.
@@ -41,12 +44,13 @@ def be_quiet() -> None:
 
 
 def load_backend() -> None:
-    """Imports Keras and its backend, TensorFlow without the notes on its build and on missing GPUs that it writes past its own
-    log level."""
-    with terminal.waiting("Loading Keras ..."), without_stderr():
+    """Imports what takes seconds, and says so: Keras and its backend, TensorFlow without the notes on its build and on missing
+    GPUs that it writes past its own log level, and the tokenizers of transformers, which every command needs next."""
+    with terminal.waiting("Loading Keras and transformers ..."), without_stderr():
         import keras
 
         if keras.backend.backend() == "tensorflow":
             import tensorflow
 
             tensorflow.config.list_physical_devices()
+        from transformers import AutoTokenizer  # noqa: F401

@@ -148,7 +148,7 @@ class Comparison:
 
     def say(self, text: str) -> None:
         if self.verbose:
-            print(text, flush=True)
+            terminal.say(text)
 
     def run(self, every: Sequence[Candidate]) -> None:
         """Runs the candidates that are not finished. One that fails is reported and left out.

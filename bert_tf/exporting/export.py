@@ -113,7 +113,7 @@ def export(
         bundle.write_readme(scratch, str(name), settings.export.to, network, task, found)
     chosen = FORMATS[settings.export.to]
     if settings.output.verbose:
-        print(f"In {folder}/:\n  " + ", ".join(sorted(each.name for each in folder.iterdir())))
+        terminal.say(f"In {folder}/:\n  " + ", ".join(sorted(each.name for each in folder.iterdir())))
     return Exported(folder, folder / chosen.file, folder / chosen.int8_file if settings.export.int8 else None, found)
 
 

@@ -5,9 +5,10 @@ The file has the functions of `Converter`. They are imported when a format is us
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from bert_tf.extras import check_installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,19 +74,15 @@ FORMATS = {
 }  # fmt: skip
 
 
-def check_installed(name: str, int8: bool) -> None:
+def check(name: str, int8: bool) -> None:
     """Raises ImportError if a package is missing that a format needs, ValueError if it has no 8-bit form that is asked for."""
     chosen = FORMATS[name]
     if int8 and not chosen.int8_file:
         others = " or ".join(other for other, row in FORMATS.items() if row.int8_file)
         raise ValueError(f"{chosen.title} has no 8-bit form: leave int8 (--int8) out, or export to {others}.")
-    wanted = (*chosen.modules, *(chosen.int8_modules if int8 else ()))
-    if missing := [module for module in wanted if find_spec(module) is None]:
-        extra = chosen.int8_extra if {*missing} & {*chosen.int8_modules} else chosen.extra
-        raise ImportError(
-            f"The export to {chosen.title} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
-            f"installed: pip install 'bert-tf[{extra}]'"
-        )
+    if int8 and chosen.int8_extra:
+        check_installed(chosen.int8_extra, *chosen.modules, *chosen.int8_modules)
+    check_installed(chosen.extra, *chosen.modules)
 
 
 def converter(name: str) -> Converter:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.checkpoints import locate
-from bert_tf.exporting.formats import PARITY, check_installed
+from bert_tf.exporting import formats
+from bert_tf.exporting.formats import PARITY
 from bert_tf.files import SECOND_PART, read_json
 from bert_tf.settings import Settings
 
@@ -18,7 +19,7 @@ def check(model: Any, folder: str | os.PathLike, settings: Settings, texts: Any 
     Raises: ImportError for a package that is missing; ValueError for a format without an 8-bit form, a model of two parts or a lack
         of texts; FileExistsError for a folder that must not be written to.
     """
-    check_installed(settings.export.to, settings.export.int8)
+    formats.check(settings.export.to, settings.export.int8)
     check_folder(Path(folder), settings.output.overwrite)
     named = isinstance(model, (str, os.PathLike))
     home = locate.resolve(model) if named else Path(str(model.name_or_path or ""))

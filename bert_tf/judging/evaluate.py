@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf import files
+from bert_tf import files, terminal
 from bert_tf.checkpoints import locate
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.readers import DEMO, DEMO_VALIDATION, read
@@ -140,10 +140,10 @@ def evaluate(
         files.write_json(folder / RESULTS, {**found, "verdict": verdict, "command": command, "seconds": seconds})
     if settings.output.verbose:
         for remark in [*remarks_of(texts, training), *found["hints"]]:
-            print(remark)
+            terminal.say(remark)
         shown = (tables.for_terminal(block["table"]) for block in sections.summary(found))
-        print(f"{len(texts):,} texts, {texts.source}", *shown, sep="\n\n")
-        print("\n".join(["", *verdicts, *([folder.contents()] if folder else [])]))
+        terminal.say("\n\n".join([f"{len(texts):,} texts, {texts.source}", *shown]))
+        terminal.say("\n".join(["", *verdicts, *([folder.contents()] if folder else [])]))
     return Evaluation(found, verdict, judged[0].predictions, folder.path if folder else None)
 
 

@@ -1,6 +1,5 @@
 """The whole job in one call: labelled texts and a checkpoint in, a fine-tuned classifier and its record out."""
 
-import functools
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -147,7 +146,7 @@ def read(
     """
     started = time.monotonic() if started is None else started
     output = settings.output
-    say: Say = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
+    say: Say = terminal.say if output.verbose else (lambda _: None)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))

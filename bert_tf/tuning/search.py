@@ -1,6 +1,5 @@
 """Hyperparameter search in one call: labelled texts in, the model of the best trial and a record of all trials out."""
 
-import functools
 import math
 import time
 from collections.abc import Mapping
@@ -141,7 +140,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
             return _search(train, validation, test, settings, started)
     with own_device(Path(settings.output.output_dir or "")) as device:
         if device and settings.output.verbose:
-            print(f"Worker {worker} computes on {device}.", flush=True)
+            terminal.say(f"Worker {worker} computes on {device}.")
         return _search(train, validation, test, settings, started)
 
 
@@ -150,7 +149,7 @@ def _search(train: Any, validation: Any, test: Any, settings: Settings, started:
     output, worker, tuner = settings.output, settings.processes.worker, settings.search.tuner
     max_trials = settings.search.max_trials or (None if tuner == "hyperband" else 30)
     folder = RunFolder(output.output_dir or "", OUTPUTS, output.overwrite, output.resume)
-    say: Any = functools.partial(print, flush=True) if output.verbose else (lambda _: None)
+    say: Any = terminal.say if output.verbose else (lambda _: None)
     hypermodel = ClassifierHyperModel(train, validation, **HYPERMODEL.values(settings))
     oracle = oracles.make_oracle(tuner, hypermodel.objective, max_trials, hypermodel.epochs, settings.training.seed)
     extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
@@ -233,7 +232,7 @@ class _Progress:
 
     def _say(self, text: str) -> None:
         if self.verbose:
-            print(text, flush=True)
+            terminal.say(text)
 
     def update(self, trial) -> None:
         """Reports a trial that has ended."""

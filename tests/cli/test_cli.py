@@ -178,7 +178,7 @@ def test_predict_shows_the_first_rows_on_a_terminal_and_says_how_to_get_the_othe
 ):
     file = tmp_path / "texts.csv"
     file.write_text("text\n" + "".join(f"text number {i} {'long ' * 40}\n" for i in range(23)))
-    monkeypatch.setattr(terminal, "width", lambda: 80)
+    monkeypatch.setattr(terminal, "width", lambda stream=None: 80)
     assert main(["predict", str(classifier), "--file", str(file)]) == 0
     header, _, *rows, last = capsys.readouterr().out.splitlines()
     assert header.split() == ["label", "score", "text"]
@@ -186,7 +186,7 @@ def test_predict_shows_the_first_rows_on_a_terminal_and_says_how_to_get_the_othe
     assert len(rows) == 20
     assert {re.split(r"\s{2,}\d\.\d{3}  ", row)[1][:12] for row in rows[:3]} == {"text number "}  # aligned left
     assert max(map(len, rows)) <= 80
-    monkeypatch.setattr(terminal, "width", lambda: None)
+    monkeypatch.setattr(terminal, "width", lambda stream=None: None)
     assert main(["predict", str(classifier), "--file", str(file)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 25
 

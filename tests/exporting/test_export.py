@@ -13,6 +13,7 @@ import pytest
 from conftest import GOLDEN
 
 import bert_tf
+from bert_tf import extras
 from bert_tf.checkpoints.families.table import FAMILIES
 from bert_tf.cli import main
 from bert_tf.exporting import formats, parity
@@ -168,7 +169,7 @@ def test_wrong_input_is_said_in_a_line(tuned, labelled, tmp_path, capsys, monkey
 
     assert "is not the model of a run" in refused()
     assert "SavedModel has no 8-bit form" in refused("--to", "saved-model", "--int8")
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert "pip install 'bert-tf[onnx]'" in refused()
     monkeypatch.undo()
     for name in SECOND_PART:
