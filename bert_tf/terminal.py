@@ -305,10 +305,21 @@ def say(text: str) -> None:
     print(said(text), flush=True)
 
 
+def _side_by_side(widths: Sequence[int], most: float) -> list[list[int]]:
+    """Returns which columns stand in one table so that it is not too wide: the first one, and at least one other."""
+    tables: list[list[int]] = []
+    for i in range(1, len(widths)):
+        if not tables or sum(widths[j] + GAP for j in tables[-1]) + widths[i] > most:
+            tables.append([0])
+        tables[-1].append(i)
+    return tables
+
+
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,), cut: Sequence[int] = ()
 ) -> str:
-    """Lays out text in columns, as wide as the terminal at most: what is too long is wrapped between words.
+    """Lays out text in columns, as wide as the terminal at most: what is too long is wrapped between words, and what has too many
+    columns becomes several tables, each with the first column.
 
     Args:
         left: which columns are aligned left; the others are numbers, aligned right.
@@ -325,6 +336,16 @@ def table(
     least = [min(each, LEAST_CUT) if i in cut else words[i] for i, each in enumerate(widths)]
     gaps = GAP * (len(header) - 1)
     most = width() or math.inf
+    if sum(least) + gaps > most and len(header) > 2:
+        return "\n\n".join(
+            table(
+                [header[i] for i in chosen],
+                [[row[i] for i in chosen] for row in rows],
+                left=[place for place, i in enumerate(chosen) if i in left],
+                cut=[place for place, i in enumerate(chosen) if i in cut],
+            )
+            for chosen in _side_by_side(widths, most)
+        )
     while sum(widths) + gaps > most and widths != least:
         widths[max((i for i in range(len(widths)) if widths[i] > least[i]), key=widths.__getitem__)] -= 1
     laid = Table.grid(

@@ -180,6 +180,11 @@ def test_a_table_is_as_wide_as_the_terminal(monkeypatch):
     assert max(map(len, lines)) <= 40
     assert sum("…" in line for line in lines) == 1
     assert " ".join(line.split("  ")[0].strip() for line in lines).split()[-5:] == ["a", "name", "of", "some", "words"]
+    many = [[f"name {i}", *("0.790" for _ in range(9))] for i in range(2)]
+    first, *others = terminal.table(["model", *(f"column{i}" for i in range(9))], many).split("\n\n")
+    assert first.splitlines()[0] == "model   column0  column1  column2"
+    assert [part.split()[0] for part in others] == ["model"] * 2
+    assert max(map(len, "\n".join([first, *others]).splitlines())) <= 40
     monkeypatch.setattr(terminal, "width", lambda: 8)  # words stay whole
     assert "[0.752," in terminal.table(("model", "validation accuracy", "text"), rows)
 

@@ -2,9 +2,12 @@
 
 import argparse
 import itertools
+import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+from bert_tf import terminal
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Ends the program with exit code 2, the message on stderr."""
-        self.exit(2, f"{self.prog}: error: {message}\nSee {self.prog} --help.\n")
+        self.exit(2, terminal.said(f"{self.prog}: error: {message}\nSee {self.prog} --help.", sys.stderr) + "\n")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
