@@ -79,6 +79,8 @@ def test_the_test_can_fail(line):
 def interrupted(command, when, cwd):
     """Starts a command, sends Ctrl-C when its output matches; returns the exit code and the lines of stderr."""
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": cwd, "env": environment()}
+    # a job in the background is started with SIGINT ignored, and hands that on
+    how["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen([sys.executable, "-m", "bert_tf.cli", *command], **how) as process:
         for line in process.stdout:
             if re.search(when, line):
@@ -87,7 +89,10 @@ def interrupted(command, when, cwd):
             raise AssertionError(process.stderr.read())
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        error = process.communicate()[1]
+        try:
+            error = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
     assert time.monotonic() - began < 30
     return process.returncode, error.splitlines()
 
