@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf import hardware
+from bert_tf import hardware, terminal
 from bert_tf.backends.backend import create_variables
 from bert_tf.checkpoints.config import PREFIX
 from bert_tf.checkpoints.families.table import family_of
@@ -160,14 +160,14 @@ class Job:
         compute = self.settings.compute
         return feature_dtype(model.encoder, compute.precision) if compute.cache and model.encoder.cacheable else None
 
-    def adapt(self, progress: bool = True, say: Say = print) -> None:
+    def adapt(self, progress: bool = True, say: Say = terminal.say) -> None:
         """Measures mean and variance of the training texts for a head that standardises its inputs, unless it has them."""
         if self.model.head == "first_token" or self.model.standardization.adapted:
             return
         features = self.frozen_features(progress, say)
         self.model.adapt(features.take(np.arange(len(self.train))))
 
-    def ask_teacher(self, progress: bool = True, say: Say = print) -> None:
+    def ask_teacher(self, progress: bool = True, say: Say = terminal.say) -> None:
         """Computes what the teacher says of every text, from features that are kept as those of the frozen layers are."""
         assert self.teacher is not None
         model = self.teacher.model
@@ -180,7 +180,7 @@ class Job:
             logits = self.teacher.blend(logits, [text for part in self._parts for text in part])
         self.teacher.logits = logits
 
-    def frozen_features(self, progress: bool = True, say: Say = print) -> Features:
+    def frozen_features(self, progress: bool = True, say: Say = terminal.say) -> Features:
         """Returns what the head sees of the training and validation texts as training starts: features of all layers, kept in
         memory without a cache."""
         labelled = self.tokens.take(np.arange(len(self.train) + len(self.validation))) if self.teacher else self.tokens
@@ -191,7 +191,7 @@ class Job:
             self.model.freeze(self.settings.model.unfreeze)
         return features
 
-    def inputs(self, model, progress: bool = True, say: Say = print) -> Tokens | Features:
+    def inputs(self, model, progress: bool = True, say: Say = terminal.say) -> Tokens | Features:
         """Returns what the trained part of a model takes: the features of its frozen layers, or tokens.
 
         Args:
@@ -356,7 +356,7 @@ def _fingerprint(layer: keras.layers.Layer) -> str:
 
 
 def prepare(
-    train: Any, validation: Any = None, *, settings: Settings, say: Say = print, teacher: Teacher | None = None
+    train: Any, validation: Any = None, *, settings: Settings, say: Say = terminal.say, teacher: Teacher | None = None
 ) -> Job:
     """Reads the data and the checkpoint of a run; sources and errors are those of `bert_tf.finetune`.
 

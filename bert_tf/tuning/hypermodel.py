@@ -22,7 +22,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner import errors
 
-from bert_tf import files, hardware
+from bert_tf import files, hardware, terminal
 from bert_tf.evaluation.history import best_epoch
 from bert_tf.options import with_options
 from bert_tf.settings import HYPERMODEL, Settings
@@ -75,7 +75,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
         self.epochs: int = settings.training.epochs or 0
         self.objective = settings.trials.objective
         self.verbose = bool(settings.output.verbose)
-        self.say: Say = print if self.verbose else (lambda _: None)
+        self.say: Say = terminal.say if self.verbose else (lambda _: None)
         self._sources, self._settings = (train, validation), settings
         self._job: Job | None = None
         self._runners: dict[int | str, TrialRunner] = {}
