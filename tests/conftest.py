@@ -208,7 +208,7 @@ def _chromium(tmp_path_factory):
     """Debian's chromium without a window, with the console's messages and the requests in its logs; see `get_log`."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("chromium and chromium-driver are not installed: apt-get install chromium chromium-driver")
-    from selenium import webdriver
+    webdriver = pytest.importorskip("selenium.webdriver")
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")

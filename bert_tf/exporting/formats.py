@@ -3,8 +3,10 @@
 The file has the functions of `Converter`. They are imported when a format is used: their libraries are large, and optional.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
@@ -44,6 +46,7 @@ class Format(NamedTuple):
         extra: the extra of bert-tf that installs these; "" = bert-tf needs them itself.
         module: in this room, a `Converter`.
         int8_modules, int8_extra: what the 8-bit form needs beside these, and the extra that installs all of them.
+        by_tensorflow: whether it is made from a `tf.function`, and so on no other backend.
     """
 
     title: str
@@ -55,6 +58,7 @@ class Format(NamedTuple):
     module: str
     int8_modules: tuple[str, ...] = ()
     int8_extra: str = ""
+    by_tensorflow: bool = True
 
 
 FORMATS = {
@@ -64,13 +68,13 @@ FORMATS = {
     ),
     "openvino": Format(
         "OpenVINO", "OpenVINO", "openvino/openvino_model.xml", "openvino/openvino_model_int8.xml",
-        ("openvino",), "openvino", "openvino", ("nncf",), "openvino-int8",
+        ("openvino",), "openvino", "openvino", ("nncf",), "openvino-int8", by_tensorflow=False,
     ),
     "litert": Format(
         "LiteRT", "LiteRT", "litert/model.tflite", "litert/model_int8.tflite", ("ai_edge_litert",), "litert", "litert",
     ),
     "saved-model": Format("SavedModel", "TensorFlow", "saved_model/1", "", (), "", "saved_model"),
-    "keras": Format("Keras", "Keras", "keras/model.keras", "", (), "", "keras_file"),
+    "keras": Format("Keras", "Keras", "keras/model.keras", "", (), "", "keras_file", by_tensorflow=False),
 }  # fmt: skip
 
 
@@ -80,6 +84,17 @@ def check(name: str, int8: bool) -> None:
     if int8 and not chosen.int8_file:
         others = " or ".join(other for other, row in FORMATS.items() if row.int8_file)
         raise ValueError(f"{chosen.title} has no 8-bit form: leave int8 (--int8) out, or export to {others}.")
+    if chosen.by_tensorflow and find_spec("tensorflow") is None:
+        raise ImportError(
+            f"The export to {chosen.title} needs TensorFlow, which is not installed. Copy the model to where it is: its folder is the "
+            "same on every backend.",
+            name="tensorflow",
+        )
+    if chosen.by_tensorflow and (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+        raise ValueError(
+            f"The export to {chosen.title} needs TensorFlow as the backend: set KERAS_BACKEND=tensorflow for it. The model is the same "
+            f"on every backend. Received: KERAS_BACKEND={backend}"
+        )
     if int8 and chosen.int8_extra:
         check_installed(chosen.int8_extra, *chosen.modules, *chosen.int8_modules)
     check_installed(chosen.extra, *chosen.modules)

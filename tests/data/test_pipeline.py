@@ -1,11 +1,14 @@
 """Tokens and batches: what goes in comes out once, and little of it is padding."""
 
+import keras
 import numpy as np
 import pytest
 
 import bert_tf
-from bert_tf.data.bucketing import LENGTHS, shuffled_batches
+from bert_tf.data.bucketing import COMPILED_LENGTHS, LENGTHS, shuffled_batches
 from bert_tf.data.tokenizer import Tokens
+
+COMPILES_EACH = keras.backend.backend() == "jax"  # hence fewer lengths and more padding
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +85,8 @@ def test_little_padding_and_few_shapes(batch_size):
         real += int(np.sum(batch["attention_mask"]))
         total += np.size(batch["attention_mask"])
         shapes.add(batch["input_ids"].shape[1])
-    assert 1 - real / total <= 0.10
-    assert shapes <= set(LENGTHS)
+    assert 1 - real / total <= (0.20 if COMPILES_EACH else 0.10)
+    assert shapes <= set(COMPILED_LENGTHS if COMPILES_EACH else LENGTHS)
     # The mutant: in the given order, padding is far more.
     given = sum(np.size(b["attention_mask"]) for b in bert_tf.batches(made(lengths), batch_size=batch_size))
     assert 1 - real / given > 0.3
@@ -99,7 +102,7 @@ def test_shuffled_batches_mix_texts():
 def test_no_batch_is_wider_than_the_longest_text():
     """A model with 60 positions takes texts of 60 tokens; the next of the usual lengths is 64."""
     widths = [batch["input_ids"].shape[1] for batch in bert_tf.batches(made([60, 57, 3, 9]), batch_size=1)]
-    assert widths == [60, 60, 8, 16]
+    assert widths == [60, 60, *((16, 16) if COMPILES_EACH else (8, 16))]
 
 
 def test_take_keeps_the_order_asked_for():
