@@ -87,6 +87,18 @@ def _no_network():
     socket.socket.connect = connect
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _numpy_takes_tensors():
+    """Tests compare by NumPy, which of the three backends' tensors refuses PyTorch's if they require a gradient."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        array = torch.Tensor.__array__
+        torch.Tensor.__array__ = lambda self, dtype=None, copy=None: array(self.detach(), dtype)
+
+
 class _FailedReport(logging.Handler):
     """Turns the warning that a report could not be written, which a run survives, into a failure."""
 

@@ -18,7 +18,11 @@ LAYERS = (
     parts.Dropout, parts.Standardization, parts.Embedding, layers.Embeddings, layers.SelfAttention, layers.FeedForward,
     layers.EncoderLayer, encoder.Blocks, encoder.Encoder,
 )  # fmt: skip
-TF = [(name, getattr(bert_tf, name)) for name in bert_tf.__all__ if name.startswith("TF") and not name.startswith("TFTrain")]
+TF = [
+    (name, getattr(bert_tf, name))
+    for name in bert_tf.__all__
+    if name.startswith("TF") and not name.startswith("TFTrain")
+]
 MODELS = tuple(kind for name, kind in TF if issubclass(kind, keras.layers.Layer) and kind.__name__ == name)
 
 

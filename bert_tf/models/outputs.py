@@ -89,5 +89,8 @@ class TFSequenceClassifierOutput(_ModelOutput):
     FIELDS = ("loss", "logits", "hidden_states", "attentions")
 
     def __array__(self, dtype=None, copy=None):
-        logits = np.asarray(self.logits, dtype)
+        from keras import ops
+
+        # NumPy alone refuses a tensor of PyTorch's that requires a gradient.
+        logits = np.asarray(ops.convert_to_numpy(self.logits), dtype)
         return logits.copy() if copy else logits

@@ -52,12 +52,13 @@ class Rotations(Part):
             hidden = padding
             if window is not None:
                 hidden = ops.logical_or(padding, ops.abs(places - ops.transpose(places)) > window)
-            results.append((self._turns(places * frequencies), ops.cast(hidden, "float32") * FAR))
+            results.append((self._turns(ops.multiply(places, frequencies)), ops.cast(hidden, "float32") * FAR))
         return results
 
     def _turns(self, angles):  # (T, S / 2) -> (T, S, S)
         cosines, sines = (ops.expand_dims(ops.tile(function(angles), (1, 2)), 2) for function in (ops.cos, ops.sin))
-        return ops.cast(cosines * self._cosines + sines * self._sines, self.compute_dtype)
+        turns = ops.multiply(cosines, self._cosines) + ops.multiply(sines, self._sines)
+        return ops.cast(turns, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("bert_tf")
