@@ -71,7 +71,7 @@ def test_what_is_frozen_stays_and_what_is_trained_moves(family):
     for depth in (0, depths(load(family).config)[1], "all"):
         model = load(family)
         model.freeze(depth)
-        before = [array(weight) for weight in model.weights]
+        before = [np.array(array(weight)) for weight in model.weights]  # PyTorch: else the same memory
         model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)  # nothing to trace
         assert np.isfinite(model.fit(given, labels, verbose=0).history["loss"][0])
         moved = {
