@@ -176,6 +176,14 @@ ROWS = (
         "name without TF",
         shown="TF...For... of other tasks, TF...LMHeadModel",
     ),
+    # transformers lists these only where PyTorch is installed
+    Row(
+        "CacheLayerMixin DynamicLayer StaticLayer StaticSlidingWindowLayer HQQQuantizedLayer QuantoQuantizedLayer "
+        "get_cosine_with_min_lr_schedule_with_warmup get_cosine_with_min_lr_schedule_with_warmup_lr_rate "
+        "get_reduce_on_plateau_schedule",
+        note="`from transformers import {name}`, with PyTorch installed",
+        shown="layers of a cache and schedules that are PyTorch's",
+    ),
     Row(
         r"TF\w+",
         note=f"a class of one of these families: {KNOWN}. bert_tf classifies texts with them",
