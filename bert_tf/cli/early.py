@@ -12,7 +12,8 @@ from bert_tf.settings import Settings
 
 # Keras' own. A program can register others; the command line cannot.
 OPTIMIZERS = (
-    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "muon", "nadam", "rmsprop", "sgd"
+    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion", "muon", "nadam", "rmsprop", "schedulefreeadamw",
+    "sgd",
 )  # fmt: skip
 
 

@@ -27,8 +27,14 @@ def what_is_kept(options: argparse.Namespace, began: float) -> str:
         return f"{folder} is complete, except for its report."
     run_folder = sys.modules.get("bert_tf.training.run_folder")  # where it is not, nothing has begun
     if run_folder and (resumes or _written_since(folder / run_folder.RUN, began)):
-        return f"{folder} keeps what was finished. Continue with the same command and --resume."
-    return f"Nothing is in {folder} yet; features computed so far are in the cache. {AGAIN}"
+        return f"{folder} keeps what was finished. {_go_on(options)}"
+    cached = "; features computed so far are in the cache" if getattr(options, "cache", True) else ""
+    return f"Nothing new is in {folder} yet{cached}. {AGAIN}"
+
+
+def _go_on(options: argparse.Namespace) -> str:
+    instead = " in place of --overwrite" if getattr(options, "overwrite", False) else ""
+    return f"Continue with the same command and --resume{instead}."
 
 
 def _usual_folder(options: argparse.Namespace) -> str:
@@ -47,7 +53,7 @@ def _of_predict(options: argparse.Namespace) -> str:
         return f"Nothing is kept. {AGAIN}"
     where = options.output if is_folder(options.output) else f"{options.output}.unfinished"
     if Path(where).exists() or "://" in where:
-        return f"{where} keeps what was predicted. Continue with the same command and --resume."
+        return f"{where} keeps what was predicted. {_go_on(options)}"
     return f"Nothing was predicted yet. {AGAIN}"
 
 

@@ -42,9 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
             print(terminal.said(f"bert-tf {asked.command}: error: {error}", sys.stderr), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
-            below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
-            print(below + terminal.said(f"Stopped. {what_is_kept(asked, began)}", sys.stderr), file=sys.stderr)
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
+            try:
+                below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
+                print(below + terminal.said(f"Stopped. {what_is_kept(asked, began)}", sys.stderr), file=sys.stderr)
+            finally:
+                signal.signal(signal.SIGINT, before)
             return 130
 
 

@@ -37,7 +37,7 @@ def as_options(message: str) -> str:
         return flag.replace("--", "--no-", 1) if value == "False" else f"{flag} {_plain(value)}"
 
     message = re.sub(rf"{_NAMED} \((?P<option>--[^();]*)\)", both, message)
-    return re.sub(rf"(?<![-\w.]){_NAMED}(?![\w(])", named, message)
+    return re.sub(rf"(?<![-\w./'\"?&]){_NAMED}(?![\w(])", named, message)  # not in a path, a quotation or an address
 
 
 def _plain(value: str) -> str:

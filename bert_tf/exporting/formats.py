@@ -4,6 +4,7 @@ The file has the functions of `Converter`. They are imported when a format is us
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -90,7 +91,8 @@ def check(name: str, int8: bool) -> None:
             "same on every backend.",
             name="tensorflow",
         )
-    if chosen.by_tensorflow and (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+    backend = _backend()
+    if chosen.by_tensorflow and backend != "tensorflow":
         raise ValueError(
             f"The export to {chosen.title} needs TensorFlow as the backend: set KERAS_BACKEND=tensorflow for it. The model is the same "
             f"on every backend. Received: KERAS_BACKEND={backend}"
@@ -98,6 +100,12 @@ def check(name: str, int8: bool) -> None:
     if int8 and chosen.int8_extra:
         check_installed(chosen.int8_extra, *chosen.modules, *chosen.int8_modules)
     check_installed(chosen.extra, *chosen.modules)
+
+
+def _backend() -> str:
+    """Returns Keras' backend: the one in use, or that which will be."""
+    keras = sys.modules.get("keras")
+    return keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def converter(name: str) -> Converter:

@@ -1,5 +1,6 @@
 """A server for one model, in this process."""
 
+import contextlib
 import os
 import socket
 from typing import Any
@@ -46,7 +47,8 @@ def serve(model: str | os.PathLike, *, listening: socket.socket | None = None, s
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on")
     bound.listen(config.backlog)  # who comes before the server runs, waits
     print(f"Serving {model} at {address(bound)} (Ctrl-C stops it)", flush=True)
-    uvicorn.Server(config).run(sockets=[bound])
+    with contextlib.suppress(KeyboardInterrupt):  # raised again when all that had come in is answered
+        uvicorn.Server(config).run(sockets=[bound])
 
 
 def check_installed() -> None:

@@ -1,15 +1,18 @@
 """`bert-tf` as a user runs it: exit codes, messages, tables and JSON."""
 
+import inspect
 import io
 import json
 import re
 import subprocess
 import sys
 
+import keras
 import pytest
 
 import bert_tf
 from bert_tf import terminal
+from bert_tf.cli.early import OPTIMIZERS
 from bert_tf.cli.main import main
 
 
@@ -252,3 +255,13 @@ def test_wrong_input_is_said_before_tensorflow_loads(reviews, tiny, tmp_path):
     for (command, expected), message in zip(WRONG, json.loads(done.stdout), strict=True):
         assert expected in message, command
         assert len(message.splitlines()) <= 2, message
+
+
+def test_every_optimizer_of_keras_is_known_before_keras_is_loaded():
+    classes = [each for each in vars(keras.optimizers).values() if inspect.isclass(each)]
+    names = {each.__name__.lower() for each in classes if issubclass(each, keras.optimizers.Optimizer)}
+    names -= {"optimizer", "lossscaleoptimizer", "multioptimizer"}  # what they are made of, and wrappers
+    assert "adamw" in names
+    for name in sorted(names - set(OPTIMIZERS)):
+        with pytest.raises(ValueError, match="Could not interpret optimizer"):  # Lamb has a class, but no name
+            keras.optimizers.get(name)

@@ -23,6 +23,9 @@ from bert_tf.cli.wording import as_options
         ("reviews.csv: the text epochs, seed and `nothing` stay; a_seed=3", "reviews.csv: the text epochs, seed and `nothing` stay; a_seed=3"),
         ("Unknown checkpoint './none': there is no such folder", "Unknown checkpoint './none': there is no such folder"),
         ("Received: verbose=3", "Received: verbose=3"),
+        ("Fine-tuned model in runs/epochs=3/model", "Fine-tuned model in runs/epochs=3/model"),
+        ("'data/task=x/train.csv': no such file", "'data/task=x/train.csv': no such file"),
+        ("http://localhost/?text=a&seed=1", "http://localhost/?text=a&seed=1"),
     ],
 )  # fmt: skip
 def test_arguments_become_options(message, said):

@@ -174,7 +174,7 @@ def test_wrong_input_is_said_in_a_line(tuned, labelled, tmp_path, capsys, monkey
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     assert "ONNX needs TensorFlow, which is not installed. Copy the model to where it is" in refused()
     monkeypatch.undo()
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert "SavedModel needs TensorFlow as the backend: set KERAS_BACKEND=tensorflow" in refused("--to", "saved-model")
     monkeypatch.undo()
     for name in SECOND_PART:

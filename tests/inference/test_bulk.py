@@ -228,8 +228,16 @@ def test_stopped_it_says_whether_it_can_be_resumed(folder, tmp_path, capsys, mon
     monkeypatch.setattr("bert_tf.cli.predict._predict", stop)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out.csv.unfinished").mkdir()  # a block is done
-    assert main(["predict", str(folder), "--text", "a", *(["--output", output] if output else [])]) == 130
+    before = signal.getsignal(signal.SIGINT)
+    asked = ["predict", str(folder), "--text", "a", *(["--output", output] if output else [])]
+    assert main(asked) == 130
+    assert signal.getsignal(signal.SIGINT) is before  # a program that called it can be stopped again
     assert ("--resume" in capsys.readouterr().err) == resumes
+    if resumes:
+        assert main([*asked, "--overwrite"]) == 130
+        assert "with the same command and --resume in place of --overwrite." in " ".join(
+            capsys.readouterr().err.split()
+        )
 
 
 def test_small_numbers_keep_their_digits(tmp_path):
