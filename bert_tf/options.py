@@ -14,6 +14,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from bert_tf import terminal
+
 HELP_WIDTH = 94  # `help()` indents by four more
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LIMITS = {
@@ -314,7 +316,9 @@ def with_options(command: Command) -> Callable[[Any], Any]:
         @functools.wraps(target)
         def with_settings(*args: Any, **kwargs: Any) -> Any:
             named = {name: kwargs.pop(name) for name in own.parameters if name in kwargs}
-            return target(*args, **named, settings=command.settings(**kwargs))
+            settings = command.settings(**kwargs)
+            with terminal.showing(bool(settings.output.verbose)):
+                return target(*args, **named, settings=settings)
 
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters = [p for name, p in own.parameters.items() if name not in ("settings", "options")]

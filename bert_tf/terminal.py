@@ -20,6 +20,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from bert_tf.formatting import counted, duration
@@ -108,6 +109,7 @@ class Bar:
 
     def __enter__(self) -> "Bar":
         self._began = self._last = time.monotonic()
+        self.shown = self.shown and _showing.get()
         if self.shown:
             _open(self)
         return self
@@ -119,6 +121,19 @@ class Bar:
 
 def _rounded(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
+
+
+_showing = ContextVar("_showing", default=True)
+
+
+@contextlib.contextmanager
+def showing(bars: bool) -> Iterator[None]:
+    """Decides whether bars are shown in the block, unless a block around it has decided that none are."""
+    token = _showing.set(bars and _showing.get())
+    try:
+        yield
+    finally:
+        _showing.reset(token)
 
 
 # The bars that are open, the outermost first, and what shows them. There is one terminal, so there is one of these.

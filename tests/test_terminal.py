@@ -91,6 +91,15 @@ def test_short_work_prints_nothing(capsys):
     assert terminal._bars == []
 
 
+def test_bars_are_not_shown_where_none_are_wanted(monkeypatch, capsys):
+    monkeypatch.setattr(terminal._Lines, "every", 0.01)
+    with terminal.showing(False), terminal.showing(True), terminal.Bar("Features", 8, "text"):
+        time.sleep(0.1)
+    assert capsys.readouterr() == ("", "")
+    with terminal.showing(True), terminal.Bar("Features", 8, "text"):
+        assert terminal._bars
+
+
 DRAWING = """
 import sys, time
 from bert_tf import terminal

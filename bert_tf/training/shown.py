@@ -63,8 +63,9 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        # where whole epochs are run in one call, nothing was told of their steps
-        self.bar.update(max(0, (epoch + 1) * self.steps - self.bar.done))
+        # where whole epochs are run in one call, nothing was told of their steps; a budget may cut one short
+        done = min((epoch + 1) * self.steps, self.bar.total or 0)
+        self.bar.update(max(0, done - self.bar.done))
         if not self.columns:
             # what callbacks add, such as a learning rate, goes into the history alone
             self.columns = [name for name in logs if name.startswith(VALIDATION) or f"{VALIDATION}{name}" in logs]

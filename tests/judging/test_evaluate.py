@@ -11,7 +11,10 @@ from conftest import ROOT
 from sklearn.metrics import accuracy_score, f1_score
 
 import bert_tf
+from bert_tf import terminal
 from bert_tf.cli.main import main
+from bert_tf.data import tokenizer
+from bert_tf.inference import predict
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,17 @@ def file(tmp_path, reviews):
     file = tmp_path / "test.csv"
     file.write_text("\n".join(rows) + "\n")
     return file
+
+
+@pytest.mark.parametrize(("verbose", "expected"), [(0, set()), (True, {"Tokenizing", "Predicting"})])
+def test_bars_are_shown_to_who_wants_them(models, file, monkeypatch, verbose, expected):
+    opened = set()
+    monkeypatch.setattr(terminal, "_open", lambda bar: opened.add(bar.title))
+    monkeypatch.setattr(terminal, "_close", lambda bar: None)
+    for module in tokenizer, predict:
+        monkeypatch.setattr(module, "SHOW_PROGRESS_FROM", 1)  # however little it is
+    bert_tf.evaluate(models[0], file, output_dir=None, verbose=verbose)
+    assert opened == expected
 
 
 def test_the_numbers_are_those_of_predict_and_scikit_learn(models, file, tmp_path):

@@ -6,17 +6,21 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 import bert_tf
+from bert_tf import terminal
 from bert_tf.backends.epochs import wants_epochs_only
 from bert_tf.checkpoints import weights
+from bert_tf.data import tokenizer
 from bert_tf.evaluation import history
 from bert_tf.features import extract
-from bert_tf.training import job
+from bert_tf.inference import predict
+from bert_tf.training import job, shown
 from bert_tf.training.backup import Backup
 
 
@@ -357,8 +361,25 @@ def test_features_have_a_progress_bar_under_either_head(tiny, reviews, tmp_path,
     options = {"head": "layer_means", "epochs": 1, "report": False}
     bert_tf.finetune(reviews, **settings(tiny, tmp_path / "shown", verbose=2, **options))
     assert asked == [True, True]  # what the head standardises by, then the features
-    bert_tf.finetune(reviews, **settings(tiny, tmp_path / "silent", verbose=0, **options))
+    monkeypatch.setattr(terminal, "_open", lambda bar: pytest.fail(f"{bar.title} is shown"))
+    monkeypatch.setattr(tokenizer, "SHOW_PROGRESS_FROM", 1)
+    monkeypatch.setattr(predict, "SHOW_PROGRESS_FROM", 1)
+    bert_tf.finetune(reviews, test=reviews, **settings(tiny, tmp_path / "silent", verbose=0, **options))
     assert asked[2:] == [False, False]
+
+
+def test_what_a_budget_cuts_short_is_not_counted():
+    bar, pace = terminal.Bar("Training", 20, "step", shown=False), SimpleNamespace(total=20)
+    epochs = shown._Epochs(bar, 10, pace, lambda text: None)
+    epochs.on_epoch_begin(0)
+    epochs.on_epoch_end(0)  # nothing was told of its steps
+    assert (bar.done, bar.total) == (10, 20)
+    epochs.on_epoch_begin(1)
+    pace.total = 13
+    for batch in range(3):
+        epochs.on_train_batch_end(batch)
+    epochs.on_epoch_end(1)
+    assert (bar.done, bar.total) == (13, 13)
 
 
 def test_a_damaged_run_says_how_to_go_on(tiny, reviews, tmp_path):
