@@ -42,7 +42,8 @@ class Bar:
         total: how much there is to do; None = nobody knows.
         noun: what is counted, in the singular; "" = nothing to count.
         done: how much was done before, by an earlier run: it says nothing about the speed.
-        work: where some things take longer than others, the sum of what they cost, in any unit; the time left is judged by it.
+        work: where some things take longer than others, the sum of what those cost that are not done, in any unit; the time left is
+            judged by it.
         shown: whether to show anything.
     """
 
@@ -79,7 +80,9 @@ class Bar:
         """How much of the work is done, from 0 to 1; None if nobody knows."""
         if not self.total:
             return None
-        return min(1.0, self._spent / self._work if self._work else self.done / self.total)
+        if not self._work:
+            return min(1.0, self.done / self.total)
+        return min(1.0, (self._before + self._spent / self._work * (self.total - self._before)) / self.total)
 
     @property
     def seconds_left(self) -> float | None:

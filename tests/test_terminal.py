@@ -58,6 +58,13 @@ def test_the_time_left_is_judged_by_the_work_without_the_warm_up(clock):
         assert bar.seconds_left == pytest.approx(2.5)  # 50 at 20 a second
 
 
+def test_what_an_earlier_run_did_is_done(clock):
+    with hidden("Race", 4, "candidate", done=3, work=50.0) as bar:  # the work is that of the fourth
+        assert bar.share == 0.75
+        bar.update(0, work=25)
+        assert bar.share == 0.875
+
+
 def test_what_an_earlier_run_did_says_nothing_about_the_speed(clock):
     with hidden("Predicting", 1000, "text", done=400) as bar:
         bar.skip(500)
