@@ -25,15 +25,13 @@ def _backend() -> Any:
     return import_module(f"bert_tf.backends.{keras.backend.backend()}")
 
 
-def spread(devices: int | str) -> AbstractContextManager[Any]:
-    """Lets several devices share each batch of the models that are made, trained and run within it.
+def how_many(devices: int | str) -> int:
+    """Returns how many devices a number, or "all", means here.
 
-    Args:
-        devices: how many, or "all"; 1 = nothing is changed, a strategy or distribution of the caller's included.
-    Raises: ValueError if there are not so many, or Keras cannot use several on this backend.
+    Raises: ValueError if there are not so many.
     """
     if devices == 1:
-        return nullcontext()
+        return 1
     there = _backend().devices()
     count = len(there) if devices == "all" else int(devices)
     if count > len(there):
@@ -41,6 +39,17 @@ def spread(devices: int | str) -> AbstractContextManager[Any]:
             f"`devices`: Keras on {keras.backend.backend()} sees {len(there)} device{'s' * (len(there) > 1)} here: "
             f"{', '.join(there)}. Received: devices={devices!r}"
         )
+    return count
+
+
+def spread(devices: int | str) -> AbstractContextManager[Any]:
+    """Lets several devices share each batch of the models that are made, trained and run within it.
+
+    Args:
+        devices: how many, or "all"; 1 = nothing is changed, a strategy or distribution of the caller's included.
+    Raises: ValueError if there are not so many, or Keras cannot use several on this backend.
+    """
+    count = how_many(devices)
     if count == 1:
         return nullcontext()
     if not hasattr(_backend(), "spread"):
@@ -48,7 +57,7 @@ def spread(devices: int | str) -> AbstractContextManager[Any]:
             "`devices`: on PyTorch Keras computes on one device. For several use TensorFlow or JAX (KERAS_BACKEND=jax). "
             f"Received: devices={devices!r}"
         )
-    return _backend().spread(there[:count])
+    return _backend().spread(_backend().devices()[:count])
 
 
 def sharing() -> int:

@@ -12,7 +12,7 @@ import keras_tuner
 import numpy as np
 
 from bert_tf import files, terminal
-from bert_tf.backends.devices import own_device, spread
+from bert_tf.backends.devices import how_many, own_device, spread
 from bert_tf.data.examples import Examples, remarks_of
 from bert_tf.data.pipeline import batches
 from bert_tf.evaluation.history import History
@@ -130,7 +130,7 @@ def search(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     """
     started, worker, devices = time.monotonic(), settings.processes.worker, settings.compute.devices
     distributed.check_role(settings.processes, devices)
-    if devices != 1 and keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow" and how_many(devices) > 1:
         raise ValueError(
             "A search on several devices needs JAX (KERAS_BACKEND=jax), or a chief and a worker for each device. "
             f"Received: devices={devices!r} on TensorFlow"

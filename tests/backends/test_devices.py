@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import keras
 import pytest
 from conftest import ROOT
 
@@ -39,6 +40,15 @@ def test_on_pytorch_it_is_said(monkeypatch, reviews, tmp_path):
     with pytest.raises(ValueError, match="on PyTorch Keras computes on one device. For several use TensorFlow or JAX"):
         bert_tf.finetune(reviews, devices="all", output_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
+def test_all_devices_of_a_search_may_be_one(monkeypatch, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.csv"):  # its texts are read, so it is not refused
+        bert_tf.search(tmp_path / "nowhere.csv", devices="all", output_dir=tmp_path / "search")
+    monkeypatch.setattr(devices._backend(), "devices", lambda: ["GPU:0", "GPU:1"])
+    with pytest.raises(ValueError, match="A search on several devices needs JAX .* Received: devices='all'"):
+        bert_tf.search(tmp_path / "nowhere.csv", devices="all", output_dir=tmp_path / "search")
 
 
 @pytest.mark.parametrize("wrong", [0, "some", True, 1.5])
