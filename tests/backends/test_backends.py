@@ -82,6 +82,14 @@ def test_batches_in_numpy_are_those_of_tensorflow():
                 np.testing.assert_array_equal(one[0][name], other[0][name])
 
 
+def test_the_requirements_without_tensorflow():
+    listed = [sys.executable, ROOT / ".ci/without_tensorflow.py", "torch"]
+    lines = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines[-1] == "torch==2.13.0+cpu"
+    assert lines[-2] == "--extra-index-url https://download.pytorch.org/whl/cpu"  # PyPI has no such build
+    assert not [line for line in lines if line.startswith("tensorflow")]
+
+
 def test_curves_without_tensorflow(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
