@@ -8,16 +8,22 @@ from keras import ops
 
 from bert_tf import hardware
 from bert_tf.backends import backend
-from bert_tf.inference.engines import keras_engine
+from bert_tf.inference.engines import TOLERANCE, keras_engine
 from bert_tf.models.auto import CLASSES
 from bert_tf.models.parts import LayerNorm
 
+# In bfloat16 twice what engines of one precision may differ by: here it stands against float32.
+ATOL = {"float32": 1e-5, "bfloat16": 2 * TOLERANCE["bfloat16"]}
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", ["roberta", "mpnet", "deberta-v2", "modernbert"])  # a kind of attention each
-def test_an_engine_gives_what_the_layers_give(family, monkeypatch):
-    encoder = CLASSES[family, None].from_pretrained(GOLDEN / f"{family}_tiny").encoder
+def test_an_engine_gives_what_the_layers_give(family, precision, monkeypatch):
+    exact = encoder = CLASSES[family, None].from_pretrained(GOLDEN / f"{family}_tiny").encoder
+    if precision == "bfloat16":
+        policy = hardware.policy(precision)
+        encoder = CLASSES[family, None].from_pretrained(GOLDEN / f"{family}_tiny", dtype=policy).encoder
     ids = np.random.default_rng(0).integers(5, 30, (3, 7)).astype("int32")
     mask = np.ones_like(ids)
     mask[1, 4:] = 0
@@ -25,15 +31,18 @@ def test_an_engine_gives_what_the_layers_give(family, monkeypatch):
     def every_token(input_ids, attention_mask):
         return encoder(input_ids, attention_mask, training=False).last_hidden_state
 
+    def wanted(*batch):
+        return ops.convert_to_numpy(exact(*batch, training=False).last_hidden_state)
+
     entered = []
     monkeypatch.setattr(hardware, "onednn", lambda: entered.append(True) or True)  # whatever this machine has
-    expected = ops.convert_to_numpy(every_token(ids, mask))
+    monkeypatch.setattr(hardware, "native_precision", lambda: precision)
+    every_token(ids, mask)
     assert not entered
     engine = keras_engine(encoder, every_token)
     for batch in (ids, mask), (ids[:, :5], mask[:, :5]), (ids[:2, :6], mask[:2, :6]):  # of fixed sizes, then of any
         result = engine(*batch)
-        wanted = expected if batch[0] is ids else ops.convert_to_numpy(every_token(*batch))
-        np.testing.assert_allclose(result[batch[1] == 1], wanted[batch[1] == 1], atol=1e-5)
+        np.testing.assert_allclose(result[batch[1] == 1], wanted(*batch)[batch[1] == 1], rtol=0, atol=ATOL[precision])
     assert bool(entered) == TENSORFLOW
     assert not backend.inferring()
 
