@@ -45,12 +45,14 @@ def _cache_list(options) -> None:
         )
         size = formatting.megabytes(space.size)
         rows.append((size, used, checkpoint, f"{layers}, {pooling}", kept, space.folder.name))
-    print(
+    terminal.say(
         terminal.table(
             ("size", "last used", "checkpoint", "frozen layers, pooling", "kept in", "folder"), rows, left=range(1, 6)
         )
     )
-    print(f"\n{formatting.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}")
+    terminal.say(
+        f"\n{formatting.megabytes(sum(space.size for space in found))} in {options.cache_dir or cache.default_dir()}"
+    )
 
 
 def _cache_prune(options) -> None:
@@ -58,4 +60,4 @@ def _cache_prune(options) -> None:
 
     removed = cache.prune(options.cache_dir, options.max_size)
     size = formatting.megabytes(sum(space.size for space in removed))
-    print(f"Removed: {len(removed)} of the cache's folders, {size}.")
+    terminal.say(f"Removed: {len(removed)} of the cache's folders, {size}.")

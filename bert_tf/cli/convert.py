@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bert_tf import terminal
 from bert_tf.cli.quiet import load_backend
 
 
@@ -30,7 +31,7 @@ def _convert(options) -> None:
     from bert_tf.inference.convert import convert
 
     done = convert(options.source, destination, to=options.to, allow_pickle=options.allow_pickle)
-    print(
+    terminal.say(
         f"{done.tensors_read} tensors read, {done.tensors_written} written; {done.compared} of a probe text before and "
         f"after differ by at most {done.difference:.1e}. Written: {destination}"
     )

@@ -91,7 +91,7 @@ def value_of(parse: Callable[[str], Any], least: float | None = None) -> Callabl
         parse: text -> value; ValueError for text that is none.
         least: the smallest number that can be.
     """
-    expected = EXPECTED.get(parse, "another value") + ("" if least is None else f" of {least:g} or more")
+    expected = EXPECTED.get(parse, "a value of another form") + ("" if least is None else f" of {least:g} or more")
 
     def read_value(text: str) -> Any:
         with contextlib.suppress(ValueError):

@@ -2,6 +2,7 @@
 
 import sys
 
+from bert_tf import terminal
 from bert_tf.cli.options import add_options, given
 from bert_tf.cli.quiet import load_backend
 from bert_tf.settings import SERVE
@@ -37,8 +38,7 @@ def _serve(options) -> None:
     check(chosen)
     bound = bind(chosen)
     if not chosen.host.startswith(LOOPBACK):
-        print(
-            f"Open to the network at {chosen.host}: requests are neither encrypted nor authenticated.", file=sys.stderr
-        )
+        warning = f"Open to the network at {chosen.host}: requests are neither encrypted nor authenticated."
+        print(terminal.said(warning, sys.stderr), file=sys.stderr)
     load_backend()
     serve(model, listening=bound, **settings)

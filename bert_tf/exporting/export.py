@@ -164,7 +164,7 @@ def _judge(found: Mapping[str, Any], settings: Settings, task: Task, verbose: bo
     limits, title = settings.export, FORMATS[settings.export.to].title
     table = parity.summary(found, title, task)
     if verbose:
-        print(table)
+        terminal.say(table)
     if said := parity.problems(found, parity.Limits(limits.max_drift, limits.min_agreement, limits.max_loss), task):
         options = "max_drift, min_agreement, max_loss (--max-drift, --min-agreement, --max-loss)"
         raise RefusedError(
