@@ -24,7 +24,7 @@ class Backup(keras.callbacks.Callback):
 
     Args:
         folder: Path for `last.safetensors` and `best.safetensors`; created with the first epoch.
-        monitor: str, the metric that decides which epoch is best: lowest, or highest for an accuracy.
+        monitor: str, the metric that decides which epoch is best, see `history.higher_is_better`.
         early_stopping: int, epochs without improvement after which training stops; None = never.
     Attributes:
         history: dict, metric -> value of each epoch so far, including those before a restart.
