@@ -49,8 +49,8 @@ def on_ray(work: Work, blocks: Sequence[Block], bar: Any, workers: int | None) -
     again.
 
     Args:
-        bar: a progress bar, which is told the rows of each block.
-        workers: int; None = one for each GPU of the cluster, or for each of its processor cores.
+        bar: a progress bar, which is told how many rows each finished block has.
+        workers: int; None = one for each GPU of the cluster or, where it has none, for each of its processor cores.
     Raises: ValueError for what a worker could not read, write or load; ChildProcessError if Ray itself fails.
     """
     import ray
