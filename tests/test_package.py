@@ -16,6 +16,19 @@ def test_importing_is_quick():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_cache_is_listed_and_pruned_without_keras(tmp_path):
+    code = f"""
+import sys
+from bert_tf.cli.main import main
+assert main(["cache", "list", "--cache-dir", {str(tmp_path)!r}]) == main(["cache", "prune", "--all", "--cache-dir", {str(tmp_path)!r}]) == 0
+assert not {{"tensorflow", "keras", "transformers"}} & set(sys.modules)
+from bert_tf.features import extract
+assert extract.__module__ == "bert_tf.features.extraction"
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Removed: 0 of the cache's folders" in done.stdout
+
+
 def test_importing_leaves_the_program_as_it_is():
     code = """
 import logging, os, warnings
