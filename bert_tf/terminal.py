@@ -318,9 +318,9 @@ def said(text: str, stream: Any = None) -> str:
     return "\n".join(map(fitted, _words(text).split("\n")))
 
 
-def say(text: str) -> None:
-    """Prints text as it is shown."""
-    print(said(text), flush=True)
+def say(text: str, stream: Any = None) -> None:
+    """Prints text as it is shown, by default to stdout."""
+    print(said(text, stream), file=stream, flush=True)
 
 
 def _side_by_side(widths: Sequence[int], most: float) -> list[list[int]]:

@@ -39,13 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return options.run(options) or 0
         except USER_ERRORS as error:
-            print(terminal.said(f"bert-tf {asked.command}: error: {error}", sys.stderr), file=sys.stderr)
+            terminal.say(f"bert-tf {asked.command}: error: {error}", sys.stderr)
             return 2
         except KeyboardInterrupt:
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets this line all the same
             try:
                 below = "\n" * sys.stderr.isatty()  # the ^C that the terminal shows
-                print(below + terminal.said(f"Stopped. {what_is_kept(asked, began)}", sys.stderr), file=sys.stderr)
+                terminal.say(f"{below}Stopped. {what_is_kept(asked, began)}", sys.stderr)
             finally:
                 signal.signal(signal.SIGINT, before)
             return 130

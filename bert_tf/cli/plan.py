@@ -25,5 +25,5 @@ def _plan(options) -> None:
     from bert_tf.training.plan import plan
 
     for remark in remarks_of(train, validation):
-        print(terminal.said(remark, sys.stderr), file=sys.stderr)
+        terminal.say(remark, sys.stderr)
     print(plan(train, validation, **settings))

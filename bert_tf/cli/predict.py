@@ -152,7 +152,7 @@ def _to_folder(options, given: dict) -> None:
     names = {item.name for item in fields(Data)}
     sources = read_sources(options.file, Data(**{name: value for name, value in given.items() if name in names}))
     for remark in sources.remarks:
-        print(terminal.said(remark, sys.stderr), file=sys.stderr)
+        terminal.say(remark, sys.stderr)
     early.check_model(options.model)
     load_backend()
     from bert_tf.inference.many_files import predict_files
@@ -203,7 +203,7 @@ def _to_file(options, output, given: dict) -> None:
     else:
         blocks = read_blocks({"text": options.text} if options.text else options.file, data)
     for remark in blocks.remarks:
-        print(terminal.said(remark, sys.stderr), file=sys.stderr)
+        terminal.say(remark, sys.stderr)
     early.check_model(options.model)
     load_backend()
     from bert_tf.inference.bulk import predict_file
@@ -216,5 +216,5 @@ def _texts(options) -> list[Any]:
     """Reads the texts or pairs of a file; what was guessed of it goes to stderr, as the table may be piped on."""
     examples = read_source(options, options.file, labelled=False)
     for remark in examples.remarks:
-        print(terminal.said(remark, sys.stderr), file=sys.stderr)
+        terminal.say(remark, sys.stderr)
     return [*examples.texts]

@@ -39,6 +39,6 @@ def _serve(options) -> None:
     bound = bind(chosen)
     if not chosen.host.startswith(LOOPBACK):
         warning = f"Open to the network at {chosen.host}: requests are neither encrypted nor authenticated."
-        print(terminal.said(warning, sys.stderr), file=sys.stderr)
+        terminal.say(warning, sys.stderr)
     load_backend()
     serve(model, listening=bound, **settings)
