@@ -171,7 +171,7 @@ class Comparison:
             self.say(f"Resumed: {len(every) - len(unfinished)} of {len(every)} candidates are finished.")
         work = sum(candidate["work"] for candidate in unfinished)
         title, done = self.kind.capitalize(), len(every) - len(unfinished)
-        with terminal.Bar(title, len(every), "candidate", done=done, work=work, shown=self.verbose) as bar:
+        with terminal.Bar(title, len(every), "candidate", done=done, work=work) as bar:
             for candidate in unfinished:
                 bar.note = candidate["name"]
                 began = time.monotonic()

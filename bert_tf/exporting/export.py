@@ -105,7 +105,7 @@ def export(
     thresholds = getattr(classifier.config, THRESHOLDS, None)
     judged = parity.Judged(tokens[0], drawn.labels, task, classifier.label_names, thresholds, examples.source)
     folder = Path(folder).expanduser()
-    with _moved_when_whole(folder) as scratch, terminal.Bar("Exporting", None, shown=bool(settings.output.verbose)):
+    with _moved_when_whole(folder) as scratch, terminal.Bar("Exporting", None):
         bundle.write_config(scratch, network, tokenizer, max_length)
         runners, sizes = _write(scratch, network, settings, tokens[1])
         found = {"format": settings.export.to, **parity.measure(network, runners, sizes, judged)}

@@ -123,7 +123,7 @@ def _finish(
     shutil.rmtree(run.backup.folder, ignore_errors=True)
     if not run.asked.output.report:
         return metrics, run_report.never_predicted(run.job, kept)
-    with terminal.Bar("Writing the report", None, shown=run.verbose):
+    with terminal.Bar("Writing the report", None):
         metrics |= keeping.report(run, kept, metrics)
     return metrics, run_report.verdicts(metrics)
 
@@ -194,7 +194,7 @@ def _prepare(run: Run) -> tuple[Any, np.ndarray | None]:
         job.ask_teacher(run.verbose, run.say)
     if job.solves:
         rows = stages.standardised_rows(job, run.verbose, run.say)
-        with terminal.Bar("Solving the head", None, shown=run.verbose):
+        with terminal.Bar("Solving the head", None):
             head, logits = stages.solve_head(job, rows)
         stages.give_head(model, head)
     else:
