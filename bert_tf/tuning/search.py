@@ -220,19 +220,14 @@ class _Progress:
     """Prints a line for each trial and a bar with the time left; deletes weights that are no longer needed."""
 
     def __init__(self, oracle, output_dir: Path, hypermodel: ClassifierHyperModel, tracker: Tracker):
-        self.oracle, self.output_dir, self.verbose = oracle, output_dir, hypermodel.verbose
-        self.tracker = tracker
+        self.oracle, self.output_dir, self.tracker, self.say = oracle, output_dir, tracker, hypermodel.say
         self.objective = hypermodel.objective
         lists = [name for name, values in hypermodel.space.items() if isinstance(values, (list, tuple))]
         self.searched = [*lists, "learning_rate"]
         self.total, self.before = oracle.most_trials(), len(oracle.end_order)
-        self.bar = terminal.Bar("Search", self.total, "trial", done=self.before, shown=self.verbose)
+        self.bar = terminal.Bar("Search", self.total, "trial", done=self.before)
         if self.before:
-            self._say(f"Resuming after {self.before} finished trials.")
-
-    def _say(self, text: str) -> None:
-        if self.verbose:
-            terminal.say(text)
+            self.say(f"Resuming after {self.before} finished trials.")
 
     def update(self, trial) -> None:
         """Reports a trial that has ended."""
@@ -253,7 +248,7 @@ class _Progress:
         best = self.oracle.get_best_trials(1)[0]
         if best.status == oracles.COMPLETED:
             outcome += f". Best: {format_value(best.score, 'score')}, trial {best.trial_id}"
-        self._say(f"Trial {trial.trial_id} ({ended} of {self.total}): {outcome}.\n  {values}".rstrip())
+        self.say(f"Trial {trial.trial_id} ({ended} of {self.total}): {outcome}.\n  {values}".rstrip())
         self.bar.update()
         _delete_weights(self.oracle, self.output_dir)
 
@@ -342,7 +337,7 @@ def _finish(
         say(testing.sentence(result["test"]))
     files.write_json(output_dir / "best.json", result)
     if with_report:
-        with terminal.Bar("Writing the report", None, shown=hypermodel.verbose):
+        with terminal.Bar("Writing the report", None):
             result |= run_report.write(
                 output_dir, job, lambda: kept.predictions,
                 results=result | ({"best_epoch": None} if is_solved else {}),
