@@ -38,6 +38,10 @@ def train(tmp_path, reviews):
     return tmp_path / "train.csv"
 
 
+def sources(train, checkpoint):
+    return ["--train", str(train), "--checkpoint", str(checkpoint)]
+
+
 def environment():
     """As a user has it: nothing is set to be quiet."""
     ours = {"TF_CPP_MIN_LOG_LEVEL", "TRANSFORMERS_VERBOSITY", "PYTHONWARNINGS", "CUDA_VISIBLE_DEVICES"}
@@ -45,8 +49,7 @@ def environment():
 
 
 def test_every_line_is_ours(train, tiny, tmp_path):
-    common = ["--train", str(train), "--max-length", "16", "--precision", "float32"]
-    start = [*common, "--checkpoint", str(tiny)]
+    start = [*sources(train, tiny), "--max-length", "16", "--precision", "float32"]
     commands = [
         ["finetune", *start, "--epochs", "2", "--output-dir", "run"],
         ["predict", "run/model", "--text", "good", "--text", "bad"],
@@ -98,17 +101,7 @@ def interrupted(command, when, cwd):
 
 
 def test_ctrl_c_ends_a_training_with_a_line_that_says_how_to_go_on(train, tiny, tmp_path):
-    command = [
-        "finetune",
-        "--train",
-        str(train),
-        "--checkpoint",
-        str(tiny),
-        "--epochs",
-        "100000",
-        "--output-dir",
-        "run",
-    ]
+    command = ["finetune", *sources(train, tiny), "--epochs", "100000", "--output-dir", "run"]
     code, lines = interrupted(command, r"^ *2 of", tmp_path)
     assert code == 130
     assert lines[-1] == "Stopped. run keeps what was finished. Continue with the same command and --resume."
@@ -119,18 +112,7 @@ def test_ctrl_c_ends_a_training_with_a_line_that_says_how_to_go_on(train, tiny, 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_search_that_can_be_resumed(train, tiny, tmp_path):
-    command = [
-        "search",
-        "--train",
-        str(train),
-        "--checkpoint",
-        str(tiny),
-        "--max-trials",
-        "1000",
-        "--epochs",
-        "3",
-        "--no-report",
-    ]
+    command = ["search", *sources(train, tiny), "--max-trials", "1000", "--epochs", "3", "--no-report"]
     code, lines = interrupted(command, r"^Trial 0*1 ", tmp_path)
     assert code == 130
     assert lines[-1] == "Stopped. runs/search keeps what was finished. Continue with the same command and --resume."
