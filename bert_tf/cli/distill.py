@@ -2,6 +2,7 @@
 
 import time
 
+from bert_tf.cli.next_steps import say_next_steps
 from bert_tf.cli.options import add_options, read, read_unlabelled
 from bert_tf.settings import DISTILL
 
@@ -26,4 +27,5 @@ def _distill(options) -> None:
     train, validation, test, settings = read(options, DISTILL)
     from bert_tf.training.distill import distill
 
-    distill(options.teacher, train, validation, unlabelled=unlabelled, test=test, started=began, **settings)
+    student = distill(options.teacher, train, validation, unlabelled=unlabelled, test=test, started=began, **settings)
+    say_next_steps(student)

@@ -2,6 +2,7 @@
 
 import time
 
+from bert_tf.cli.next_steps import say_next_steps
 from bert_tf.cli.options import add_options, read
 from bert_tf.settings import FINETUNE
 
@@ -25,4 +26,4 @@ def _finetune(options) -> None:
     train, validation, test, settings = read(options, FINETUNE)
     from bert_tf.training.finetune import finetune
 
-    finetune(train, validation, test=test, started=began, **settings)
+    say_next_steps(finetune(train, validation, test=test, started=began, **settings))

@@ -18,7 +18,7 @@ def what_is_kept(options: argparse.Namespace, began: float) -> str:
         began: when the command began, as `time.time()`.
     """
     if options.command == "predict":
-        return _of_predict(options)
+        return _of_predict(options, began)
     if options.command not in ("finetune", "distill", "search", "compare"):
         return f"Nothing is kept. {AGAIN}"
     folder = Path(getattr(options, "output_dir", None) or _usual_folder(options))
@@ -46,15 +46,23 @@ def _usual_folder(options: argparse.Namespace) -> str:
     return next(option.default for option in command.options() if option.name == "output_dir")
 
 
-def _of_predict(options: argparse.Namespace) -> str:
+def _of_predict(options: argparse.Namespace, began: float) -> str:
     from bert_tf.cli.predict import is_folder, written_in_blocks
 
     if not written_in_blocks(options.output):
         return f"Nothing is kept. {AGAIN}"
-    where = options.output if is_folder(options.output) else f"{options.output}.unfinished"
-    if Path(where).exists() or "://" in where:
-        return f"{where} keeps what was predicted. {_go_on(options)}"
-    return f"Nothing was predicted yet. {AGAIN}"
+    if "://" in options.output:  # to look there may take long
+        return f"What was predicted, if anything, is in {options.output}. {_go_on(options)}"
+    folder, module, first, parts = Path(f"{options.output}.unfinished"), "inference.bulk", "RUN", "[0-9]*-*.parquet"
+    if is_folder(options.output):
+        folder, module, first, parts = Path(options.output), "data.parts", "PLAN", "part-*.parquet"
+    loaded = sys.modules.get(f"bert_tf.{module}")  # where it is not, nothing has begun
+    mark = folder / getattr(loaded, first, "")
+    # What is there without having been continued is of an earlier run.
+    if not (_written_since(mark, began) or (mark.is_file() and getattr(options, "resume", False))):
+        return f"Nothing was predicted yet. {AGAIN}"
+    kept = "keeps what was predicted" if any(folder.glob(parts)) else "holds no predictions yet"
+    return f"{folder} {kept}. {_go_on(options)}"
 
 
 def _written_since(file: Path, time: float) -> bool:

@@ -39,6 +39,7 @@ def be_quiet() -> None:
     # "triggered tf.function retracing": shapes differ from batch to batch, and a comparison trains several models
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it says that it looks for fonts, the first time
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

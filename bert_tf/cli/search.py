@@ -1,5 +1,6 @@
 """`bert-tf search`."""
 
+from bert_tf.cli.next_steps import say_next_steps
 from bert_tf.cli.options import add_options, read
 from bert_tf.settings import SEARCH
 
@@ -21,4 +22,4 @@ def _search(options) -> None:
     train, validation, test, settings = read(options, SEARCH)
     from bert_tf.tuning.search import search
 
-    search(train, validation, test=test, **settings)
+    say_next_steps(search(train, validation, test=test, **settings))

@@ -22,6 +22,8 @@ In .*/:|[\d.]+ .*s\. In .*/:
   [\w./]+(, [\w./]+)*                         # what is in a folder
 .*: accuracy .*; .*s\.
 The same training with finetune: bert-tf finetune .*
+The report, for your browser: \S+
+The model, for new texts: bert-tf predict \S+ --text "Your text\."
 """
 FORMS = [re.sub(r"  +#.*", "", form) for form in OURS.strip("\n").splitlines()]
 FOREIGN = r"[IWEF]\d{4} |WARNING|absl|TensorFlow|\.cc:|\.py:\d|Warning|PyTorch|Traceback|\x1b"
@@ -63,6 +65,9 @@ def test_every_line_is_ours(train, tiny, tmp_path):
     assert foreign == []
     assert "\x1b" not in done.stdout + done.stderr
     assert [line for line in done.stdout.splitlines() if re.match(r" +2 of 2  ", line)]
+    for folder in ("run", "search"):
+        assert f'The model, for new texts: bert-tf predict {folder}/model --text "Your text."' in done.stdout
+    assert done.stdout.count("Features of the frozen layers: ") == 2  # of finetune, and once of the search
 
 
 @pytest.mark.parametrize(
