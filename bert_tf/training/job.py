@@ -9,7 +9,7 @@ Inputs are features if layers are frozen, else tokens.
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -55,6 +55,7 @@ class Job:
         task: `Task`, what the texts are given; for the training texts' labels.
         teacher: `Teacher`, whose answers the model learns beside the labels; None = it learns the labels.
         kept_pieces: int64 `(V,)`, which word pieces of the checkpoint the model keeps; None = all.
+        announced: of which features it was said where they are from: whether the teacher's, and of how many layers.
     """
 
     train: Examples
@@ -68,6 +69,7 @@ class Job:
     task: Task
     teacher: Teacher | None = None
     kept_pieces: np.ndarray | None = None
+    announced: set[tuple[bool, int]] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def staged(self) -> bool:
@@ -214,6 +216,10 @@ class Job:
             "checkpoint": self.checkpoint,
         }
         features = extract(model.encoder, tokens, **kept, progress=progress)
+        which = (self.teacher is not None and model is self.teacher.model, model.encoder.boundary)
+        if not features.computed and which in self.announced:
+            return features
+        self.announced.add(which)
         where = "in memory" if kind == "memory" else f"in {compute.cache_dir or default_dir()}"
         say(
             f"Features of the frozen layers: {features.computed:,} texts computed, {len(features) - features.computed:,} "
