@@ -85,7 +85,7 @@ ONLY_IN = {
     "jax": {"backends/jax", "hardware"},
     "sklearn": {"evaluation", "training/solver"},
     "scipy": {"evaluation", "tasks", "training/solver_multi_label", "training/solver_regression"},
-    "matplotlib": {"reporting/figures"},
+    "matplotlib": {"reporting/figures", "reporting/fonts"},
     "keras_tuner.src": {"tuning/oracles", "tuning/distributed"},
     "huggingface_hub": {"checkpoints", "reporting/card"},
     "mlflow": {"training/tracking"},

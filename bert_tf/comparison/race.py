@@ -19,6 +19,7 @@ from bert_tf.settings import RACE, Settings
 from bert_tf.tasks.task import Task, task_name, task_of
 
 BASELINES = ("tfidf", "lstm")  # names that a race takes in place of models
+LSTM = "bidirectional LSTM"
 POWER = 2.8 / 1.96  # of the half width of an interval: a true difference of so much is found in 4 of 5 tests
 MEASURED = {
     "latency": "milliseconds",
@@ -68,7 +69,7 @@ def race(
     if "tfidf" in baselines:
         every.append({**words, **common, "work": 0.3})
     if "lstm" in baselines:
-        every.append({**words, "name": "bidirectional LSTM", "kind": "lstm", "epochs": 10, **common, "work": 2.0})
+        every.append({**words, "name": LSTM, "kind": "lstm", "epochs": 10, **common, "work": 2.0})
     if len(every) < 2:
         received = ", ".join(candidate["name"] for candidate in every) or "none"
         raise ValueError(f"A race needs at least two candidates. Received: {received}")
@@ -172,6 +173,7 @@ def _to_decide(best: Row, other: Row, texts: int) -> str:
 def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
     """Describes the score against latency and against size; the models worth their cost are on a line."""
     described, title = [], capital(task.score_words)
+    short = {task.baseline_name: "TF-IDF", LSTM: "LSTM"}  # a long name beside a point lies on what is drawn
     for cost, label, unit in (("latency", "milliseconds for one text", 1e-3), ("size", "size on disk (MB)", 1e6)):
         worthwhile = frontier([row[cost] for row in rows], [task.sign * row[task.score]["value"] for row in rows])
         best, others = [rows[i] for i in worthwhile], [row for i, row in enumerate(rows) if i not in worthwhile]
@@ -180,7 +182,7 @@ def plots(rows: Sequence[Row], task: Task) -> list[dict[str, Any]]:
             ("worth its cost", best, "line" if len(best) > 1 else "points"),
             ("others", others, "points"),
         ):
-            x, labels = [row[cost] / unit for row in chosen], [row["name"] for row in chosen]
+            x, labels = [row[cost] / unit for row in chosen], [short.get(row["name"], row["name"]) for row in chosen]
             y = interval([row[task.score] for row in chosen])
             series += [{"name": name, **y, "x": x, "labels": labels, "as_": as_}] if chosen else []
         words = "No model costs less than one on the line and is as good. Bars are 95 % intervals."

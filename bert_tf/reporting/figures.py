@@ -15,6 +15,7 @@ A description is a dict of
 """
 
 import io
+import json
 import math
 import re
 import textwrap
@@ -26,6 +27,7 @@ from typing import Any
 
 from bert_tf.files import written_whole
 from bert_tf.formatting import format_value, printable
+from bert_tf.reporting import fonts
 
 Plot = Mapping[str, Any]
 EPOCHS = {"label": "epoch", "whole": True}  # axes
@@ -41,7 +43,6 @@ DARK = dict(zip((*SERIES, TEXT, QUIET, RULE), ON_DARK, strict=True))
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)))
 MARKERS = "osD^vPX"  # one more than colours: from the seventh series on, pairs differ
 WIDTH, HEIGHT = 4.1, 3.1  # inches of a plot: its text is as large as the page's beside it, and readable on a phone
-FONT = "DejaVu Sans"  # matplotlib brings it; it is wide, so that what a browser writes in its own font has room
 PAGE_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"  # as in pages/report.css
 # Where a point's name may stand: offset to the right and upwards (typographic points), alignment.
 PLACES = [
@@ -51,13 +52,14 @@ PLACES = [
     if up or across
 ]
 NEAR = 12  # points; from a name further away a line leads to its point
+ROOM = 1.5  # points around a name
 LONGEST = 36  # characters of a name; longer ones are cut
 WRAPPED = 20  # characters of a line of a name
 MARKED = 30  # a line of more points has no markers
 DODGE = 0.02  # of an axis, between points of several series at one place
 
 STYLE = {
-    "font.family": "sans-serif", "font.sans-serif": [FONT], "font.size": 9, "text.color": TEXT, "text.parse_math": False, "axes.labelcolor": TEXT,
+    "font.size": 9, "text.color": TEXT, "text.parse_math": False, "axes.labelcolor": TEXT,
     "axes.labelsize": 9, "axes.titlesize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "figure.titlesize": 10,
     "axes.edgecolor": QUIET, "axes.facecolor": "none", "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False,
     "xtick.color": QUIET, "ytick.color": QUIET, "xtick.labelcolor": TEXT, "ytick.labelcolor": TEXT, "grid.color": RULE,
@@ -98,7 +100,7 @@ def draw_svg(plot: Plot) -> str:
     dark = "".join(f"--c{colour[1:]}:{other};" for colour, other in DARK.items())
     style = f"<style>:root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}</style>"
     drawn = re.sub(rf"(?<=: )#({'|'.join(colour[1:] for colour in DARK)})\b", r"var(--c\1)", svg[start:])
-    return svg[:start] + style + drawn.replace(f"'{FONT}', sans-serif", PAGE_FONTS)
+    return svg[:start] + style + re.sub(rf"'{fonts.OWN}'(, '[^']*')*", PAGE_FONTS, drawn)
 
 
 def draw_png(file: Path, plots: Sequence[Plot], title: str) -> None:
@@ -117,8 +119,10 @@ def _draw(plots: Sequence[Plot], title: str, target: Any, **options: Any) -> Non
     columns = min(len(plots), 2)
     heights = [_height(plot) + 0.25 * bool(title) for plot in plots]
     by_row = [max(heights[i : i + columns]) for i in range(0, len(heights), columns)]
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # A class name in Chinese, say: the browser has a font for it.
+    families, lacking = fonts.families(json.dumps([title, *plots], ensure_ascii=False, default=str))
+    if options["format"] == "png":  # of an SVG the browser has a font
+        fonts.say_lacking(lacking)
+    with matplotlib.rc_context({**STYLE, "font.family": families}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure = Figure(figsize=(WIDTH * columns, sum(by_row) + 0.3 * bool(title)), layout="constrained")
         FigureCanvasAgg(figure)
@@ -375,7 +379,7 @@ def _name_points(axes: Any, every: Sequence[Mapping[str, Any]]) -> None:
 
             def covered(place: tuple[float, float, str], text: Any = text) -> float:
                 text.set(position=place[:2], ha=place[2])
-                box = text.get_window_extent()
+                box = text.get_window_extent().padded(ROOM * text.figure.dpi / 72)
                 cut = not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.containsy(box.y0))
                 return 30 * cut + 10 * box.count_overlaps(written) + box.count_contains(points) + abs(place[1]) / 15
 

@@ -137,3 +137,8 @@ def test_the_page_suits_every_reader(browser, reviews, tmp_path, kind, count):
 def test_few_rows_have_pictures_too(reviews, tmp_path, kind, count):
     write(kind, count, reviews, tmp_path / "out")
     assert (tmp_path / "out" / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_of_a_race_calls_the_baselines_by_short_names():
+    for plot in race_of(6)[4]:
+        assert {"TF-IDF", "LSTM", "minilm"} < {name for series in plot["series"] for name in series["labels"]}
