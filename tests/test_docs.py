@@ -25,7 +25,7 @@ from bert_tf.migrate.table import names_with_homes
 from bert_tf.settings import CURVE, LADDER, RACE
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
-MORE_PAGES = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
+MORE_PAGES = [*PAGES, "PYPI.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
 NEEDS = "# needs: "
 # These wait for others until they are stopped, or start Ray: tests/serving, tests/tuning and tests/inference run them.
 ELSEWHERE = re.compile(r"bert-tf serve|--chief|--worker|--engine ray")
@@ -76,6 +76,17 @@ def test_documented_options_exist(page):
     others = {"--no-deps", "--ours", "--strict", "--upgrade"}  # of pip and of benchmarks/frozen_finetune.py
     found = {flag.rstrip("-") for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text_of(page))}
     assert {flag for flag in found - known - others if flag[2:].replace("-", "_") not in scripts} == set()
+
+
+def test_the_page_of_the_package_index_needs_nothing_beside_it():
+    """It has no address of ours to load pictures and pages from; its commands and Python are those of other pages, which run."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert setup["metadata"]["long_description"] == "file: PYPI.md"
+    assert LINK.findall(text_of("PYPI.md")) == []
+    assert {*commands("PYPI.md")} <= {command for _, command in COMMANDS}
+    python = "".join(body for page in PAGES for body in blocks(page, "python"))
+    assert {line for body in blocks("PYPI.md", "python") for line in body.splitlines()} <= {*python.splitlines()}
 
 
 def test_other_documented_commands_exist():
