@@ -165,6 +165,20 @@ def keep_memory() -> bool:
 
     Returns: whether it took effect; False where the C library is not glibc.
     """
+    return _tune_allocator()
+
+
+def keep_memory_on() -> None:
+    """Does so once more, if `keep_memory` was called: TensorFlow undoes it when it first reads from a Python generator.
+
+    MiniLM, a step of training on 32 reviews: 0.66 and 0.71 s of processor time without, 0.53 and 0.58 s with it.
+    """
+    if keep_memory.cache_info().currsize:
+        _tune_allocator()
+
+
+def _tune_allocator() -> bool:
+    """Sets glibc's options; returns whether it took them."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):

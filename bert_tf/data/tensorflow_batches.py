@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from bert_tf.data.bucketing import LENGTHS, feature_inputs, fits_in_memory
 from bert_tf.data.tokenizer import Tokens
+from bert_tf.hardware import keep_memory_on
 
 Order = Callable[[], list[np.ndarray]]
 
@@ -52,6 +53,7 @@ def _gathered(order: Order, targets, inputs_of: Callable) -> tf.data.Dataset:
     columns = [tf.constant(target) for target in targets]
 
     def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        keep_memory_on()
         chosen = order()
         yield np.concatenate(chosen or [np.zeros(0, "int64")]), np.cumsum([0, *map(len, chosen)])
 
@@ -91,6 +93,7 @@ def _token_inputs(tokens: Tokens, pad_token_id: int) -> Callable:
 
 def _feature_batches(order: Order, targets, features) -> tf.data.Dataset:
     def read() -> Iterator[Any]:
+        keep_memory_on()
         for chosen in order():
             inputs = feature_inputs(features, chosen)
             yield (inputs, *(target[chosen] for target in targets)) if targets else inputs
