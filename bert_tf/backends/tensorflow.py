@@ -182,7 +182,7 @@ def layer_norm(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     """Returns the layer norm over the last axis of float `(N, D)`, computed in float32.
 
     In the operations of Keras 2, which TensorFlow's graph optimizer replaces by a single one of oneDNN; those of Keras 3 stay more than
-    ten, and take three times as long.
+    ten, and take two to three times as long.
     """
     # A placeholder is what the optimizer leaves where it is: the cast, and how many rows there are. It would fill them beforehand, and
     # then not see that this is a norm.

@@ -54,7 +54,7 @@ def projected(dense: keras.layers.Dense, states):
     """Returns what a dense layer without activation makes of flat states, `(N, D)`.
 
     For results alone the bias is added by itself: with a bias, oneDNN multiplies in an older way (`x64:gemm:jit` instead of
-    `brg_matmul`), which takes up to twice as long in bfloat16.
+    `brg_matmul`), which takes one and a half times as long in bfloat16.
     """
     if not inferring() or dense.bias is None:
         return dense(states)
