@@ -1,8 +1,8 @@
-"""The options of a finished model in use, for many files or behind HTTP; `bert_tf.settings` has the others, and the commands."""
+"""The options of a finished model in use, exported, for many files or behind HTTP; `bert_tf.settings` has the others, and the commands."""
 
 from dataclasses import dataclass
 
-from bert_tf.options import Group, unrecorded
+from bert_tf.options import Group, option, unrecorded
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,27 @@ class Serving(Group):
     max_texts: int = unrecorded(256, "most texts of one request; a request with more gets 422", least=1)
     max_characters: int = unrecorded(20_000, "most characters of a text; a longer one gets 422", least=1)
     max_body: int = unrecorded(2_000_000, "most bytes of a request; a larger one gets 413", metavar="BYTES", least=100)
+
+
+@dataclass(frozen=True)
+class Export(Group):
+    """export"""
+
+    to: str = option(
+        "onnx",
+        "format: onnx, for onnxruntime, transformers.js and optimum; openvino; litert (TensorFlow Lite); saved-model, for TensorFlow "
+        "Serving; keras, a .keras file",
+        choices=("onnx", "openvino", "litert", "saved-model", "keras"),
+    )
+    int8: bool = option(False, "write a second file with 8-bit weights too: a quarter of the size, and faster")
+    sample: int = option(200, "texts to judge by, drawn at random", least=1)
+    max_drift: float = option(1e-4, "largest difference of a logit from the model's own, in float32", least=0)
+    min_agreement: float | None = option(
+        None, "smallest share of texts with the model's own answer", least=0, most=1, absent="1, of an 8-bit file 0.98"
+    )
+    max_loss: float = option(
+        0.01,
+        "how much worse accuracy may become (of several labels micro F1; of numbers the mean error, by this share)",
+        least=0,
+    )
+    without_tfidf: bool = option(False, "export a model that is blended with TF-IDF without this second part")

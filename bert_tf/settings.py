@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import options
-from bert_tf.in_use import Bulk, Serving
+from bert_tf.in_use import Bulk, Export, Serving
 from bert_tf.many_runs import Curve, Ladder, Processes, Race, Repeats, Search, Space, Tracking, Trials
 from bert_tf.options import Command, Group, depth, names, number_or_never, option, seconds
 from bert_tf.options import unrecorded as _unrecorded
@@ -181,7 +181,7 @@ class Training(Group):
         above=0,
         absent="1e-4 after a solved head; else 1e-3 for a frozen base (3e-4 under layer_means), 5e-5 for unfrozen layers",
     )
-    batch_size: int = option(32, "texts in a step", above=0)
+    batch_size: int | None = option(32, "texts in a step", above=0, absent="16 after a solved head, else 32")
     optimizer: str | None = option(
         "adam", "the name of a Keras optimizer", absent="adamw after a solved head, else adam"
     )
@@ -224,6 +224,12 @@ class Training(Group):
         absent="batch_size, halved when memory runs out",
     )
     seed: int = option(0, "seed of everything random: split, new head, order of the texts, dropout")
+
+    @property
+    def texts_per_step(self) -> int:
+        """`batch_size`, which the recipe has filled in."""
+        assert self.batch_size
+        return self.batch_size
 
 
 @dataclass(frozen=True)
@@ -300,30 +306,6 @@ class Slices(Group):
 
 
 @dataclass(frozen=True)
-class Export(Group):
-    """export"""
-
-    to: str = option(
-        "onnx",
-        "format: onnx, for onnxruntime, transformers.js and optimum; openvino; litert (TensorFlow Lite); saved-model, for TensorFlow "
-        "Serving; keras, a .keras file",
-        choices=("onnx", "openvino", "litert", "saved-model", "keras"),
-    )
-    int8: bool = option(False, "write a second file with 8-bit weights too: a quarter of the size, and faster")
-    sample: int = option(200, "texts to judge by, drawn at random", least=1)
-    max_drift: float = option(1e-4, "largest difference of a logit from the model's own, in float32", least=0)
-    min_agreement: float | None = option(
-        None, "smallest share of texts with the model's own answer", least=0, most=1, absent="1, of an 8-bit file 0.98"
-    )
-    max_loss: float = option(
-        0.01,
-        "how much worse accuracy may become (of several labels micro F1; of numbers the mean error, by this share)",
-        least=0,
-    )
-    without_tfidf: bool = option(False, "export a model that is blended with TF-IDF without this second part")
-
-
-@dataclass(frozen=True)
 class Settings:
     """The options of one run, checked, group by group."""
 
@@ -360,7 +342,7 @@ command = functools.partial(Command, Settings)
 _BASE = ("data", "model", "training", "compute")
 _KEPT = ("tracking", "output")
 # None: the recipe decides.
-_BY_RECIPE = ("unfreeze", "epochs", "optimizer", "weight_decay", "warmup", "schedule", "clip")
+_BY_RECIPE = ("unfreeze", "epochs", "batch_size", "optimizer", "weight_decay", "warmup", "schedule", "clip")
 _AUTO = {"recipe": "auto", **dict.fromkeys(_BY_RECIPE)}
 FINETUNE = command("finetune", (*_BASE, "slices", *_KEPT), defaults={**_AUTO, "output_dir": "runs/finetune"})
 DISTILL = command(
@@ -372,7 +354,7 @@ DISTILL = command(
         "max_length": "the teacher's",
         "unfreeze": "every layer, but not the embeddings",
         "dropout": "0.1 under a head over layer_means, else the teacher's",
-        "epochs": "3", "learning_rate": "1e-4", "optimizer": "adamw", "weight_decay": "0.01", "warmup": "0.1",
+        "epochs": "3", "batch_size": "16", "learning_rate": "1e-4", "optimizer": "adamw", "weight_decay": "0.01", "warmup": "0.1",
         "schedule": "linear", "clip": "1",
     },
 )  # fmt: skip

@@ -107,7 +107,7 @@ def test_arguments_give_the_same_settings_again():
         ({"epoch": 3}, TypeError, r"finetune\(\) got an unexpected keyword argument 'epoch'. Did you mean 'epochs'\?"),
         ({"epochs": 0}, ValueError, "`epochs` must be greater than 0. Received: epochs=0"),
         ({"epochs": 2.5}, ValueError, "`epochs` must be a whole number. Received: epochs=2.5"),
-        ({"batch_size": None}, ValueError, "`batch_size` must not be None"),
+        ({"seed": None}, ValueError, "`seed` must not be None"),
         ({"unfreeze": True}, ValueError, "`unfreeze` must be a number of layers or 'all'. Received: unfreeze=True"),
         ({"warmup": 1.0}, ValueError, "`warmup` must be less than 1. Received: warmup=1.0"),
         ({"schedule": "cosine"}, ValueError, "`schedule` must be one of constant, linear. Received: schedule='cosine'"),

@@ -35,9 +35,9 @@ from bert_tf.training.vocabulary import trimmed
 OUTPUTS = ("report.html", "model", "history.csv", "curves.png", "tensorboard", "state", RUN, "metrics.json")
 TRACKED = ("report.html", "curves.png", "history.csv", "metrics.json", "model")
 
-# Training that cannot last so long is not begun, in multiples of the time that stage 1 took. Compiling takes about half of that, a
-# dozen steps with a validation the rest; on 2,000 app reviews and two cores a budget of a minute leaves 1.1.
-LEAST_TRAINING = 1.0
+# Training that cannot last so long is not begun, in multiples of the time that stage 1 took: compiling takes about a third of that,
+# some steps and a validation the rest. On 2,000 app reviews and two cores a budget of a minute leaves 0.6 to 1.1.
+LEAST_TRAINING = 0.5
 LEAST_BLEND_GAIN = 0.001  # nats: a second part that gains less is not worth carrying
 
 
@@ -201,7 +201,7 @@ def _prepare(run: Run) -> tuple[Any, np.ndarray | None]:
         job.adapt(run.verbose, run.say)
     inputs: Any = job.inputs(model, run.verbose, run.say) if run.training.epochs else None
     if job.staged and not job.solves:
-        logits = job.logits(model, inputs, run.training.batch_size)
+        logits = job.logits(model, inputs, run.training.texts_per_step)
     run.seconds["features and solved head" if job.solves else "features of the frozen layers"] = (
         time.monotonic() - began
     )
@@ -235,7 +235,7 @@ def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
 def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Trains the layers: whole epochs in one call, if the head alone is trained and nothing has to happen between its steps."""
     job, model, training = run.job, run.job.model, run.training
-    size, seed = training.batch_size, training.seed
+    size, seed = training.texts_per_step, training.seed
     verbose = 0 if shown.is_ours(run.asked.output.verbose) else run.asked.output.verbose
     alone = not (job.staged or training.micro_batch_size) and all(map(wants_epochs_only, callbacks))
     in_one = epochs_in_one_call(inputs) if alone else None
@@ -312,7 +312,7 @@ def _epochs(run: Run) -> int:
 def _staged(run: Run, inputs: Any, schedule: Any, micro_batches: int) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of stage 2."""
     job, training = run.job, run.training
-    batches = micro_batches * -(-job.texts_to_learn // training.batch_size)
-    validation = stages.Validation(job, inputs)
+    batches = micro_batches * -(-job.texts_to_learn // training.texts_per_step)
+    validation = stages.Validation(job, inputs, run.logits)
     warmup = training.warmup or 0.0
     return [stages.Pace(batches, _epochs(run), validation, schedule, warmup, run.deadline, run.say), validation]

@@ -73,7 +73,9 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
         numbers = {"best_epoch": best, "epochs": backup.epochs_done} | {
             name: v[best - 1] for name, v in history.items()
         }
-        logits = job.logits(model, inputs, run.training.batch_size)
+        logits = run.logits.get(best)
+        if logits is None:  # not of this process, or of training by epochs alone
+            logits = job.logits(model, inputs, run.training.texts_per_step)
         temperature = stages.calibrate(model, task, labels, logits, job.validation_weights) if job.staged else 1.0
         name = f"{backup.epochs_done} epoch{'s' * (backup.epochs_done != 1)} of training"
         stage = stage_of(run, name, logits / temperature)

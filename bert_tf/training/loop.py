@@ -25,7 +25,7 @@ def train(
         until: int, the epoch that `fit` ends with; None = `training.epochs`.
     Returns: the size of the micro-batches that fit into memory, in texts.
     """
-    batch_size, until = training.batch_size, until or training.epochs or 0
+    batch_size, until = training.texts_per_step, until or training.epochs or 0
     micro_batches = -(-batch_size // min(training.micro_batch_size or batch_size, batch_size))
     while True:
         compile(micro_batches)

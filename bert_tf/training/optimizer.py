@@ -48,7 +48,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 def total_steps(training: Training, texts: int) -> tuple[int, int]:
     """Returns the number of steps of a run over so many texts, and how many of them are warm-up."""
-    steps = (training.epochs or 0) * -(-texts // training.batch_size)
+    steps = (training.epochs or 0) * -(-texts // training.texts_per_step)
     return steps, round((training.warmup or 0) * steps)
 
 

@@ -93,11 +93,11 @@ def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
     dtype = job.feature_dtype(model)
 
     nearest = np.argsort(np.abs(tokens.lengths - tokens.lengths.mean()), kind="stable")
-    typical = tokens.take(nearest[: training.batch_size])
+    typical = tokens.take(nearest[: training.texts_per_step])
     inputs: Tokens | Features = extract(encoder, typical, cache="memory", engine="keras") if dtype else typical
     targets = job.splits(job.tokens)[0][1]
     some = np.resize(targets, (len(typical), *targets.shape[1:]))  # any will do
-    step = next(iter(batches(inputs, some, batch_size=training.batch_size)))
+    step = next(iter(batches(inputs, some, batch_size=training.texts_per_step)))
     model.compile(keras.optimizers.Adam(1e-6), jit_compile=hardware.jit_compile())
     per_token = _seconds(lambda: model.train_on_batch(*step)) / int(typical.lengths.sum())
     trained = len(encoder.blocks.layer) - encoder.boundary
@@ -115,7 +115,7 @@ def plan(train: Any, validation: Any = None, *, settings: Settings) -> Plan:
         trainable_parameters=trainable,
         precision=job.precision,
         weights_bytes=4 * model.num_parameters() + 12 * trainable,
-        activations_bytes=_activations(model, training.batch_size, longest, job.precision),
+        activations_bytes=_activations(model, training.texts_per_step, longest, job.precision),
         cache_bytes=rows * encoder.feature_size * numpy_dtype(dtype).itemsize if dtype else 0,
         features_seconds=features_seconds,
         epoch_seconds=epoch_seconds,

@@ -11,8 +11,12 @@ from typing import Any
 from bert_tf.settings import Settings
 from bert_tf.training.learning_rate import usual_learning_rate
 
-PLAIN = {"optimizer": "adam", "weight_decay": 0.0, "warmup": 0.0, "schedule": "constant", "clip": 0.0}
-STAGED = {"optimizer": "adamw", "weight_decay": 0.01, "warmup": 0.1, "schedule": "linear", "clip": 1.0}
+PLAIN = {
+    "batch_size": 32, "optimizer": "adam", "weight_decay": 0.0, "warmup": 0.0, "schedule": "constant", "clip": 0.0
+}  # fmt: skip
+STAGED = {
+    "batch_size": 16, "optimizer": "adamw", "weight_decay": 0.01, "warmup": 0.1, "schedule": "linear", "clip": 1.0
+}  # fmt: skip
 STAGED_LEARNING_RATE = 1e-4
 EPOCHS = 3
 

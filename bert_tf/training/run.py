@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from bert_tf.data.examples import Examples
 from bert_tf.evaluation.blend import Blend
 from bert_tf.options import Command
@@ -13,13 +15,14 @@ from bert_tf.training.job import Job, Say
 from bert_tf.training.run_folder import RunFolder
 
 # Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
-SAVING, REPORTING = 4.0, 8.0
+SAVING, REPORTING = 3.0, 6.0
 COMPARING = 4.0  # with a teacher
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has been read and checked; `seconds` and `results`, a stage each, fill up as it goes."""
+    """A run that has been read and checked; `seconds`, `results`, a stage each, and `logits`, the validation texts' after each
+    epoch of stage 2, fill up as it goes."""
 
     job: Job
     test: Examples | None
@@ -32,6 +35,7 @@ class Run:
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
     results: list[stages.Stage] = field(default_factory=list)
+    logits: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def blend(self) -> Blend | None:

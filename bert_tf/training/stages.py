@@ -144,20 +144,22 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         job, inputs: of the run.
+        logits: takes those of each epoch, from 1: who keeps the best one need not compute them again.
     Attributes:
         seconds: float, how long the last one took; 0 before the first.
     """
 
-    def __init__(self, job: Job, inputs: Any):
+    def __init__(self, job: Job, inputs: Any, logits: dict[int, np.ndarray]):
         super().__init__()
-        self.job, self.inputs, self.seconds = job, inputs, 0.0
+        self.job, self.inputs, self.logits, self.seconds = job, inputs, logits, 0.0
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is None:
             return
         started = time.monotonic()
         task, labels, weights = self.job.task, self.job.validation.labels, self.job.validation_weights
-        logits = self.job.logits(self.model, self.inputs, self.job.settings.training.batch_size)
+        logits = self.job.logits(self.model, self.inputs, self.job.settings.training.texts_per_step)
+        self.logits[epoch + 1] = logits
         finite = np.isfinite(logits).all()
         stage = Stage("", task, logits, labels, 0.0, weights=weights)
         names = ("val_loss", f"val_{task.score}")
@@ -201,7 +203,7 @@ class Pace(keras.callbacks.Callback):
         self.batches, self.epochs, self.validation = batches, epochs, validation
         self.warmup, self.deadline, self.say = warmup, deadline, say
         self.total = batches * epochs
-        self._done, self._timed, self._spent, self._began = 0, 0, 0.0, 0.0
+        self._done, self._timed, self._spent, self._began, self._compiling = 0, 0, 0.0, 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._done, self._began = epoch * self.batches, time.monotonic()
@@ -211,6 +213,8 @@ class Pace(keras.callbacks.Callback):
         self._timed += 1
         if self._timed > PROBE[0]:
             self._spent += time.monotonic() - self._began
+        else:
+            self._compiling += time.monotonic() - self._began
         self._began = time.monotonic()
         if self._timed == PROBE[1] or (self.deadline and self._timed > PROBE[1] and self._timed % REPLAN == 0):
             self._plan(first=self._timed == PROBE[1])
@@ -219,9 +223,10 @@ class Pace(keras.callbacks.Callback):
 
     def _plan(self, first: bool) -> None:
         each = self._spent / (self._timed - PROBE[0])
-        measuring = self.validation.seconds or each * self.batches * len(self.validation.job.validation) / (
-            3 * self.validation.job.texts_to_learn  # forwards is about a third of a step
-        )
+        job = self.validation.job
+        # Forwards is about a third of a step, and as much of what it takes to compile one.
+        first_time = (each * self.batches * len(job.validation) / job.texts_to_learn + self._compiling) / 3
+        measuring = self.validation.seconds or first_time
         now = time.monotonic()
         if self.deadline:
             self.total = planned(self._done, self.batches, self.epochs, each, measuring, self.deadline - now)

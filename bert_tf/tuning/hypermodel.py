@@ -106,7 +106,8 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def of_depth(self, unfreeze: int | str) -> Settings:
         """Returns the settings that all trials of one freeze depth share, those that `bert_tf.finetune` would take."""
         solves = self.job.solves
-        settings = self._settings.replace(unfreeze=unfreeze, max_length=self.job.max_length)
+        of_trials = dict.fromkeys(("batch_size", "warmup", "weight_decay"))
+        settings = self._settings.replace(unfreeze=unfreeze, max_length=self.job.max_length, **of_trials)
         return recipe.filled_in(settings, self.job.model, new_head=solves, solved=solves and unfreeze != 0)
 
     @cached_property
@@ -170,6 +171,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
             "epochs",
             "early_stopping",
             "learning_rate",
+            "batch_size",
             "weight_decay",
             "warmup",
             "optimizer",
@@ -194,7 +196,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def values(self, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         """Asks a tuner for the values of a trial, fixed ones included; this declares the space to the tuner."""
         first = self.of_depth(self.depths[0])
-        defaults: dict[str, Any] = {"unfreeze": self.depths[0], "batch_size": 32}
+        defaults: dict[str, Any] = {"unfreeze": self.depths[0], "batch_size": first.training.texts_per_step}
         defaults |= {"warmup": first.training.warmup or 0.0, "weight_decay": first.training.weight_decay or 0.0}
         defaults["dropout"] = float(self.job.model.dropout.rate) if first.model.dropout is None else first.model.dropout
         found = {name: ask(hp, name, values, defaults[name]) for name, values in self.space.items()}

@@ -54,7 +54,7 @@ class TrialRunner:
         """Runs a trial up to epoch `until`; returns how many texts were computed at once."""
         at_once = self.at_once or self.training.micro_batch_size
         training = replace(training_of(self.training, values), micro_batch_size=at_once)
-        size, seed, callbacks = training.batch_size, self.seed, [*callbacks, backup, _StopAtNaN()]
+        size, seed, callbacks = training.texts_per_step, self.seed, [*callbacks, backup, _StopAtNaN()]
 
         def fit(first_epoch: int, micro_batches: int) -> None:
             if self.epochs and micro_batches == 1:
