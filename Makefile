@@ -48,6 +48,7 @@ docs: .venv/docs
 	$(BIN)/python -c "from bert_tf.migrate.page import write; write('docs/migrating.md')"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation, for your browser: site/index.html"
+	@echo "With its search, which needs a server: $(BIN)/python -m http.server --directory site --bind 127.0.0.1"
 
 dist: .venv/test
 	$(BIN)/pip install --quiet build twine

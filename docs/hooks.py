@@ -17,6 +17,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 DIRECTIVE = re.compile(
     r"^::: (\S+)(?: (.+))?$", re.MULTILINE
 )  # a dotted name, and names of members with commas between
+OPTION = re.compile(r"(?<=[\s\[(|>])(--[a-z][a-z0-9-]*)")
 SECTION = re.compile(r"^(Args|Attributes|Call arguments|Returns|Raises|Options, [^:]+):[ ]*(.*)$")
 ITEM = re.compile(r"^    (\*{0,2}\w[\w, *`/]*): (.*)$")
 
@@ -49,6 +50,14 @@ def on_page_markdown(markdown, page, config, files):
     parts = re.split(r"(^ *```.*?^ *```)", markdown, flags=re.DOTALL | re.MULTILINE)  # code stays as it is
     text = "".join(part if i % 2 else LINK.sub(linked, part) for i, part in enumerate(parts))
     return DIRECTIVE.sub(lambda found: reference(found.group(1), (found.group(2) or "").split(",")), text)
+
+
+def on_page_content(html, page, config, files):
+    """Marks the options of commands, which must not be broken at their hyphens: extra.css says so."""
+    blocks = re.split(r"(<pre>.*?</pre>)", html, flags=re.DOTALL)
+    return "".join(
+        OPTION.sub(r'<span class="option">\1</span>', part) if i % 2 else part for i, part in enumerate(blocks)
+    )
 
 
 def commands() -> str:

@@ -270,6 +270,13 @@ def test_documented_python_runs(page, there):
         exec(re.sub(r"epochs=\d+", "epochs=1", snippet.replace("max_trials=3", "max_trials=2")), {})
 
 
+def test_options_of_commands_are_kept_whole_and_text_is_left_alone():
+    marked = runpy.run_path(str(ROOT / "docs/hooks.py"))["on_page_content"]
+    page = '<p>--no-cache</p><pre><code>bert-tf<span class="w"> </span>--a-b x--y [--c-d]</code></pre>'
+    whole = ('<span class="option">--a-b</span>', '<span class="option">--c-d</span>')
+    assert marked(page, None, None, None) == page.replace("--a-b", whole[0]).replace("--c-d", whole[1])
+
+
 @pytest.mark.slow
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs")

@@ -10,7 +10,7 @@ function element(name, attributes = {}, ...children) {
   return node;
 }
 const signed = (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(2);
-const percent = (share, digits = 1) => (100 * share).toFixed(digits) + "\u00a0%";
+const percent = (share, digits = 1) => (100 * share).toFixed(digits) + "%";
 const quoted = (name) => `\u201c${name}\u201d`;
 
 /* Attention is stored as one byte per pair of words, 255 times the square root of the share, so that small shares differ.

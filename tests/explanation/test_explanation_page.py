@@ -152,7 +152,7 @@ def test_words_show_their_numbers(opened):
     given = explanation(REVIEW)
     browser = opened(given)
     assert browser.title == by_id(browser, "title").text == "Why the model said “negative”"
-    assert "negative: 90.0 % · positive: 10.0 %" in by_id(browser, "subtitle").text
+    assert "negative: 90.0% · positive: 10.0%" in by_id(browser, "subtitle").text
     assert not by_id(browser, "choice").is_displayed()
     buttons = browser.find_elements("css selector", "#words button")
     assert [button.text for button in buttons] == REVIEW.split()
@@ -178,7 +178,7 @@ def test_words_show_their_numbers(opened):
     assert browser.switch_to.active_element.get_attribute("role") == "gridcell"
 
     figures = by_id(browser, "figures").text
-    assert "0.40 %" in figures
+    assert "0.40%" in figures
     assert "48" in figures
     assert "below those after removing random words" in by_id(browser, "deletion-note").text
     picture = browser.find_element("css selector", "#deletion img")
