@@ -202,7 +202,7 @@ def test_choosing_heads_and_words(opened):
         target = int(given.attentions[layer, head, source].argmax())
         names = given.words.names
         assert readout.text.startswith(f"“{names[source]}” attends to “{names[target]}” ")
-        assert f"{100 * roots[source, target] ** 2:.1f} %" in readout.text
+        assert f"{100 * roots[source, target] ** 2:.1f}%" in readout.text
         chosen = browser.find_elements("css selector", "#heads [aria-selected=true]")
         assert [cell.get_attribute("aria-label") for cell in chosen] == [f"Layer {layer + 1}, head {head + 1}"]
 
