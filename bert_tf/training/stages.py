@@ -234,8 +234,9 @@ class Pace(keras.callbacks.Callback):
         if first:
             left = self.total - self._done
             seconds = left * each + -(-left // self.batches) * measuring
-            epochs = self.total / self.batches
-            self.say(f"Training for {epochs:.3g} epochs, {self.total:,} steps: about {duration(seconds)} left.")
+            epochs = f"{self.total / self.batches:.3g}"
+            plan = f"{epochs} epoch{'s' * (epochs != '1')}, {self.total:,} steps"
+            self.say(f"Training for {plan}: about {duration(seconds)} left.")
 
     def _reschedule(self, first: bool) -> None:
         if self.schedule is not None:

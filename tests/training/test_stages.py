@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -196,6 +197,17 @@ def test_a_budget_that_is_over_leaves_the_first_stage(tiny, reviews, tmp_path, c
 )
 def test_as_many_batches_are_planned_as_fit(done, left, expected):
     assert stages.planned(done, batches=10, epochs=3, each=1.0, measuring=3.0, left=left) == expected
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch, 8 steps"), (3, "3 epochs, 24 steps")])
+def test_the_plan_is_said_after_a_few_batches(epochs, words):
+    lines = []
+    validation = SimpleNamespace(seconds=0.0, job=SimpleNamespace(validation=range(4), texts_to_learn=16))
+    pace = stages.Pace(8, epochs, validation, None, 0.0, None, lines.append)
+    pace.on_epoch_begin(0)
+    for batch in range(stages.PROBE[1]):
+        pace.on_train_batch_end(batch)
+    assert [line.split(":")[0] for line in lines] == [f"Training for {words}"]
 
 
 def test_calibrated_logits_rank_as_before(tiny):
