@@ -56,6 +56,7 @@ class Job:
         teacher: `Teacher`, whose answers the model learns beside the labels; None = it learns the labels.
         kept_pieces: int64 `(V,)`, which word pieces of the checkpoint the model keeps; None = all.
         announced: of which features it was said where they are from: whether the teacher's, and of how many layers.
+        in_memory: features that are to be kept there; the key says also of how many texts.
     """
 
     train: Examples
@@ -70,6 +71,7 @@ class Job:
     teacher: Teacher | None = None
     kept_pieces: np.ndarray | None = None
     announced: set[tuple[bool, int]] = field(default_factory=set, compare=False, repr=False)
+    in_memory: dict[tuple[bool, int, int], Features] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def staged(self) -> bool:
@@ -215,8 +217,13 @@ class Job:
             "keep": dtype,
             "checkpoint": self.checkpoint,
         }
-        features = extract(model.encoder, tokens, **kept, progress=progress)
         which = (self.teacher is not None and model is self.teacher.model, model.encoder.boundary)
+        kept_as = (*which, len(tokens))
+        if kept_as in self.in_memory:
+            return self.in_memory[kept_as]
+        features = extract(model.encoder, tokens, **kept, progress=progress)
+        if compute.cache == "memory":
+            self.in_memory[kept_as] = features
         if not features.computed and which in self.announced:
             return features
         self.announced.add(which)

@@ -23,3 +23,13 @@ def test_where_features_are_from_is_said_once(reviews, tiny, tmp_path):
     )  # of another run: whether it found them in the cache is news
     assert len(lines) == 3
     assert ": 0 texts computed" in lines[2]
+
+
+def test_features_in_memory_are_computed_once(reviews, tiny):
+    options = {"checkpoint": str(tiny), "max_length": 24, "precision": "float32", "cache": "memory"}
+    job = prepare(reviews, settings=FINETUNE.settings(**options, unfreeze=1), say=lambda _: None)
+    of_all_layers = job.frozen_features(False, lambda _: None)
+    assert job.frozen_features(False, lambda _: None) is of_all_layers
+    of_the_lower = job.inputs(job.model, False, lambda _: None)
+    assert of_the_lower is not of_all_layers
+    assert job.inputs(job.model, False, lambda _: None) is of_the_lower
