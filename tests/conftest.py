@@ -89,14 +89,29 @@ def _no_network():
 
 @pytest.fixture(scope="session", autouse=True)
 def _numpy_takes_tensors():
-    """Tests compare by NumPy, which of the three backends' tensors refuses PyTorch's if they require a gradient, and whose
-    results would be tensors of PyTorch's, with a warning."""
-    if os.environ.get("KERAS_BACKEND") == "torch":
-        import torch
+    """Tests compare by NumPy, which of the three backends' tensors refuses PyTorch's if they require a gradient, and whose results would
+    be tensors of PyTorch's, with a warning. Asked by the package or a library it does so here too."""
+    if os.environ.get("KERAS_BACKEND") != "torch":
+        return
+    import torch
 
-        array = torch.Tensor.__array__
-        torch.Tensor.__array__ = lambda self, dtype=None, copy=None: array(self.detach(), dtype)
-        torch.Tensor.__array_wrap__ = lambda self, result, context=None, return_scalar=False: result
+    array, wrapped = torch.Tensor.__array__, torch.Tensor.__array_wrap__
+
+    def array_of(self, dtype=None, copy=None):
+        return array(self.detach() if _a_test_asks() else self, dtype)
+
+    def wrap(self, result, context=None, return_scalar=False):
+        return result if _a_test_asks() else wrapped(self, result)
+
+    torch.Tensor.__array__, torch.Tensor.__array_wrap__ = array_of, wrap
+
+
+def _a_test_asks() -> bool:
+    """Returns whether it is a test that called NumPy."""
+    frame = sys._getframe(2)
+    while frame.f_globals["__name__"].split(".")[0] in ("numpy", "contextlib", "torch"):
+        frame = frame.f_back
+    return frame.f_code.co_filename.startswith(str(ROOT / "tests"))
 
 
 class _FailedReport(logging.Handler):

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from bert_tf.backends.backend import dropped, inferring, layer_norm
-from bert_tf.models.keras_internals import all_layers
+from bert_tf.models.keras_internals import all_layers, dials_among
 
 
 def arguments(local_variables: dict, leave_out: tuple[str, ...] = ()) -> dict:
@@ -119,12 +119,16 @@ class LayerDropout(keras.layers.Dropout):
 class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout` whose `rate` can be changed after building.
 
-    With a `keras.Variable` as `rate`, a compiled training step changes its rate without being compiled again.
+    With a `Dial` as `rate`, a compiled training step changes its rate without being compiled again.
     """
 
     def __init__(self, rate: float, **kwargs):
         super().__init__(rate or 0.5, **kwargs)  # for a rate of 0 Keras would make no random generator
         self.rate = rate
+
+    @property
+    def variables(self):
+        return [*super().variables, *dials_among([self.rate])]
 
     def call(self, inputs, training=False):
         if not training or (isinstance(self.rate, float) and self.rate == 0):

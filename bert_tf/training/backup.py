@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from bert_tf.evaluation import history
+from bert_tf.models.keras_internals import Dial
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 START_AGAIN = "Start the run again with overwrite (--overwrite)."
@@ -95,13 +96,19 @@ class Backup(keras.callbacks.Callback):
 def state(model) -> list:
     """Returns every variable that training changes: trained weights, dropout generators and, once compiled, the optimizer's."""
     weights = {id(variable) for variable in model.weights}
-    generators = [variable for variable in model.variables if id(variable) not in weights]
+    generators = [
+        variable for variable in model.variables if id(variable) not in weights and not isinstance(variable, Dial)
+    ]
     if not model.compiled:
         return [*model.trainable_variables, *generators]
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     # Gradients of micro-batches are summed within a step, and zero after it.
-    optimizer = [variable for variable in model.optimizer.variables if "gradient_accumulator" not in variable.path]
+    optimizer = [
+        variable
+        for variable in model.optimizer.variables
+        if "gradient_accumulator" not in variable.path and not isinstance(variable, Dial)
+    ]
     return [*model.trainable_variables, *generators, *optimizer]
 
 

@@ -9,7 +9,7 @@ from keras import ops
 from bert_tf import hardware
 from bert_tf.backends.backend import adam_update
 from bert_tf.backends.devices import sum_gradients_first
-from bert_tf.models.keras_internals import set_untracked
+from bert_tf.models.keras_internals import Dial, give_dials, set_untracked
 from bert_tf.settings import Training
 
 
@@ -17,7 +17,7 @@ from bert_tf.settings import Training
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly during the warm-up, then stays constant or falls linearly to 0.
 
-    Numbers may be `keras.Variable`s, which can change without compiling again.
+    Numbers may be `Dial`s, which can change without compiling again.
 
     Args:
         peak: float, the highest learning rate.
@@ -67,8 +67,8 @@ def compile_model(
     learning_rate: Any = training.learning_rate
     if training.warmup or training.schedule == "linear":
         falling = training.schedule == "linear"
-        # Variables: a run with a budget changes the plan as it goes.
-        steps, warmup_steps = (keras.Variable(float(n), trainable=False) for n in total_steps(training, texts))
+        # Dials: a run with a budget changes the plan as it goes.
+        steps, warmup_steps = (Dial(n) for n in total_steps(training, texts))
         learning_rate = Schedule(learning_rate, steps, warmup_steps, falling, micro_batches)
     name, decay = training.optimizer or "adam", training.weight_decay or None
     compile_with(model, name, learning_rate, decay, micro_batches, training.clip or None, loss, metrics)
@@ -85,7 +85,7 @@ def compile_with(
     loss: Any = "auto",
     metrics: Sequence[Any] = ("accuracy",),
 ) -> None:
-    """Compiles a model with a Keras optimizer; learning rate and weight decay may be variables."""
+    """Compiles a model with a Keras optimizer; the numbers of a `Schedule`, and the weight decay, may be dials."""
     config = {"learning_rate": learning_rate}
     if micro_batches > 1:
         config["gradient_accumulation_steps"] = micro_batches
@@ -98,8 +98,11 @@ def compile_with(
             f"`optimizer` must be the name of a Keras optimizer, such as adamw. Received: {name!r}"
         ) from error
     if weight_decay is not None:
-        set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a variable
+        set_untracked(optimizer, "weight_decay", weight_decay)  # it may be a dial
         spare_from_decay(optimizer)
+    give_dials(
+        optimizer, [weight_decay, *(vars(learning_rate).values() if isinstance(learning_rate, Schedule) else ())]
+    )
     if isinstance(optimizer, keras.optimizers.Adam):
         set_untracked(optimizer, "update_step", adam_update(optimizer))
     sum_gradients_first(optimizer)

@@ -240,6 +240,8 @@ class Pace(keras.callbacks.Callback):
 
     def _reschedule(self, first: bool) -> None:
         if self.schedule is not None:
+            if hasattr(self.model, "jax_state_sync"):
+                self.model.jax_state_sync()  # else JAX continues with the numbers that the epoch began with
             steps = max(1, self.total // self.schedule.micro_batches)
             self.schedule.steps.assign(float(steps))
             if first:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bert_tf.backends.backend import epochs_in_one_call
 from bert_tf.backends.epochs import Epochs
-from bert_tf.models.keras_internals import set_untracked
+from bert_tf.models.keras_internals import Dial, set_untracked
 from bert_tf.settings import Training
 from bert_tf.training.backup import Backup, load, state
 from bert_tf.training.job import Job
@@ -24,7 +24,7 @@ TRAINING_VALUES = ("learning_rate", "batch_size", "weight_decay", "warmup")  # t
 class TrialRunner:
     """A classifier that runs the trials of one freeze depth, one after the other, without compiling again.
 
-    What differs between trials (learning rate, weight decay, dropout, length of the schedule) is read from variables.
+    What differs between trials (learning rate, weight decay, dropout, length of the schedule) is read from dials.
 
     Args:
         job, training: what all trials share; a trial replaces values of `training`.
@@ -36,7 +36,7 @@ class TrialRunner:
         self.job, self.training, self.seed, self.model = job, training, training.seed, model
         self.inputs = job.inputs(self.model, **inputs)
         names = ("learning_rate", "weight_decay", "dropout", "steps", "warmup_steps")
-        self.dials = {name: keras.Variable(0.0, trainable=False, dtype="float32", name=name) for name in names}
+        self.dials = {name: Dial(0.0, name) for name in names}
         set_untracked(self.model.dropout, "rate", self.dials["dropout"])
         self.start = [(v, np.array(v)) for v in state(self.model)]
         self.micro_batches = 0

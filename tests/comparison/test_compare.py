@@ -399,7 +399,7 @@ def test_a_stage_is_a_rung_and_a_run_of_finetune(tiny, reviews, unseen, tmp_path
     np.testing.assert_allclose(on_test[1], expected[1:18], atol=1e-5)
     truth = np.array([label == "positive" for label in unseen["label"]], int)
     row, written = found.rows[1], rows_of(out / "ladder.csv")[1]
-    assert row["test_accuracy"]["value"] == np.mean([p.argmax(axis=1) == truth for p in on_test])
+    assert row["test_accuracy"]["value"] == pytest.approx(np.mean([p.argmax(axis=1) == truth for p in on_test]))
     assert float(written["test_accuracy_low"]) == row["test_accuracy"]["low"]
     page, printed = (out / "report.html").read_text(), capsys.readouterr().out
     for said in (

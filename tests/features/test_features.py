@@ -245,7 +245,7 @@ def test_token_batches_hold_each_text_once_and_little_padding():
     assert widths == sorted(widths, reverse=True)
     sizes = [padded(int(width), 256) * len(batch) for width, batch in zip(widths, found, strict=True)]
     assert max(sizes) <= 2048
-    assert sum(sizes) < 1.08 * lengths.sum()
+    assert sum(sizes) < (1.2 if keras.backend.backend() == "jax" else 1.08) * lengths.sum()  # it compiles fewer lengths
     assert [len(batch) for batch in token_batches(np.array([9, 300, 5]), 20)] == [1, 1, 1]
 
 

@@ -1,10 +1,13 @@
-"""The optimizer step as one operation against Keras' own."""
+"""The optimizer step as one operation against Keras' own, and the numbers that a compiled step reads anew."""
 
 import keras
 import numpy as np
 import pytest
 
-from bert_tf.training.optimizer import compile_with
+from bert_tf.models.keras_internals import Dial, set_untracked
+from bert_tf.models.parts import Dropout
+from bert_tf.training.backup import state
+from bert_tf.training.optimizer import Schedule, compile_with
 
 BATCHES = [(np.random.default_rng(i).normal(size=(8, 5)).astype("float32"), np.arange(8) % 3) for i in range(4)]
 
@@ -39,3 +42,27 @@ def test_fused_adam_gives_the_weights_of_keras(options):
 def test_an_unknown_optimizer_is_named():
     with pytest.raises(ValueError, match="`optimizer` must be the name of a Keras optimizer.*'adamm'"):
         compile_with(keras.Sequential([keras.layers.Dense(1)]), "adamm", 1e-3, None)
+
+
+def test_a_compiled_step_reads_dials_anew():
+    """What a search changes from trial to trial, and a budget in the middle of an epoch."""
+    rate, decay, dropped = Dial(0.0), Dial(0.0), Dial(0.5)
+    dense, dropout = keras.layers.Dense(1, kernel_initializer="ones", use_bias=False), Dropout(0.5)
+    set_untracked(dropout, "rate", dropped)
+    model = keras.Sequential([keras.Input([4]), dropout, dense])
+    compile_with(model, "sgd", Schedule(rate, Dial(9)), decay, loss="mean_absolute_error", metrics=())
+
+    def change() -> float:
+        before = np.array(dense.kernel)
+        model.fit(np.ones((64, 4)), np.full((64, 1), -99.0), batch_size=64, verbose=0)
+        return float(np.abs(np.array(dense.kernel) - before).max())
+
+    assert change() == 0.0
+    rate.assign(0.1)
+    assert change() > 0.01
+    dropped.assign(0.0)
+    assert change() == pytest.approx(0.1, rel=1e-5)
+    decay.assign(0.5)
+    assert change() > 0.101
+    assert len(model.weights) == 1
+    assert len(state(model)) == 3  # the kernel, the random generator, the steps done

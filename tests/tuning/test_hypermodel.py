@@ -43,6 +43,7 @@ TUNERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # KerasTuner's, of the fit to three trials
 @pytest.mark.parametrize("name", TUNERS)
 def test_the_tuners_of_keras_tuner_take_it_as_it_is(hypermodel, tmp_path, name):
     tuner_class, more = TUNERS[name]
