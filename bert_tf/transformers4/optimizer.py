@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert_tf.models.keras_internals import Dial, give_dials
 from bert_tf.training.optimizer import spare_from_decay
 
 
@@ -64,8 +65,8 @@ class Settable(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, schedule: Any, rate: float | None = None):
         super().__init__()
         self.schedule = schedule
-        # Not a number: no rate set. A variable, so that a compiled step sees the change.
-        self.rate = keras.Variable(float("nan") if rate is None else rate, dtype="float32", trainable=False)
+        # Not a number: no rate set. A dial, so that a compiled step sees the change.
+        self.rate = Dial(float("nan") if rate is None else rate)
 
     def __call__(self, step):
         return ops.where(ops.isnan(self.rate), ops.cast(self.schedule(step), "float32"), self.rate)
@@ -92,6 +93,10 @@ class _RateCanBeSet:
     """Lets `optimizer.learning_rate = 1e-5` and `ReduceLROnPlateau` replace a schedule, as in transformers 4. In Keras 3 they
     are an error."""
 
+    def __init__(self, learning_rate: Any, **kwargs):
+        super().__init__(_settable(learning_rate), **kwargs)  # type: ignore[call-arg]
+        give_dials(self, [getattr(self._learning_rate, "rate", None)])  # type: ignore[attr-defined]
+
     @property
     def learning_rate(self):
         return super().learning_rate  # type: ignore[misc]
@@ -114,7 +119,7 @@ class Adam(_RateCanBeSet, keras.optimizers.Adam):
     """`keras.optimizers.Adam`, whose schedule a fixed learning rate can replace."""
 
     def __init__(self, learning_rate: Any = 0.001, **kwargs):
-        super().__init__(_settable(learning_rate), **kwargs)
+        super().__init__(learning_rate, **kwargs)
 
 
 @keras.saving.register_keras_serializable("bert_tf")
@@ -138,7 +143,7 @@ class AdamWeightDecay(_RateCanBeSet, keras.optimizers.AdamW):
         **kwargs,
     ):
         kwargs.pop("weight_decay", None)
-        super().__init__(_settable(learning_rate), weight_decay=weight_decay_rate, **kwargs)
+        super().__init__(learning_rate, weight_decay=weight_decay_rate, **kwargs)
         self.included, self.excluded = list(include_in_weight_decay or ()), list(exclude_from_weight_decay or ())
         if weight_decay_rate and self.excluded:
             spared = [
