@@ -60,6 +60,8 @@ class _Epochs(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
         self._plan()
+        if batch + 1 == self.steps or self.bar.done == self.bar.total:
+            self.bar.note += ", validating"
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
