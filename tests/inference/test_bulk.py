@@ -223,11 +223,12 @@ def test_wrong_options_are_one_line(folder, source, tmp_path, capsys, monkeypatc
 @pytest.mark.parametrize(("output", "resumes"), [("out.csv", True), ("out.json", False), (None, False)])
 def test_stopped_it_says_whether_it_can_be_resumed(folder, tmp_path, capsys, monkeypatch, output, resumes):
     def stop(options):
+        (tmp_path / "out.csv.unfinished").mkdir(exist_ok=True)
+        (tmp_path / "out.csv.unfinished" / "run.json").touch()  # the run has begun
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bert_tf.cli.predict._predict", stop)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "out.csv.unfinished").mkdir()  # a block is done
     before = signal.getsignal(signal.SIGINT)
     asked = ["predict", str(folder), "--text", "a", *(["--output", output] if output else [])]
     assert main(asked) == 130
