@@ -8,6 +8,7 @@ from bert_tf.models.keras_internals import Dial, set_untracked
 from bert_tf.models.parts import Dropout
 from bert_tf.training.backup import state
 from bert_tf.training.optimizer import Schedule, compile_with
+from bert_tf.training.stages import Pace
 
 BATCHES = [(np.random.default_rng(i).normal(size=(8, 5)).astype("float32"), np.arange(8) % 3) for i in range(4)]
 
@@ -66,3 +67,21 @@ def test_a_compiled_step_reads_dials_anew():
     assert change() > 0.101
     assert len(model.weights) == 1
     assert len(state(model)) == 3  # the kernel, the random generator, the steps done
+
+
+def test_a_plan_that_changes_within_an_epoch_holds_from_the_next_step_on():
+    dense = keras.layers.Dense(1, kernel_initializer="ones", use_bias=False)
+    model = keras.Sequential([keras.Input([4]), dense])
+    schedule = Schedule(Dial(0.1), Dial(1000), Dial(0), falling=True)
+    compile_with(model, "sgd", schedule, None, loss="mean_absolute_error", metrics=())
+    pace = Pace(6, 1, validation=None, schedule=schedule, warmup=0.0, deadline=None, say=print)
+    pace.set_model(model)
+
+    class Cut(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                pace.total = 3
+                pace._reschedule(first=False)
+
+    model.fit(np.ones((48, 4)), np.full((48, 1), -99.0), batch_size=8, verbose=0, callbacks=[Cut()])
+    assert float(1 - np.array(dense.kernel)[0, 0]) == pytest.approx(0.1 + 0.0999 + 0.0998, rel=1e-4)
