@@ -34,7 +34,7 @@ from bert_tf.training.optimizer import compile_with
 from bert_tf.training.solver import SolvedHead
 from bert_tf.training.stages import Stage, give_head, solve_head, standardised_rows, starting_head
 from bert_tf.tuning import oracles
-from bert_tf.tuning.runner import TrialRunner, keras_history, load_trial_weights, training_of
+from bert_tf.tuning.runner import TRAINING_VALUES, TrialRunner, keras_history, load_trial_weights, training_of
 from bert_tf.tuning.space import SPACE, ask, checked_space, learning_rate_ranges, trial_values
 
 SOLVED = "solved head"  # the stage that is no trial
@@ -106,7 +106,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
     def of_depth(self, unfreeze: int | str) -> Settings:
         """Returns the settings that all trials of one freeze depth share, those that `bert_tf.finetune` would take."""
         solves = self.job.solves
-        of_trials = dict.fromkeys(("batch_size", "warmup", "weight_decay"))
+        of_trials = dict.fromkeys(TRAINING_VALUES)
         settings = self._settings.replace(unfreeze=unfreeze, max_length=self.job.max_length, **of_trials)
         return recipe.filled_in(settings, self.job.model, new_head=solves, solved=solves and unfreeze != 0)
 
@@ -167,17 +167,7 @@ class ClassifierHyperModel(keras_tuner.HyperModel):
 
     def solved_settings(self) -> Settings:
         """Returns the settings of `bert_tf.finetune` that give the solved head."""
-        of_trials = (
-            "epochs",
-            "early_stopping",
-            "learning_rate",
-            "batch_size",
-            "weight_decay",
-            "warmup",
-            "optimizer",
-            "schedule",
-            "clip",
-        )
+        of_trials = (*TRAINING_VALUES, "epochs", "early_stopping", "optimizer", "schedule", "clip")
         model = replace(self._settings.model, unfreeze=0, dropout=None)
         return replace(
             self._settings, model=model, training=replace(self._settings.training, **dict.fromkeys(of_trials))
