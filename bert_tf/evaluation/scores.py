@@ -170,6 +170,11 @@ def _estimate(value: float, low: float, high: float) -> Estimate:
     return dict(zip(("value", "low", "high"), numbers, strict=True))  # type: ignore[return-value]
 
 
+def _turned(difference: Estimate) -> Estimate:
+    """Returns a difference as the second of the two sees it."""
+    return _estimate(*(-difference[end] for end in ("value", "high", "low")))  # type: ignore[operator]
+
+
 def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any]:
     """Measures whether the model is right as often as it is confident, and how much a temperature would improve that.
 
@@ -297,8 +302,9 @@ def compare(
         first, second: predicted labels, int `(N,)`, or probabilities, `(N, C)`.
         names: str, for the verdict.
         seed: int.
-    Returns: dict of `names`; `difference` in accuracy, first minus second, an estimate by paired bootstrap; `only_first`,
-        `only_second`: texts that only one of them has right; `p_value` of McNemar's exact test; `verdict`, a sentence.
+    Returns: dict of `names`; `difference` in accuracy, `macro_f1` in macro F1, first minus second, estimates by paired bootstrap;
+        `only_first`, `only_second`: texts that only one of them has right; `p_value` of McNemar's exact test; `verdict`, a
+        sentence, or two where the one with lower accuracy has significantly higher macro F1, as with rare classes it may.
     Raises: ValueError if the numbers of texts differ.
 
     >>> compare([1, 1, 0], [1, 1, 0], [1, 0, 1])["only_first"]
@@ -315,21 +321,58 @@ def compare(
     only_second = int(((second == labels) & (first != labels)).sum())
     texts = len(labels)
     shares = np.array([only_first, only_second, texts - only_first - only_second]) / texts
-    drawn = np.random.default_rng(seed).multinomial(texts, shares, RESAMPLES)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(texts, shares, RESAMPLES)
     difference = percentiles((only_first - only_second) / texts, (drawn[:, 0] - drawn[:, 1]) / texts)
     p_value = mcnemar(only_first, only_second)
     shown = format_value(p_value, "p")
     test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
     if not only_first + only_second:
         test = f"both have the same {int((first == labels).sum()):,} of {texts:,} texts right"
+    by_class = _macro_f1_gain(labels, first, second, rng)
+    said = verdict(*names, difference, "points of accuracy", "points", test, p_value < 0.05)
+    if _other_way_round(difference, by_class):
+        better, by = (names[0], by_class) if by_class["low"] > 0 else (names[1], _turned(by_class))
+        said += (
+            f" In macro F1, where rare classes count as much as frequent ones, {better} is significantly better, "
+            f"by {format_value(by, 'points').replace('+', '')} points (paired bootstrap)."
+        )
     return {
         "names": [*names],
         "difference": difference,
+        "macro_f1": by_class,
         "only_first": only_first,
         "only_second": only_second,
         "p_value": p_value,
-        "verdict": verdict(*names, difference, "points of accuracy", "points", test, p_value < 0.05),
+        "verdict": said,
     }
+
+
+def _macro_f1_gain(labels: np.ndarray, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> Estimate:
+    """Returns how much higher the first one's macro F1 is; int `(N,)` each. Texts of the same three classes are drawn as one cell."""
+    (labels, *both), counts = np.unique(np.stack([labels, first, second]), axis=1, return_counts=True)
+    draws = min(RESAMPLES, max(200, 10**7 // len(counts)))
+    drawn = np.concatenate([counts[None], rng.multinomial(counts.sum(), counts / counts.sum(), draws)]).astype(
+        "float64"
+    )
+    one = np.eye(1 + max(labels.max(), *(said.max() for said in both)))
+    by_draw = []
+    for said in both:
+        right = one[labels] * (said == labels)[:, None]
+        by_draw.append(np.nanmean(_f1((drawn @ right, drawn @ one[labels], drawn @ one[said])), axis=1))
+    gained = by_draw[0] - by_draw[1]
+    return percentiles(gained[0], gained[1:])
+
+
+def _other_way_round(accuracy: Mapping[str, Any], by_class: Mapping[str, Any]) -> bool:
+    """Returns whether one is significantly better in macro F1 that has not more texts right."""
+    return (by_class["low"] > 0 and accuracy["value"] <= 0) or (by_class["high"] < 0 and accuracy["value"] >= 0)
+
+
+def is_better_at_rare_classes(comparison: Mapping[str, Any]) -> bool:
+    """Returns whether the first of two models has significantly higher macro F1 though not more texts right."""
+    by_class = comparison.get("macro_f1")
+    return bool(by_class) and by_class["low"] > 0 and _other_way_round(comparison["difference"], by_class)
 
 
 def is_better(comparison: Mapping[str, Any]) -> bool:
@@ -359,6 +402,6 @@ def verdict(
         return f"No significant difference between {first} and {second}: {format_value(difference, kind)} {words} ({test})."
     if difference["high"] < 0:
         first, second = second, first
-        difference = _estimate(-difference["value"], -difference["high"], -difference["low"])
+        difference = _turned(difference)
     by = f"{format_value(difference, kind).replace('+', '')} {words}"
     return f"{capital(first)} is significantly better than {second}, by {by} ({test})."

@@ -1,6 +1,9 @@
 """The results for a reader without statistics: a paragraph at the top of a report, and what its terms mean at the end."""
 
-from bert_tf.evaluation.scores import is_better
+from collections.abc import Sequence
+from typing import Any
+
+from bert_tf.evaluation.scores import is_better, is_better_at_rare_classes
 from bert_tf.formatting import format_value
 from bert_tf.reporting.blocks import Block, Facts, columns, split, table
 from bert_tf.tasks.task import task_of
@@ -32,7 +35,7 @@ def in_words(facts: Facts) -> list[Block]:
     if not scores:
         return []
     texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
-    simple, always = (judged.get("baseline") or {}).get("scores"), ""
+    simple, next_step = (judged.get("baseline") or {}).get("scores"), ""
     if task.one_class:
         right = scores["accuracy"]
         low, high = (_of_100(right[end]) for end in ("low", "high"))
@@ -42,7 +45,8 @@ def in_words(facts: Facts) -> list[Block]:
             given = [sum(row) for row in counts]
             most, share = facts["label_names"][given.index(max(given))], max(given) / sum(given)
             others.append(f"{most!r} for every text gets {_of_100(share)}")
-            always = most if share >= right["value"] else ""
+            if share >= right["value"]:
+                next_step = _beside_always(most, given, counts, scores["macro_f1"])
         words += f" For comparison: {'; '.join(others)}." if others else ""
     else:
         first = task.measure
@@ -50,7 +54,7 @@ def in_words(facts: Facts) -> list[Block]:
         words += (
             f" The baseline, which counts words, has {format_value(simple[first.key], first.kind)}." if simple else ""
         )
-    return [{"text": f"{words} Measured on {texts}. {_next(facts, judged, always)}"}]
+    return [{"text": f"{words} Measured on {texts}. {next_step or _next(facts, judged, task)}"}]
 
 
 def opening(facts: Facts) -> list[Block]:
@@ -69,17 +73,40 @@ def _of_100(share: float) -> str:
     return str(rounded)
 
 
-def _next(facts: Facts, judged: Facts, always: str) -> str:
-    """Says what to do next; `always`: the class that does as well if it is the answer to every text."""
-    if always:
-        return f"The model is no better than giving every text the class {always!r}: it has learned too little of the other classes to be of use."
+def _beside_always(most: str, given: Sequence[int], counts: Any, macro_f1: Any) -> str:
+    """Says what a model is good for that is right no more often than the most frequent class for every text.
+
+    Args:
+        given: the number of texts of each class.
+        counts: the confusion matrix.
+        macro_f1: an estimate.
+    """
+    share, classes = (
+        max(given) / sum(given),
+        sum(any(pair) for pair in zip(given, map(sum, zip(*counts, strict=True)), strict=True)),
+    )
+    if macro_f1["low"] <= 2 * share / (1 + share) / classes:
+        return f"The model is no better than giving every text the class {most!r}: it has learned too little of the other classes to be of use."
+    others = sum(given) - max(given)
+    found = sum(row[i] for i, row in enumerate(counts)) - counts[given.index(max(given))][given.index(max(given))]
+    return (
+        f"Giving every text the class {most!r} is right as often or more, and finds none of the {others:,} texts of other classes; "
+        f"the model finds {found:,}. Whether that is worth its mistakes, the table of classes shows."
+    )
+
+
+def _next(facts: Facts, judged: Facts, task: Any) -> str:
+    """Says what to do next."""
     comparison = (judged.get("baseline") or {}).get("comparison") or judged.get("comparison")
+    if comparison and is_better_at_rare_classes(comparison):
+        return "The baseline is right at least as often, the model is better at rare classes: choose by what matters to you."
     if comparison and not is_better(comparison):
         if (facts.get("settings") or {}).get("unfreeze") == 0:
             return "The model is not clearly better than the baseline: train the layers too (leave out --unfreeze 0)."
         return "The model is not clearly better than the baseline: bert-tf compare --data-sizes shows whether more texts help."
     if facts.get("test") or not facts.get("settings"):
-        return "Its most confident mistakes, if listed below, show where it fails and where labels may be wrong."
+        worst = "largest errors" if task.listed == "largest_errors" else "most confident mistakes"
+        return f"Its {worst}, if listed below, show where it fails and where labels may be wrong."
     return "These texts helped to choose the model: bert-tf evaluate measures it on others."
 
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bert_tf.evaluation.scores import is_better
+from bert_tf.evaluation.scores import is_better, is_better_at_rare_classes
 from bert_tf.formatting import capital, format_value
 from bert_tf.reporting.blocks import Block, Facts, Section, split
 from bert_tf.reporting.blocks import columns as _columns
@@ -112,7 +112,7 @@ def baseline(facts: Facts) -> list[Block]:
     if not simple:
         return []
     blocks: list[Block] = [{"verdict": simple["comparison"]["verdict"]}]
-    if not is_better(simple["comparison"]):
+    if not is_better(simple["comparison"]) and not is_better_at_rare_classes(simple["comparison"]):
         blocks.append({"text": "If counting words does as well, prefer it: it is far cheaper to run."})
     counts = "words"
     if simple.get("characters"):

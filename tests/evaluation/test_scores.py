@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 from sklearn import metrics
+from sklearn.metrics import f1_score
 
 from bert_tf.evaluation import scores
 
@@ -155,6 +156,30 @@ def test_two_classifiers_are_compared_on_the_same_texts():
     assert turned["verdict"].startswith("The baseline is significantly better than the model, by ")
     assert turned["difference"]["value"] == -found["difference"]["value"]
     assert scores.compare(labels, good, good)["verdict"].startswith("No significant difference")
+    assert "macro F1" not in found["verdict"] + turned["verdict"]
+
+
+def test_who_is_right_more_often_may_be_worse_at_the_rare_class():
+    labels = np.repeat([0, 1], [40, 960])
+    finds = np.concatenate(
+        [np.repeat([0, 1], [33, 7]), np.repeat([0, 1], [80, 880])]
+    )  # 33 of the 40, and 80 wrong alarms
+    found = scores.compare(labels, finds, np.ones(1000, int), ("this model", "the baseline"))
+    expected = f1_score(labels, finds, average="macro") - f1_score(labels, np.ones(1000), average="macro")
+    assert found["macro_f1"]["value"] == pytest.approx(expected)
+    rng = np.random.default_rng(1)
+    drawn = [
+        f1_score(labels[places], finds[places], average="macro")
+        - f1_score(labels[places], np.ones(1000), average="macro")
+        for places in rng.integers(1000, size=(500, 1000))
+    ]
+    ends = np.percentile(drawn, [2.5, 97.5])
+    assert (found["macro_f1"]["low"], found["macro_f1"]["high"]) == pytest.approx(ends, abs=0.015)
+    first, second = found["verdict"].split(" In macro F1, ")
+    assert first.startswith("The baseline is significantly better than this model, by 4.7 [")
+    assert "this model is significantly better, by " in second
+    assert scores.is_better_at_rare_classes(found)
+    assert not scores.is_better(found)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,26 @@ def test_all_and_none_are_said_of_exactly_these():
 
 def test_the_most_frequent_class_is_a_comparison():
     found = facts(0.95, 0.95, 0.0, confusion=[[0, 10], [0, 190]], label_names=["bad", "good"])
+    found["scores"]["macro_f1"] = interval(0.487, 0.01)
     assert "'good' for every text gets 95" in words(found)
+    assert "no better than giving every text the class 'good'" in words(found)
+
+
+def test_a_model_that_finds_the_rare_class_is_not_called_useless():
+    found = facts(0.94, 0.95, -0.1, confusion=[[8, 2], [10, 180]], label_names=["bad", "good"])
+    found["scores"]["macro_f1"] = interval(0.77)
+    said = words(found)
+    assert "is right as often or more, and finds none of the 10 texts of other classes; the model finds 8." in said
+    assert "no better" not in said
+
+
+def test_a_model_that_is_better_at_rare_classes_is_not_told_to_give_way():
+    found = facts(0.94, 0.95, -0.1)
+    found["baseline"]["comparison"] |= {
+        "difference": {"value": -0.02, "low": -0.04, "high": -0.01},
+        "macro_f1": {"value": 0.1, "low": 0.05, "high": 0.15},
+    }
+    assert "the model is better at rare classes: choose by what matters to you" in words(found)
 
 
 def test_numbers_and_several_labels_have_their_own_measure():

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mutants import hold, mutated
+from sklearn.metrics import f1_score
 
 from bert_tf.evaluation import diagnostics, scores, slices
 from bert_tf.explanation import in_words as explained
@@ -88,9 +89,13 @@ def check_calibration(module, rng) -> None:
 
 
 def check_comparison(module, rng) -> None:
-    texts = int(rng.integers(3, 80))
-    labels = rng.integers(0, 2, texts)
-    first, second = (np.where(rng.random(texts) < rng.uniform(0.3, 1), labels, 1 - labels) for _ in range(2))
+    texts = int(rng.integers(3, 120))
+    labels = (rng.random(texts) < rng.uniform(0.03, 0.5)).astype(int)
+    found_of = rng.choice([0, 0.5, 1], 2), rng.uniform(0.5, 1, 2)  # of the rare class, of the other: by each of the two
+    first, second = (
+        np.where(rng.random(texts) < np.where(labels, *shares), labels, 1 - labels)
+        for shares in zip(*found_of, strict=True)
+    )
     found = module.compare(labels, first, second, ("A", "B"), seed=int(rng.integers(1000)))
     gain, difference, said = (
         ((first == labels).sum() - (second == labels).sum()) / texts,
@@ -103,6 +108,16 @@ def check_comparison(module, rng) -> None:
     assert said.startswith("A is significantly better than B") == (sure and gain > 0) == module.is_better(found)
     assert said.startswith("B is significantly better than A") == (sure and gain < 0)
     assert ("have the same" in said) == ((first == labels) == (second == labels)).all()
+    by_class = found["macro_f1"]
+    assert by_class["value"] == pytest.approx(
+        f1_score(labels, first, average="macro", zero_division=0)
+        - f1_score(labels, second, average="macro", zero_division=0)
+    )
+    other_way = (by_class["low"] > 0 and gain <= 0) or (by_class["high"] < 0 and gain >= 0)
+    assert ("In macro F1" in said) == other_way
+    if other_way:
+        assert f"{'A' if by_class['value'] > 0 else 'B'} is significantly better, by" in said.split("In macro F1")[1]
+    assert module.is_better_at_rare_classes(found) == (other_way and by_class["low"] > 0)
 
 
 def check_opening(module, rng) -> None:
@@ -110,15 +125,21 @@ def check_opening(module, rng) -> None:
     right, total = int(np.trace(counts)), int(counts.sum())
     difference = estimate(rng.uniform(-0.2, 0.2), rng.uniform(0, 0.2))
     comparison = {"difference": difference, "p_value": rng.choice([0.001, 0.2])}
+    by_class = estimate(rng.uniform(0, 1), rng.uniform(0, 0.3))
     facts = {
-        "scores": {"texts": total, "accuracy": scores.wilson(right, total)},
+        "scores": {"texts": total, "accuracy": scores.wilson(right, total), "macro_f1": by_class},
         "baseline": {"scores": {"accuracy": estimate(rng.random())}, "comparison": comparison},
         "confusion": counts.tolist(), "label_names": ["bad", "good"], "settings": {"unfreeze": int(rng.integers(2))},
     }  # fmt: skip
     said = module.in_words(facts)[0]["text"]
     always = counts.sum(axis=1).max() / total
     better = difference["low"] > 0 and comparison["p_value"] < 0.05
-    assert ("no better than giving every text" in said) == (always >= right / total)
+    given = counts.sum(axis=1)
+    constant = f1_score(np.repeat([0, 1], given), np.full(total, given.argmax()), average="macro", zero_division=0)
+    assert ("no better than giving every text" in said) == (always >= right / total and by_class["low"] <= constant)
+    if "the model finds" in said:
+        others, found = map(int, re.search(r"none of the (\d+) texts.* finds (\d+)", said).groups())
+        assert (others, found) == (given.min(), counts[1 - given.argmax(), 1 - given.argmax()])
     if always < right / total:
         assert ("not clearly better than the baseline" in said) == (not better)
     right_of, most = map(int, re.search(r"gives (\d+) the right .* for every text gets (\d+)", said).groups())
@@ -206,7 +227,10 @@ MUTANTS = [
     ("calibration", "hotter and surplus > 0", "hotter and surplus < 0"),
     ("comparison", 'if difference["high"] < 0:', 'if difference["high"] > 0:'),
     ("comparison", '["difference"]["low"] > 0 and', '["difference"]["low"] < 0 and'),
+    ("comparison", 'by_class["low"] > 0 and accuracy["value"] <= 0', 'by_class["low"] > 0 and accuracy["value"] >= 0'),
+    ("comparison", 'names[0], by_class) if by_class["low"] > 0', 'names[0], by_class) if by_class["low"] < 0'),
     ("opening", "not is_better(comparison)", "is_better(comparison)"),
+    ("opening", 'macro_f1["low"] <= 2', 'macro_f1["low"] >= 2'),
     ("opening", 'share >= right["value"]', 'share <= right["value"]'),
     ("never predicted", "actual[i] and not confusion", "actual[i] and confusion"),
     ("slices", '["value"] < overall', '["value"] > overall'),
