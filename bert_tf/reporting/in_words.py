@@ -91,7 +91,7 @@ def _beside_always(most: str, given: Sequence[int], counts: Any, macro_f1: Any) 
     found = sum(row[i] for i, row in enumerate(counts)) - counts[given.index(max(given))][given.index(max(given))]
     return (
         f"Giving every text the class {most!r} is right as often or more, and finds none of the {others:,} texts of other classes; "
-        f"the model finds {found:,}. Whether that is worth its mistakes, the table of classes shows."
+        f"the model finds {found:,}. The table of classes shows what that costs in wrong answers."
     )
 
 
