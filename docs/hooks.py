@@ -53,7 +53,8 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_content(html, page, config, files):
-    """Marks the options of commands, which must not be broken at their hyphens: extra.css says so."""
+    """Marks the options of commands, which must not be broken at their hyphens: extra.css says so. An empty head of a column is a cell."""
+    html = html.replace("<th></th>", "<td></td>")
     blocks = re.split(r"(<pre>.*?</pre>)", html, flags=re.DOTALL)
     return "".join(
         OPTION.sub(r'<span class="option">\1</span>', part) if i % 2 else part for i, part in enumerate(blocks)
