@@ -39,6 +39,7 @@ _HOME = {
     "predict": "inference.predict",
     "predict_file": "inference.bulk",
     "predict_files": "inference.many_files",
+    "quiet_libraries": "quiet",
     "serve": "serving.server",
     # what transformers 4 offered
     **dict(table.names_with_homes()),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bert_tf import terminal
-from bert_tf.cli.quiet import load_backend
+from bert_tf.quiet import load_backend
 
 
 def add_convert(commands) -> None:

@@ -1,7 +1,7 @@
 """`bert-tf evaluate`."""
 
 from bert_tf.cli.options import add_options, given, models_task, read_source
-from bert_tf.cli.quiet import load_backend
+from bert_tf.quiet import load_backend
 from bert_tf.settings import EVALUATE
 
 

@@ -6,7 +6,7 @@ import sys
 from bert_tf import terminal
 from bert_tf.cli import early
 from bert_tf.cli.options import output_file
-from bert_tf.cli.quiet import load_backend
+from bert_tf.quiet import load_backend
 
 
 def add_explain(commands) -> None:

@@ -1,7 +1,7 @@
 """`bert-tf export`."""
 
 from bert_tf.cli.options import add_options, given
-from bert_tf.cli.quiet import load_backend
+from bert_tf.quiet import load_backend
 from bert_tf.settings import EXPORT
 
 

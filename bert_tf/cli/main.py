@@ -19,10 +19,10 @@ from bert_tf.cli.migrate import add_migrate
 from bert_tf.cli.parser import Parser
 from bert_tf.cli.plan import add_plan
 from bert_tf.cli.predict import add_predict
-from bert_tf.cli.quiet import be_quiet
 from bert_tf.cli.search import add_search
 from bert_tf.cli.serve import add_serve
 from bert_tf.cli.wording import as_options
+from bert_tf.quiet import be_quiet
 
 USER_ERRORS = (ValueError, OSError, ImportError)
 

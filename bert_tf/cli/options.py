@@ -9,8 +9,8 @@ from typing import Any
 
 from bert_tf import options as parsers
 from bert_tf.cli import early
-from bert_tf.cli.quiet import load_backend
 from bert_tf.options import Command, Option
+from bert_tf.quiet import load_backend
 from bert_tf.settings import Data, Settings
 
 NOT_OPTIONS = ("command", "run", "train", "validation", "test", "teacher", "unlabelled")

@@ -11,9 +11,9 @@ from typing import Any
 from bert_tf import terminal
 from bert_tf.cli import early
 from bert_tf.cli.options import add_reading, output_file, read_source, value_of
-from bert_tf.cli.quiet import load_backend
 from bert_tf.extras import check_ray
 from bert_tf.formatting import counted, format_value, shown_text
+from bert_tf.quiet import load_backend
 from bert_tf.settings import PREDICT_FILES, Data
 
 FIRST_ROWS, MOST_CHARACTERS = 20, 200  # of a table

@@ -4,7 +4,7 @@ import sys
 
 from bert_tf import terminal
 from bert_tf.cli.options import add_options, given
-from bert_tf.cli.quiet import load_backend
+from bert_tf.quiet import load_backend
 from bert_tf.settings import SERVE
 
 LOOPBACK = ("127.", "::1", "localhost")

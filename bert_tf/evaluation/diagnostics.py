@@ -320,7 +320,8 @@ def mislabelled(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray
 
     Northcutt et al. 2021 (https://arxiv.org/abs/1911.00068). The threshold of class j is the mean probability for j over the
     texts labelled j, so that a class the model is seldom confident about is judged by its own measure. A text counts as the
-    most probable of the classes whose threshold it reaches; if that is not its label, the label is suspect.
+    most probable of the classes whose threshold it reaches; if that is not its label, the label is suspect, unless it is the
+    most probable of all classes, as the label of a frequent class is beside a rare one's low threshold.
 
     Args:
         labels: int `(N,)`, as given.
@@ -340,7 +341,8 @@ def mislabelled(labels: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray
     thresholds[counts == 0] = np.inf  # a class without texts cannot be suggested
     confident = np.where(probabilities >= thresholds, probabilities, -1.0)
     suggested = confident.argmax(axis=1)
-    suspects = np.flatnonzero((confident[rows, suggested] >= 0) & (suggested != labels))
+    likely = probabilities.argmax(axis=1) == labels
+    suspects = np.flatnonzero((confident[rows, suggested] >= 0) & (suggested != labels) & ~likely)
     order = suspects[np.argsort(own[suspects], kind="stable")]
     return order, suggested[order]
 

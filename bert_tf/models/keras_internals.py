@@ -65,20 +65,32 @@ def resize_embedding(layer: keras.layers.Embedding, rows: int) -> None:
 
 
 def teach(optimizer: Any, variables: list) -> None:
-    """Prepares an optimizer for further variables; what it has learned of those that it knows is kept."""
+    """Prepares an optimizer for the variables that are trained from now on; what it has learned of those that it knew is kept.
+
+    On JAX it steps through exactly these, in this order; elsewhere it may know more.
+    """
     if not optimizer.built:
         return
     if hasattr(optimizer, "inner_optimizer"):  # LossScaleOptimizer
         teach(optimizer.inner_optimizer, variables)
-    known = {id(variable) for variable in optimizer._trainable_variables}
-    if known.issuperset(map(id, variables)):
-        return
-    everything = [*optimizer._trainable_variables, *(variable for variable in variables if id(variable) not in known)]
-    old = {variable.path: variable for variable in optimizer.variables}
+    knew = optimizer._trainable_variables
+    known = {id(variable) for variable in knew}
+    if keras.backend.backend() == "jax":
+        if [*map(id, knew)] == [*map(id, variables)]:
+            return
+        everything = [*variables]
+    else:
+        if known.issuperset(map(id, variables)):
+            return
+        everything = [*knew, *(variable for variable in variables if id(variable) not in known)]
+    stays = [optimizer.iterations, optimizer._learning_rate, *(v for v in optimizer.variables if isinstance(v, Dial))]
+    old = {variable.path: variable for variable in optimizer.variables if all(variable is not one for one in stays)}
+    for variable in old.values():
+        optimizer._tracker.untrack(variable)
     optimizer.built = False
     optimizer.build(everything)
+    remembered = getattr(optimizer, "_of_frozen", {}) | old
     for variable in optimizer.variables:
-        before = old.get(variable.path)
-        if before is not None and before is not variable:
+        if (before := remembered.pop(variable.path, None)) is not None:
             variable.assign(before)
-            optimizer._tracker.untrack(before)
+    set_untracked(optimizer, "_of_frozen", remembered)

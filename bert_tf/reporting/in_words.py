@@ -35,7 +35,8 @@ def in_words(facts: Facts) -> list[Block]:
     if not scores:
         return []
     texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
-    simple, next_step = (judged.get("baseline") or {}).get("scores"), ""
+    simple, next_step = judged.get("baseline") or {}, ""
+    simple = simple.get("scores", simple)  # of the test texts there is nothing else
     if task.one_class:
         right = scores["accuracy"]
         low, high = (_of_100(right[end]) for end in ("low", "high"))

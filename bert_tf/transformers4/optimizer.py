@@ -69,7 +69,8 @@ class Settable(keras.optimizers.schedules.LearningRateSchedule):
         self.rate = Dial(float("nan") if rate is None else rate)
 
     def __call__(self, step):
-        return ops.where(ops.isnan(self.rate), ops.cast(self.schedule(step), "float32"), self.rate)
+        rate = ops.convert_to_tensor(self.rate)
+        return ops.where(ops.isnan(rate), ops.cast(self.schedule(step), "float32"), rate)
 
     def get_config(self):
         rate = float(ops.convert_to_numpy(self.rate))

@@ -85,8 +85,7 @@ def test_batches_in_numpy_are_those_of_tensorflow():
 def test_the_requirements_without_tensorflow():
     listed = [sys.executable, ROOT / ".ci/without_tensorflow.py", "torch"]
     lines = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert lines[-1] == "torch==2.13.0+cpu"
-    assert lines[-2] == "--extra-index-url https://download.pytorch.org/whl/cpu"  # PyPI has no such build
+    assert lines[-1].startswith("torch>=")
     assert not [line for line in lines if line.startswith("tensorflow")]
 
 

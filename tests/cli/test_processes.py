@@ -87,9 +87,9 @@ def test_the_test_can_fail(line):
 def interrupted(command, when, cwd):
     """Starts a command, sends Ctrl-C when its output matches; returns the exit code and the lines of stderr."""
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": cwd, "env": environment()}
-    # a job in the background is started with SIGINT ignored, and hands that on
-    how["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen([sys.executable, "-m", "bert_tf.cli", *command], **how) as process:
+    # A job in the background is started with SIGINT ignored, and hands that on.
+    program = "import signal, sys; from bert_tf.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    with subprocess.Popen([sys.executable, "-c", program, *command], **how) as process:
         for line in process.stdout:
             if re.search(when, line):
                 break

@@ -167,6 +167,7 @@ def test_wrong_input_is_said_in_a_line(tuned, labelled, tmp_path, capsys, monkey
         assert main(["export", str(tuned), str(tmp_path / "bundle"), *arguments]) == 2
         return capsys.readouterr().err
 
+    pytest.importorskip("tensorflow")
     assert "is not the model of a run" in refused()
     assert "SavedModel has no 8-bit form" in refused("--to", "saved-model", "--int8")
     monkeypatch.setattr(extras, "find_spec", lambda name: None)

@@ -75,3 +75,10 @@ def test_only_terms_that_occur_are_explained():
     rows = terms("Accuracy after each epoch")[0]["table"]["rows"]
     assert [row[0] for row in rows] == ["accuracy", "epoch"]
     assert terms("nothing") == []
+
+
+def test_of_test_texts_the_baseline_is_said_as_well():
+    test = {"scores": {"texts": 90, "accuracy": interval(0.9)}, "baseline": {"accuracy": interval(0.8)}}
+    said = words(facts(0.7, 0.6, 0.1, test=test | {"comparison": {"difference": {"low": 0.01}}}))
+    assert "gives 90 the right class" in said
+    assert "the baseline, which counts words, gets 80. Measured on 90 test texts." in said

@@ -1,4 +1,4 @@
-"""A terminal that shows our own lines only: the notes of the libraries below us are turned off."""
+"""A terminal or a notebook that shows our own lines only: the notes of the libraries below us are turned off."""
 
 import logging
 import os
@@ -32,16 +32,33 @@ def be_quiet() -> None:
 
     For the command line alone: in a program, what other libraries say is the program's to decide.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else it speaks of its build; errors stay
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
+    _lower()
     logging.basicConfig(format="%(message)s", handlers=[_OnStderr()])
     logging.getLogger("bert_tf").setLevel(logging.INFO)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def quiet_libraries() -> None:
+    """Turns off what TensorFlow, transformers and matplotlib say of themselves, for a notebook that shows results only.
+
+    TensorFlow then writes errors only, but for the first lines on its build and on GPUs that are missing, which nothing turns off: Keras
+    and its backend are loaded here, without them. Call it first, before anything else loads these libraries. What the environment asks
+    for is left as it is, and warnings that come later stay.
+    """
+    _lower()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "IProgress not found"
+        load_backend()
+
+
+def _lower() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else it speaks of its build; errors stay
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it says at every start that PyTorch is missing
     # "triggered tf.function retracing": shapes differ from batch to batch, and a comparison trains several models
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it says that it looks for fonts, the first time
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
 
 
 def load_backend() -> None:

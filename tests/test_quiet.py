@@ -1,0 +1,30 @@
+"""A program that asks for it sees none of the notes that TensorFlow and transformers make at their start."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+LOUD = ("TF_CPP_MIN_LOG_LEVEL", "TRANSFORMERS_VERBOSITY", "PYTHONWARNINGS")
+BEGINS = "import bert_tf; {}import logging; from bert_tf import TFDistilBertModel, AutoTokenizer; print(logging.getLogger('tensorflow').level)"
+
+
+def said(first: str) -> tuple[str, str]:
+    """Returns stdout and stderr of a program with that first line."""
+    clean = {name: value for name, value in os.environ.items() if name not in LOUD}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGINS.format(first)], capture_output=True, text=True, env=clean, check=True
+    )
+    return done.stdout, done.stderr
+
+
+def test_libraries_can_be_made_quiet():
+    assert said("bert_tf.quiet_libraries(); ") == ("40\n", "")
+
+
+def test_without_asking_they_are_as_they_were():
+    pytest.importorskip("tensorflow")
+    level, notes = said("")
+    assert level != "40\n"
+    assert "TensorFlow" in notes or "oneDNN" in notes
