@@ -50,6 +50,12 @@ def quiet_libraries() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "IProgress not found"
         load_backend()
+    if (
+        "tensorflow" in sys.modules
+    ):  # its logger is set up at first use: at a prompt or in a notebook for all notes, on stdout
+        import tensorflow
+
+        tensorflow.get_logger().setLevel(logging.ERROR)
 
 
 def _lower() -> None:

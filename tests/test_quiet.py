@@ -10,17 +10,23 @@ LOUD = ("TF_CPP_MIN_LOG_LEVEL", "TRANSFORMERS_VERBOSITY", "PYTHONWARNINGS")
 BEGINS = "import bert_tf; {}import logging; from bert_tf import TFDistilBertModel, AutoTokenizer; print(logging.getLogger('tensorflow').level)"
 
 
-def said(first: str) -> tuple[str, str]:
-    """Returns stdout and stderr of a program with that first line."""
+def said(first: str, then: str = "", prompt: str = "") -> tuple[str, str]:
+    """Returns stdout and stderr of a program with that first line; `prompt`: what a session at a prompt has, a program has not."""
     clean = {name: value for name, value in os.environ.items() if name not in LOUD}
-    done = subprocess.run(
-        [sys.executable, "-c", BEGINS.format(first)], capture_output=True, text=True, env=clean, check=True
-    )
+    program = prompt + BEGINS.format(first) + then
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=clean, check=True)
     return done.stdout, done.stderr
 
 
 def test_libraries_can_be_made_quiet():
     assert said("bert_tf.quiet_libraries(); ") == ("40\n", "")
+
+
+def test_at_a_prompt_too():
+    pytest.importorskip("tensorflow")
+    warn = "; import tensorflow; tensorflow.get_logger().warning('5 out of the last 11 calls triggered retracing.')"
+    assert said("bert_tf.quiet_libraries(); ", warn, "import sys; sys.ps1 = '>>> '; ") == ("40\n", "")
+    assert "retracing" in "".join(said("", warn, "import sys; sys.ps1 = '>>> '; "))
 
 
 def test_without_asking_they_are_as_they_were():
