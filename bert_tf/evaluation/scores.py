@@ -170,9 +170,9 @@ def _estimate(value: float, low: float, high: float) -> Estimate:
     return dict(zip(("value", "low", "high"), numbers, strict=True))  # type: ignore[return-value]
 
 
-def _turned(difference: Estimate) -> Estimate:
+def _turned(difference: Mapping[str, Any]) -> Estimate:
     """Returns a difference as the second of the two sees it."""
-    return _estimate(*(-difference[end] for end in ("value", "high", "low")))  # type: ignore[operator]
+    return _estimate(*(-difference[end] for end in ("value", "high", "low")))
 
 
 def calibration(labels: Any, probabilities: Any, seed: int = 0) -> dict[str, Any]:
@@ -329,7 +329,7 @@ def compare(
     test = f"McNemar p {shown if shown.startswith('<') else '= ' + shown}, {texts:,} texts"
     if not only_first + only_second:
         test = f"both have the same {int((first == labels).sum()):,} of {texts:,} texts right"
-    by_class = _macro_f1_gain(labels, first, second, rng)
+    by_class: Mapping[str, Any] = _macro_f1_gain(labels, first, second, rng)
     said = verdict(*names, difference, "points of accuracy", "points", test, p_value < 0.05)
     if _other_way_round(difference, by_class):
         better, by = (names[0], by_class) if by_class["low"] > 0 else (names[1], _turned(by_class))
@@ -371,8 +371,9 @@ def _other_way_round(accuracy: Mapping[str, Any], by_class: Mapping[str, Any]) -
 
 def is_better_at_rare_classes(comparison: Mapping[str, Any]) -> bool:
     """Returns whether the first of two models has significantly higher macro F1 though not more texts right."""
-    by_class = comparison.get("macro_f1")
-    return bool(by_class) and by_class["low"] > 0 and _other_way_round(comparison["difference"], by_class)
+    if not (by_class := comparison.get("macro_f1")):
+        return False
+    return by_class["low"] > 0 and _other_way_round(comparison["difference"], by_class)
 
 
 def is_better(comparison: Mapping[str, Any]) -> bool:
