@@ -13,7 +13,8 @@ def test_a_notebook_keeps_its_outputs_and_is_small(notebook):
     assert notebook.stat().st_size < 1_000_000
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     outputs = [output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    shown = [output.get("data", {}) for output in outputs]
+    assert sum("image/png" in data or "data:image/" in "".join(data.get("text/html", "")) for data in shown) >= 3
     assert sum("text/html" in output.get("data", {}) for output in outputs) >= 5
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
     counts = [cell["execution_count"] for cell in cells if cell["cell_type"] == "code"]

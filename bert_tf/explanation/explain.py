@@ -312,6 +312,7 @@ def log_odds(logits, target, multi_label: bool):
         multi_label: bool, whether labels are independent of each other.
     Returns: float32 `(B,)`.
     """
+    logits = ops.convert_to_tensor(logits)
     chosen = ops.one_hot(target, logits.shape[-1], dtype="float32")
     own = ops.sum(logits * chosen, axis=-1)
     return own if multi_label else own - ops.logsumexp(logits - 1e9 * chosen, axis=-1)

@@ -101,7 +101,7 @@ class TextClassificationPipeline(Pipeline):
     """
 
     def result(self, outputs, i, mask, top_k="", return_all_scores=None, function_to_apply=None):
-        scores = _scores(np.asarray(outputs.logits[i]), function_to_apply or _function(self.model))
+        scores = _scores(ops.convert_to_numpy(outputs.logits[i]), function_to_apply or _function(self.model))
         rows = [{"label": self.model.config.id2label[k], "score": float(score)} for k, score in enumerate(scores)]
         if top_k == "":
             return rows if return_all_scores else max(rows, key=lambda row: row["score"])
@@ -126,11 +126,11 @@ class FeatureExtractionPipeline(Pipeline):
 
     def result(self, outputs, i, mask, return_tensors=False):
         states = outputs.last_hidden_state if hasattr(outputs, "last_hidden_state") else outputs[0]
-        states = np.asarray(states[i])[mask > 0][None]
+        states = ops.convert_to_numpy(states[i])[mask > 0][None]
         return states if return_tensors else states.tolist()
 
 
-FUNCTIONS = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "none": np.asarray}
+FUNCTIONS = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "none": ops.convert_to_numpy}
 
 
 def _function(model: Any) -> str:

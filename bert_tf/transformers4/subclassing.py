@@ -34,7 +34,7 @@ class Subclassed(Pretrained):
         found = getattr(self, self.base_model_prefix, None)
         if not isinstance(found, Encoder):
             name = FAMILIES[self.model_type].name
-            raise AttributeError(
+            raise NotImplementedError(  # of an AttributeError PyTorch would make a sentence of its own
                 f"{type(self).__name__} has no main layer: self.{self.base_model_prefix} = "
                 f'TF{name}MainLayer(config, name="{self.base_model_prefix}") in its constructor.'
             )

@@ -198,6 +198,7 @@ def test_predict_follows_the_problem_type():
     )
     number = bert_tf.predict(one, ["great value"], tokenizer)
     logits = one(tokenizer(["great value"], return_tensors="np")).logits
+    logits = keras.ops.convert_to_numpy(logits)
     assert (number.task, number.values) == ("regression", [pytest.approx(float(logits[0, 0]), abs=1e-6)])
     with pytest.raises(TypeError, match="a missing value"):
         bert_tf.predict(many, ["great", None], tokenizer)

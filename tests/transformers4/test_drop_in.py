@@ -251,9 +251,9 @@ def test_main_layers_and_bases(tmp_path):
     class Empty(bert_tf.TFBertPreTrainedModel):
         pass
 
-    with pytest.raises(AttributeError, match="Empty has no main layer: self.bert = TFBertMainLayer"):
+    with pytest.raises(NotImplementedError, match="Empty has no main layer: self.bert = TFBertMainLayer"):
         Empty(config).save_pretrained(tmp_path)
-    with pytest.raises(AttributeError, match="Empty has no main layer: self.bert = TFBertMainLayer"):
+    with pytest.raises(NotImplementedError, match="Empty has no main layer: self.bert = TFBertMainLayer"):
         Empty(config).encoder  # noqa: B018
 
 
