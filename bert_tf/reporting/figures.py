@@ -380,7 +380,7 @@ def _name_points(axes: Any, every: Sequence[Mapping[str, Any]]) -> None:
             def covered(place: tuple[float, float, str], text: Any = text) -> float:
                 text.set(position=place[:2], ha=place[2])
                 box = text.get_window_extent().padded(ROOM * text.figure.dpi / 72)
-                cut = not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.containsy(box.y0))
+                cut = not all(axes.bbox.contains(*corner) for corner in (box.min, box.max))
                 return 30 * cut + 10 * box.count_overlaps(written) + box.count_contains(points) + abs(place[1]) / 15
 
             best = across, up, side = min(PLACES, key=covered)

@@ -103,7 +103,7 @@ def _next(facts: Facts, judged: Facts, task: Any) -> str:
         return "The baseline is right at least as often, the model is better at rare classes: choose by what matters to you."
     if comparison and not is_better(comparison):
         if (facts.get("settings") or {}).get("unfreeze") == 0:
-            return "The model is not clearly better than the baseline: train the layers too (leave out --unfreeze 0)."
+            return "The model is not clearly better than the baseline: train the layers too (bert-tf finetune without --unfreeze 0)."
         return "The model is not clearly better than the baseline: bert-tf compare --data-sizes shows whether more texts help."
     if facts.get("test") or not facts.get("settings"):
         worst = "largest errors" if task.listed == "largest_errors" else "most confident mistakes"

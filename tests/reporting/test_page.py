@@ -303,7 +303,7 @@ def test_names_of_points_do_not_hide_each_other(monkeypatch):
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 10
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
-    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+    assert all(axes.bbox.contains(*corner) for box in boxes for corner in (box.min, box.max))
 
 
 def test_a_png_of_several_plots(tmp_path):
