@@ -50,11 +50,10 @@ def quiet_libraries() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "IProgress not found"
         load_backend()
-    if (
-        "tensorflow" in sys.modules
-    ):  # its logger is set up at first use: at a prompt or in a notebook for all notes, on stdout
+    if "tensorflow" in sys.modules:
         import tensorflow
 
+        # Its logger is set up at first use, at a prompt or in a notebook to say everything on stdout.
         tensorflow.get_logger().setLevel(logging.ERROR)
 
 

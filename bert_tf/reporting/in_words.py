@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bert_tf.evaluation.scores import is_better, is_better_at_rare_classes
 from bert_tf.formatting import format_value
 from bert_tf.reporting.blocks import Block, Facts, columns, split, table
@@ -82,14 +84,11 @@ def _beside_always(most: str, given: Sequence[int], counts: Any, macro_f1: Any) 
         counts: the confusion matrix.
         macro_f1: an estimate.
     """
-    share, classes = (
-        max(given) / sum(given),
-        sum(any(pair) for pair in zip(given, map(sum, zip(*counts, strict=True)), strict=True)),
-    )
+    matrix, first = np.asarray(counts), given.index(max(given))
+    share, classes = max(given) / sum(given), (matrix.sum(axis=0) + matrix.sum(axis=1) > 0).sum()
     if macro_f1["low"] <= 2 * share / (1 + share) / classes:
         return f"The model is no better than giving every text the class {most!r}: it has learned too little of the other classes to be of use."
-    others = sum(given) - max(given)
-    found = sum(row[i] for i, row in enumerate(counts)) - counts[given.index(max(given))][given.index(max(given))]
+    others, found = sum(given) - given[first], int(np.trace(matrix)) - matrix[first, first]
     return (
         f"Giving every text the class {most!r} is right as often or more, and finds none of the {others:,} texts of other classes; "
         f"the model finds {found:,}. The table of classes shows what that costs in wrong answers."
