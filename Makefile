@@ -81,7 +81,7 @@ clean:
 	$(BIN)/pip install --quiet -e ".[docs]"
 	@touch $@
 
-# PyTorch's CPU build first, alone: without gigabytes of CUDA, from the one index that PyPI's packages need not be asked of.
+# PyTorch's CPU build, without gigabytes of CUDA, comes first and alone: only for it is PyTorch's own index asked.
 .venv-%/test: setup.cfg .ci/without_tensorflow.py
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/pip install --quiet --upgrade pip

@@ -74,12 +74,12 @@ def teach(optimizer: Any, variables: list) -> None:
     if hasattr(optimizer, "inner_optimizer"):  # LossScaleOptimizer
         teach(optimizer.inner_optimizer, variables)
     knew = optimizer._trainable_variables
-    known = {id(variable) for variable in knew}
     if keras.backend.backend() == "jax":
         if [*map(id, knew)] == [*map(id, variables)]:
             return
         everything = [*variables]
     else:
+        known = {*map(id, knew)}
         if known.issuperset(map(id, variables)):
             return
         everything = [*knew, *(variable for variable in variables if id(variable) not in known)]

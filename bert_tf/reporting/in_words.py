@@ -84,11 +84,11 @@ def _beside_always(most: str, given: Sequence[int], counts: Any, macro_f1: Any) 
         counts: the confusion matrix.
         macro_f1: an estimate.
     """
-    matrix, first = np.asarray(counts), given.index(max(given))
-    share, classes = max(given) / sum(given), (matrix.sum(axis=0) + matrix.sum(axis=1) > 0).sum()
+    matrix, share, classes = np.asarray(counts), max(given) / sum(given), np.count_nonzero(given)
     if macro_f1["low"] <= 2 * share / (1 + share) / classes:
         return f"The model is no better than giving every text the class {most!r}: it has learned too little of the other classes to be of use."
-    others, found = sum(given) - given[first], int(np.trace(matrix)) - matrix[first, first]
+    rest = np.arange(len(given)) != given.index(max(given))
+    others, found = np.sum(given, where=rest), matrix.diagonal()[rest].sum()
     return (
         f"Giving every text the class {most!r} is right as often or more, and finds none of the {others:,} texts of other classes; "
         f"the model finds {found:,}. The table of classes shows what that costs in wrong answers."
