@@ -97,7 +97,8 @@ def test_attributions_are_those_of_a_numpy_model(classifier, tokenizer, tmp_path
             push[token] = small * (end - start)[token]
             found[token] += share * (odds(point + push) - odds(point - push)) / (2 * small)
     assert abs(found).max() > 0.05
-    assert explanation.attributions == pytest.approx(words.sum(found), abs=5e-3 * abs(found).sum())
+    share = 5e-3 if keras.backend.backend() == "torch" else 2e-3  # other random weights there; 3.7e-3 was seen
+    assert explanation.attributions == pytest.approx(words.sum(found), abs=share * abs(found).sum())
 
 
 def test_a_linear_function_has_its_attributions_in_closed_form():
