@@ -89,6 +89,18 @@ def jit_compile() -> str | bool:
     return "auto" if accelerators() or keras.backend.backend() != "tensorflow" else False
 
 
+def machines() -> tuple[int, int]:
+    """Returns which of the machines that share each batch this one is, and how many they are: JAX's processes, within a distribution of
+    Keras."""
+    import keras
+
+    if keras.backend.backend() != "jax" or keras.distribution.distribution() is None:
+        return 0, 1
+    import jax
+
+    return jax.process_index(), jax.process_count()
+
+
 def cores() -> int | None:
     """Returns how many processor cores this process may use; None where the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from bert_tf import hardware
 from bert_tf.files import fingerprint
 
 # Else a process reserves the memory of every device that it sees.
@@ -47,8 +48,13 @@ def spread(devices: int | str) -> AbstractContextManager[Any]:
 
     Args:
         devices: how many, or "all"; 1 = nothing is changed, a strategy or distribution of the caller's included.
-    Raises: ValueError if there are not so many, or Keras cannot use several on this backend.
+    Raises: ValueError if there are not so many, or Keras cannot use several on this backend, or computes on several machines.
     """
+    if (machines := hardware.machines()[1]) > 1:
+        raise ValueError(
+            f"Keras computes on {machines} machines here (keras.distribution.initialize), and this runs on one. For several give "
+            "`bert_tf.batches` to `model.fit`."
+        )
     count = how_many(devices)
     if count == 1:
         return nullcontext()

@@ -10,6 +10,7 @@ import keras
 import ml_dtypes
 import numpy as np
 
+from bert_tf import hardware
 from bert_tf.data.bucketing import feature_inputs, padded_batch
 from bert_tf.data.tokenizer import Tokens
 
@@ -17,7 +18,7 @@ TOKEN_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of some texts; each epoch has its own order.
+    """The batches of some texts; each epoch has its own order. On several machines each gets its share of every batch.
 
     Args:  (N = texts)
         source: `Tokens` of N texts, or their `Features`.
@@ -60,16 +61,33 @@ class Batches(keras.utils.PyDataset):
         if not self._chosen:
             self._chosen = self.order(self._epoch)
         self._ended = self._ended or i == self.count - 1
-        chosen = self._chosen[i]
+        chosen, own = _own_share(self._chosen[i])
+        inputs = {name: array[own] for name, array in self._inputs(chosen).items()}
         if not self.targets:
-            return self._inputs(chosen)
-        return self._inputs(chosen), *(target[chosen] for target in self.targets)
+            return inputs
+        return inputs, *(target[chosen[own]] for target in self.targets)
 
     def _inputs(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
         if isinstance(self.source, Tokens):
             return dict(zip(TOKEN_INPUTS, padded_batch(self.source, chosen, self.pad), strict=False))
         inputs = feature_inputs(self.source, chosen)
         return {**inputs, "features": _known(inputs["features"])}
+
+
+def _own_share(texts: np.ndarray) -> tuple[np.ndarray, slice]:
+    """Divides a batch among the machines that a training runs on.
+
+    Args:
+        texts: int `(B,)`, the batch.
+    Returns: its texts, the first ones again where their number is not a multiple of that of all devices; and which of them are this
+        machine's: on one machine all.
+    """
+    machine, machines = hardware.machines()
+    if machines == 1:
+        return texts, slice(None)
+    devices = keras.distribution.distribution().device_mesh.devices.size
+    each = -(-len(texts) // devices) * devices // machines
+    return np.resize(texts, each * machines), slice(machine * each, (machine + 1) * each)
 
 
 def _known(features: np.ndarray) -> np.ndarray:

@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -30,6 +32,32 @@ def test_several_devices_give_the_numbers_of_one(backend, tiny, tmp_path):
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, script, plain, tmp_path], env=environment, capture_output=True, text=True)
     assert "same on several devices" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_several_machines_give_the_numbers_of_one(tiny, tmp_path):
+    if find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    script, environment = Path(__file__).with_name("on_machines.py"), {**os.environ, "PYTHONPATH": str(ROOT)}
+    losses = {}
+    for machines in (1, 2):
+        given = [sys.executable, script], [str(machines), address, tiny, tmp_path]
+        running = [
+            subprocess.Popen([*given[0], str(i), *given[1]], env=environment, stdout=-1, stderr=-1, text=True)
+            for i in range(machines)
+        ]
+        ended = [each.communicate(timeout=300) for each in running]
+        assert [each.returncode for each in running] == [0] * machines, ended
+        losses[machines] = [[float(loss) for loss in out.splitlines()[-1].split()] for out, _ in ended]
+    np.testing.assert_allclose(losses[2], losses[1] * 2, rtol=1e-5)
+    one, two = (
+        bert_tf.TFDistilBertForSequenceClassification.from_pretrained(tmp_path / name).get_weights() for name in "12"
+    )
+    for ours, theirs in zip(one, two, strict=True):
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
 def test_on_pytorch_it_is_said(monkeypatch, reviews, tmp_path):
