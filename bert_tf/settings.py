@@ -238,7 +238,7 @@ class Compute(Group):
 
     precision: str = option(
         "auto",
-        "precision of the computation; auto = bfloat16 where the hardware has it; trained weights are always float32",
+        "precision of the computation; auto = bfloat16 where hardware and backend have it; trained weights are always float32",
         choices=("auto", "float32", "bfloat16"),
     )
     devices: int | str = _unrepeated(

@@ -354,7 +354,7 @@ class Job:
         elif self.precision == "bfloat16":
             precision = "Precision: bfloat16, which this machine supports natively; trained weights stay float32."
         else:
-            precision = "Precision: float32; this machine has no native bfloat16."
+            precision = "Precision: float32; bfloat16 would be no faster here."
         return f"{start}\n{tables.parameter_table(self.model.parameter_table())}\n\n{precision}"
 
 

@@ -42,11 +42,11 @@ def test_several_machines_give_the_numbers_of_one(tiny, tmp_path):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     script, environment = Path(__file__).with_name("on_machines.py"), {**os.environ, "PYTHONPATH": str(ROOT)}
+    options = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     losses = {}
     for machines in (1, 2):
-        given = [sys.executable, script], [str(machines), address, tiny, tmp_path]
         running = [
-            subprocess.Popen([*given[0], str(i), *given[1]], env=environment, stdout=-1, stderr=-1, text=True)
+            subprocess.Popen([sys.executable, script, str(i), str(machines), address, tiny, tmp_path], **options)
             for i in range(machines)
         ]
         ended = [each.communicate(timeout=300) for each in running]
