@@ -175,13 +175,14 @@ def _write(
     splits: Splits,
     classify: Classify,
     history: Mapping,
+    best: int | None,
     started: float,
     predictions: np.ndarray | None = None,
     thresholds: np.ndarray | None = None,
 ) -> None:
     """Classifies the validation texts, unless their predictions are given, then the test texts, and writes what came out.
 
-    Thresholds that are not given are chosen by the validation texts, as `bert_tf.finetune` does.
+    `best` is the epoch that was kept; None = nothing was trained by epochs, or not kept. Thresholds that are not given are chosen by the validation texts, as `bert_tf.finetune` does.
     """
     if predictions is None:
         predictions = classify([*splits.validation.texts])
@@ -191,9 +192,8 @@ def _write(
     found = {"validation": predictions} | ({"test": classify([*splits.test.texts])} if splits.test is not None else {})
     for split, values in found.items():
         np.save(folder / PREDICTIONS[split], np.asarray(values, "float32"))
-    measured = {"best_epoch": best_epoch(history) if history else None, "seconds": seconds}
     decided = {} if thresholds is None else {"thresholds": thresholds.tolist()}
-    write_json(folder / RUN, {"history": dict(history), **measured, **decided})
+    write_json(folder / RUN, {"history": dict(history), "best_epoch": best, "seconds": seconds, **decided})
 
 
 # Kinds: each trains what is unfinished, and returns the classifier and facts for the record.
@@ -209,7 +209,8 @@ def _baseline(candidate: Candidate, splits: Splits, folder: Path) -> Measured:
         else:
             known = ([*part.texts], part.labels, part.label_names, seed)
             model = splits.task.train_baseline(*known, weights, part.groups)
-        _write(seed_folder, splits, model, getattr(model, "history", {}), started)
+        history = getattr(model, "history", {})
+        _write(seed_folder, splits, model, history, best_epoch(history) if history else None, started)
     return model, {"parameters": model.parameters, "trainable_parameters": model.parameters, "size": model.size}
 
 
@@ -246,7 +247,7 @@ def _trained_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> Mea
         model, history = hypermodel.train(values, seed_folder, seed)
         predictions = job.task.squash(hypermodel.validation_logits(unfreeze))
         job.task.fold(model)  # the next run starts from weights of its own
-        _write(seed_folder, splits, classify, history, started, predictions)
+        _write(seed_folder, splits, classify, history, best_epoch(history), started, predictions)
         for name in ("last.safetensors", "best.safetensors"):
             (seed_folder / name).unlink(missing_ok=True)
     trainable = model.num_parameters(only_trainable=True)
@@ -279,7 +280,7 @@ def _existing_classifier(candidate: Candidate, splits: Splits, folder: Path) -> 
         return found.outputs[..., columns]
 
     for _, seed_folder in _unfinished(candidate, folder):
-        _write(seed_folder, splits, classify, {}, time.monotonic(), thresholds=thresholds)
+        _write(seed_folder, splits, classify, {}, None, time.monotonic(), thresholds=thresholds)
     return classify, {"parameters": model.num_parameters(), "trainable_parameters": 0, "size": folder_size(source)}
 
 
@@ -341,7 +342,7 @@ def _finetuned_per_seed(candidate: Candidate, splits: Splits, folder: Path) -> M
         def classify(texts: Sequence[Text], run=run, max_length=max_length) -> np.ndarray:
             return predict(run.model, texts, run.tokenizer, max_length=max_length, engine="keras").outputs
 
-        _write(seed_folder, splits, classify, run.history, started)
+        _write(seed_folder, splits, classify, run.history, run.metrics["best_epoch"], started)
         shutil.rmtree(output_dir)
     return classify, {name: run.metrics[name] for name in ("parameters", "trainable_parameters")}
 

@@ -71,7 +71,7 @@ def ladder(train: Any, validation: Any = None, *, test: Any = None, settings: Se
     _write_epochs(comparison.output / "epochs.csv", histories, task)
     notes = (
         f"{INTERVALS} Lowest and highest: of the seeds ({settings.repeats.seeds}). Gap: validation minus training loss at the "
-        "best epoch; a larger gap means more overfitting. Seconds: of one run, not counting the features of frozen layers, "
+        "epoch that is kept; a larger gap means more overfitting. Seconds: of one run, not counting the features of frozen layers, "
         "which are computed once and cached. Memory: the peak of the rung's process, TensorFlow included. Texts per second: "
         f"prediction, from text to label.{comparison.decided()}"
     )
@@ -110,7 +110,7 @@ def _row(candidate: Candidate, result: Result, comparison: Comparison) -> dict[s
     kind = "baseline" if unfreeze is None else "unfrozen" if unfreeze else "frozen"
     task, by_seed = comparison.task, paired.by_seed(result.shares)
     scores = [comparison.evaluated(run)["scores"] for run in result.runs]
-    trained = [(run["history"], run["best_epoch"]) for run in result.runs if run["history"]]
+    trained = [(run["history"], run["best_epoch"]) for run in result.runs if run["best_epoch"]]
     gaps = [history["val_loss"][epoch - 1] - history["loss"][epoch - 1] for history, epoch in trained]
     return {
         "rung": candidate["name"],
@@ -179,7 +179,10 @@ def verdict(rows: Sequence[Row], shares: Mapping[str, np.ndarray], task: Task | 
         if (ratio := unfrozen["seconds"] / fastest["seconds"]) >= NOTABLY:
             faster = f'"{fastest["rung"]}" trains {times(ratio)} times faster'
             sentences.append(f'{faster} and is not significantly worse than "{name}".')
-    if frozen and unfrozen and unfrozen["best_epoch"] == unfrozen["epochs"]:
+    chosen = (
+        unfrozen is not None and unfrozen["rung"] != STAGED["auto"]
+    )  # of its epochs the last is kept, lowest or not
+    if frozen and unfrozen and chosen and unfrozen["best_epoch"] == unfrozen["epochs"]:
         sentences.append(
             f'The validation loss of "{unfrozen["rung"]}" was lowest at its last epoch ({unfrozen["epochs"]:g}): more epochs or '
             "a larger learning rate may change this."
@@ -226,7 +229,7 @@ def plots(rows: Sequence[Row], histories: Mapping[str, Sequence[Mapping]], task:
         series = [_mean_loss(row["rung"], histories[row["rung"]]) for row in trained]
         words = "Mean over the seeds, each rung by itself."
         described.append(describe("Validation loss by epoch", words, EPOCHS, task.loss_axis, series, apart=True))
-        words = "Validation loss minus training loss at the best epoch; a larger gap means more overfitting."
+        words = "Validation loss minus training loss at the epoch that is kept; a larger gap means more overfitting."
         axis, gaps = (
             {"label": f"gap in {task.loss_axis['label']}", "kind": "score"},
             _by_rung("gap", [row["gap"] for row in trained]),

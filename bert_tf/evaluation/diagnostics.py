@@ -20,6 +20,7 @@ SHOWN = 20  # texts in a list that people read
 GAP = 0.05  # by so much the training score is above the validation score before it is remarked on
 GAP_OF_LOSS = 0.25  # the same of the loss, as a share of it, where there is no such score
 RARE = 0.2  # of an even share of the texts: of two classes the one with under 10 %
+LAST = ", the last, where the learning rate had fallen to 0: a lower validation loss before that is often chance"
 BALANCE = "To make rare classes count as much as frequent ones: class_weight='balanced' (--class-weight balanced)."
 
 
@@ -29,6 +30,7 @@ def overfitting(
     kept: int | None = None,
     chance_words: str = "the class frequencies",
     score: tuple[str, str] = ("accuracy", "accuracy"),
+    last_kept: bool = False,
 ) -> dict[str, Any]:
     """Describes in words what the learning curves show.
 
@@ -40,6 +42,7 @@ def overfitting(
         chance_words: str, what is predicted for every text to get that loss.
         score: of the training and validation texts: its name in the history, a share of 1 where higher is better, and in words.
             The gap between the two counts as well; if the history has no such score, that of the loss.
+        last_kept: bool, whether `kept` is the last epoch because the learning rate fell to 0 there.
     Returns: dict of `kind` ("diverged", "nothing learned", "one epoch", "improving", "settled", "overfitting", "unsteady"),
         `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation minus training loss, nats), `verdict`.
     Raises: ValueError if `loss` and `val_loss` differ in length or are empty.
@@ -58,7 +61,7 @@ def overfitting(
     if kept and best and kept != best:
         # "after epoch 2" would contradict that the third is kept
         verdict = verdict.replace(f"Overfitting after epoch {best}:", "Overfitting:", 1)
-        verdict += f" Epoch {kept} was kept{_why(history, kept, *score)}."
+        verdict += f" Epoch {kept} was kept{LAST if last_kept else _why(history, kept, *score)}."
     elif kind == "overfitting":
         verdict += " The best epoch is kept: the later ones did no harm, but were not needed."
     best = kept or best

@@ -21,6 +21,7 @@ def run_facts(
     probabilities: Any,
     history: Mapping[str, Sequence[float]],
     best_epoch: int | None = None,
+    last_kept: bool = False,
     lengths: Mapping[str, Any] | None = None,
     max_length: int | None = None,
     seed: int = 0,
@@ -40,6 +41,7 @@ def run_facts(
         probabilities: the task's predictions for the validation texts by the model that was kept, such as float `(M, C)`.
         history: metric -> value of each epoch; empty if nothing was trained by epochs.
         best_epoch: int, the epoch whose model was kept; None = the one with the lowest validation loss.
+        last_kept: bool, whether it was kept because it is the last, not because it did best.
         lengths: "training" and "validation" -> int `(N,)`, `(M,)`, tokens before truncation to `max_length`.
         seed: int.
         baseline: gives the baseline, if it has been trained on the texts that `drawn` gives; None = it is trained here.
@@ -58,7 +60,8 @@ def run_facts(
     facts: dict[str, Any] = {
         "task": task.name,
         **task.evaluate(labels, probabilities, label_names, thresholds, seed),
-        **(_by_epoch(history, task, labels, best_epoch, weights) if history else {}),
+        **(_by_epoch(history, task, labels, best_epoch, weights, last_kept) if history else {}),
+        "last_kept": last_kept,
         **task.examples(texts, labels, probabilities, label_names, thresholds),
         "data": {
             "splits": [
@@ -103,10 +106,11 @@ def duplicates(
 
 
 def _by_epoch(
-    history: Mapping[str, Sequence[float]], task: Any, labels: np.ndarray, best_epoch: int | None, weights
+    history: Mapping[str, Sequence[float]], task: Any, labels: np.ndarray, best_epoch: int | None, weights, last: bool
 ) -> dict[str, Any]:
     score = (task.score if task.sign > 0 else "", task.score_words)
-    overfitting = diagnostics.overfitting(history, task.chance(labels, weights), best_epoch, task.chance_words, score)
+    chance, words = task.chance(labels, weights), task.chance_words
+    overfitting = diagnostics.overfitting(history, chance, best_epoch, words, score, last)
     values = {name: [float(value) for value in values] for name, values in history.items()}
     return {"best_epoch": overfitting["best_epoch"], "history": values, "overfitting": overfitting}
 

@@ -47,7 +47,8 @@ def sections(facts: Facts) -> list[Section]:
             `task`: str, what a text is given, a key of `bert_tf.tasks.task.TASKS`.
             `thresholds`: a sentence, where they were not chosen by the judged texts.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`, `labels`: of `Task.evaluate`.
-            `best_epoch`: int; `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
+            `best_epoch`: int; `last_kept`: whether it was kept for being the last; `history`: metric -> value of each epoch;
+                `overfitting`: of `diagnostics.overfitting`.
             `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `Task.compare`, the model first)
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, perhaps `texts`, `labels` (label -> texts), `described` (words, where there are
@@ -97,8 +98,10 @@ def results(facts: Facts) -> list[Block]:
         difference = facts["baseline"]["comparison"]["difference"]
         figures.append({"name": task.gain.words, "value": difference, "kind": task.gain.kind})
     words = f"Measured on {format_value(scores['texts'], 'count')} {split(facts)} texts. Brackets hold 95 % confidence intervals."
-    if epoch := facts.get("best_epoch"):
+    if (epoch := facts.get("best_epoch")) and not facts.get("last_kept"):
         words += f" Epoch {epoch} was kept because it did best on these same texts, so expect slightly lower results on new ones."
+    elif len(facts.get("stages") or ()) > 1:
+        words += " The better stage was chosen by these same texts, so expect slightly lower results on new ones."
     if facts.get("labels"):
         words += " " + facts.get("thresholds", CHOSEN_HERE)
     if facts.get("weighted"):

@@ -51,13 +51,14 @@ def finetune(
     started: float | None = None,
     settings: Settings,
 ) -> Finetuned:
-    """Fine-tunes a checkpoint on labelled texts and keeps the best epoch.
+    """Fine-tunes a checkpoint on labelled texts and keeps the best model.
 
     By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in
     seconds, and the model saved. Then all layers are trained for three epochs, or as long as a
-    `budget` allows, from a head solved on the last layer alone. The better of both is kept, judged by the validation texts after
-    calibration, and its probabilities are calibrated. `unfreeze=0` stops after the first stage;
-    with `epochs` it trains the head by epochs instead.
+    `budget` allows, from a head solved on the last layer alone. Of these epochs the last one is kept, where the learning
+    rate has fallen to 0; the best one if it has not (`schedule="constant"`, or stopped early). Then the better of both stages is
+    kept. All this is judged by the validation texts after calibration, and probabilities are calibrated.
+    `unfreeze=0` stops after the first stage; with `epochs` it trains the head by epochs instead, and keeps the best one.
 
     Frozen layers run once per text, without dropout; their output is kept for all epochs and
     later runs. With `cache=False` they run in every epoch with dropout, as in plain `model.fit`

@@ -13,6 +13,7 @@ from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, sections
 from bert_tf.training import run_report, stages
+from bert_tf.training.optimizer import has_come_to_rest
 from bert_tf.training.run import Run
 from bert_tf.training.run_folder import versions
 from bert_tf.training.stages import Stage
@@ -63,16 +64,20 @@ def save(run: Run, stage: Stage) -> None:
 
 
 def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
-    """Leaves the best weights in the model, as they are saved: of the best epoch or, if it is better or the training diverged, of
-    the first stage. Returns their numbers and the stage."""
+    """Leaves the best weights in the model, as they are saved: of an epoch or, if it is better or the training diverged, of
+    the first stage. Returns their numbers and the stage.
+
+    After the first stage the last epoch is kept, if the learning rate has fallen to 0: until then the loss of other texts
+    falls, whatever a few validation texts say (docs/accuracy.md).
+    """
     job, backup, labels = run.job, run.backup, run.job.validation.labels
     history, model, task = backup.history, job.model, job.task
     trained = bool(history) and not (job.staged and not np.isfinite(history[stages.MONITOR]).any())
     if trained:
-        best = backup.restore_best(model)
-        numbers = {"best_epoch": best, "epochs": backup.epochs_done} | {
-            name: v[best - 1] for name, v in history.items()
-        }
+        last = job.staged and has_come_to_rest(model) and bool(np.isfinite(history[stages.MONITOR][-1]))
+        best = backup.restore(model) if last else backup.restore_best(model)
+        numbers: dict[str, Any] = {"best_epoch": best, "last_kept": last, "epochs": backup.epochs_done}
+        numbers |= {name: v[best - 1] for name, v in history.items()}
         logits = run.logits.get(best)
         if logits is None:  # not of this process, or of training by epochs alone
             logits = job.logits(model, inputs, run.training.texts_per_step)

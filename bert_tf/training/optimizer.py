@@ -46,6 +46,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {**numbers, "falling": self.falling, "micro_batches": self.micro_batches}
 
 
+def has_come_to_rest(model) -> bool:
+    """Returns whether the learning rate of a trained model has fallen to 0."""
+    return float(ops.convert_to_numpy(model.optimizer.learning_rate)) == 0
+
+
 def total_steps(training: Training, texts: int) -> tuple[int, int]:
     """Returns the number of steps of a run over so many texts, and how many of them are warm-up."""
     steps = (training.epochs or 0) * -(-texts // training.texts_per_step)

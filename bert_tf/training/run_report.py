@@ -81,6 +81,7 @@ def write(
             probabilities=predict(),
             history=history,
             best_epoch=results["best_epoch"],
+            last_kept=results.get("last_kept", False),
             lengths=job.uncut_lengths(),
             max_length=job.max_length,
             seed=settings["seed"],

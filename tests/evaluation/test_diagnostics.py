@@ -67,6 +67,12 @@ def test_an_epoch_that_is_kept_for_another_reason_is_kept_with_that_reason(name,
     assert said.endswith(f"Epoch 3 was kept: {reason}.")
 
 
+def test_the_last_epoch_is_kept_for_the_learning_rate():
+    train, validation = CURVES["overfitting"]
+    said = diagnostics.overfitting({"loss": train, "val_loss": validation}, kept=len(train), last_kept=True)["verdict"]
+    assert f"Epoch {len(train)} was kept, the last, where the learning rate had fallen to 0" in said
+
+
 def test_a_training_that_diverges_late_says_when():
     found = diagnostics.overfitting({"loss": [0.5, float("nan")], "val_loss": [0.6, float("nan")]})
     assert found["kind"] == "diverged"

@@ -68,12 +68,39 @@ def test_the_second_stage_is_kept_if_it_is_better_and_its_numbers_are_the_saved_
     done = bert_tf.finetune(reviews, reviews, **options(tiny, folder, learning_rate=2e-3, epochs=6))
     solved, trained = done.metrics["stages"]
     assert trained["val_loss"] < solved["val_loss"]
-    epoch = done.metrics["best_epoch"]
-    curve = done.history[stages.MONITOR]
-    assert curve[epoch - 1] == min(curve) == pytest.approx(trained["val_loss"], abs=1e-4)
+    assert (done.metrics["best_epoch"], done.metrics["last_kept"]) == (6, True)
+    assert done.history[stages.MONITOR][-1] == pytest.approx(trained["val_loss"], abs=1e-4)
     assert losses(folder / "model", reviews) == pytest.approx((trained["val_loss"], trained["val_accuracy"]), abs=1e-4)
     assert done.metrics["temperature"] != 1
     assert "solved head" in (folder / "report.html").read_text()
+
+
+class Shift(keras.callbacks.Callback):
+    """Makes the model worse by a bias that grows with each epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        bias = self.model.classifier.bias
+        bias.assign(bias + np.array([1.0, 0.0], "float32") * (epoch > 0))
+
+
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({}, 3),
+        ({"schedule": "constant"}, 1),
+        ({"early_stopping": 1}, 1),
+        ({"early_stopping": 3}, 3),
+        ({"callbacks": [keras.callbacks.EarlyStopping("loss", min_delta=10.0, patience=1)]}, 1),
+    ],
+)
+def test_the_last_epoch_is_kept_if_the_learning_rate_has_fallen_to_0_there(tiny, reviews, tmp_path, more, kept):
+    more, folder = {**more, "callbacks": [Shift(), *more.get("callbacks", ())]}, tmp_path / "run"
+    chosen = options(tiny, folder, epochs=3, report=False, learning_rate=1e-4) | more
+    done = bert_tf.finetune(reviews, reviews, **chosen)
+    curve = done.history[stages.MONITOR]
+    assert curve.index(min(curve)) == 0
+    trained = done.metrics["stages"][-1]
+    assert trained["val_loss"] == pytest.approx(curve[kept - 1], abs=1e-4)
 
 
 def test_layers_are_trained_from_the_last_layers_head(tiny, reviews):
