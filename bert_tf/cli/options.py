@@ -47,7 +47,7 @@ def add_options(
         if group == "data" and sources:
             what = "labelled texts: .csv, .tsv, .json, .jsonl, .parquet, .xlsx (also as .gz, .zip, .zst, .bz2, .xz), tfds:NAME@SPLIT or hf:NAME@SPLIT; demo = the reviews that come with bert-tf"
             section.add_argument("--train", metavar="FILE", required=True, help=what)
-            what = "texts to choose the best epoch by (default: a held-out share of --train)"
+            what = "texts to choose what is kept by (default: a held-out share of --train)"
             section.add_argument("--validation", metavar="FILE", help=what)
             if test:
                 what = "texts that nothing is chosen by: classified once, at the end, by what is kept"

@@ -40,7 +40,7 @@ def distill(
     started: float | None = None,
     settings: Settings,
 ) -> Finetuned:
-    """Trains a student with some of a teacher's layers to answer as the teacher does, and keeps the best epoch.
+    """Trains a student with some of a teacher's layers to answer as the teacher does, and keeps the best model.
 
     Sanh et al. 2019 (https://arxiv.org/abs/1910.01108) for a classifier: the student begins
     with layers, embeddings, tokenizer and labels of the teacher, and learns the teacher's

@@ -15,7 +15,7 @@ class Finetuned(Displayed):
     """The result of `finetune`.
 
     Attributes:
-        model, tokenizer: the classifier, with the weights of its best epoch, and the checkpoint's tokenizer.
+        model, tokenizer: the classifier, with the weights that were kept, and the checkpoint's tokenizer.
         history: dict, metric -> value of each epoch.
         blend: `Blend`, the second part of the classifier, with `blend=True`; pass it to `bert_tf.predict` with the model.
         metrics: dict, the content of metrics.json; `stages` are those of the recipe, `temperature` what the logits of the
