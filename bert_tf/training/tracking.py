@@ -1,6 +1,6 @@
 """A run's record in an experiment tracker, MLflow or Weights & Biases, beside the files of its folder.
 
-The curves come from the trackers' own Keras callbacks, epoch by epoch. Where a tracker keeps its runs, under which name and with
+The curves are recorded epoch by epoch, as the trackers' own Keras callbacks would. Where a tracker keeps its runs, under which name and with
 which key, is said as its users do elsewhere: by environment variables such as MLFLOW_TRACKING_URI and WANDB_PROJECT.
 """
 
@@ -110,9 +110,7 @@ class Wandb(Tracker):
         self.id = self.run.id
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        from wandb.integration.keras import WandbMetricsLogger
-
-        return [OncePerEpoch(WandbMetricsLogger())]
+        return [WandbCurves(self.run)]
 
     def trial(self, name: str, values: Mapping[str, Any], history: Mapping[str, Sequence[float]]) -> None:
         last = {metric: curve[-1] for metric, curve in history.items() if curve}
@@ -128,6 +126,28 @@ class Wandb(Tracker):
     def end(self, how: str) -> None:
         if self.own:
             self.run.finish(exit_code=0 if how == "finished" else 1)
+
+
+class WandbCurves(keras.callbacks.Callback):
+    """Records what `wandb.integration.keras.WandbMetricsLogger` does of epochs, under the same names; that one needs TensorFlow on
+    every backend.
+
+    Args:
+        run: of Weights & Biases.
+    """
+
+    def __init__(self, run: Any):
+        super().__init__()
+        self.run = run
+
+    def on_train_begin(self, logs=None):
+        self.run.define_metric("epoch/epoch")
+        self.run.define_metric("epoch/*", step_metric="epoch/epoch")
+
+    def on_epoch_end(self, epoch, logs=None):
+        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        curves = {"epoch": epoch, "learning_rate": learning_rate, **(logs or {})}
+        self.run.log({f"epoch/{name}": value for name, value in curves.items()})
 
 
 class OncePerEpoch(keras.callbacks.Callback):

@@ -139,6 +139,7 @@ print("same on two devices")
 
 @pytest.mark.slow
 def test_mirrored_strategy_on_two_devices():
+    pytest.importorskip("tensorflow")
     arguments = [sys.executable, "-c", DISTRIBUTED, str(GOLDEN / "distilbert_tiny")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert "same on two devices" in done.stdout, done.stderr

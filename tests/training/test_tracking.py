@@ -155,7 +155,7 @@ class StandIn(types.ModuleType):
         self.run = types.SimpleNamespace(
             id="abc", config=self.config, summary=self.summary, log=lambda given: self.note("log", given),
             log_artifact=lambda artifact: self.note("artifact", artifact.name),
-            finish=lambda exit_code: self.note("finish", exit_code),
+            finish=lambda exit_code: self.note("finish", exit_code), define_metric=lambda name, step_metric=None: None,
         )  # fmt: skip
 
     class Artifact:
@@ -168,20 +168,19 @@ class StandIn(types.ModuleType):
 @pytest.fixture
 def stand_in(monkeypatch):
     module = StandIn()
-    curves = types.ModuleType("wandb.integration.keras")
-    curves.WandbMetricsLogger = lambda: keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: module.note("epoch", epoch)
-    )
     monkeypatch.setattr("bert_tf.extras.find_spec", lambda name: name)
-    for name, value in {"wandb": module, "wandb.integration": types.ModuleType("wandb.integration"), "wandb.integration.keras": curves}.items():  # fmt: skip
-        monkeypatch.setitem(sys.modules, name, value)
+    monkeypatch.setitem(sys.modules, "wandb", module)
     return module
 
 
 def test_what_weights_and_biases_is_asked_by_a_stand_in(tiny, reviews, tmp_path, stand_in):
     done = bert_tf.finetune(reviews, reviews, track="wandb", **options(tiny, tmp_path / "run"))
     kinds = [what for what, *_ in stand_in.asked]
-    assert kinds[:4] == ["init", "config", "epoch", "epoch"]
+    assert kinds[:4] == ["init", "config", "log", "log"]
+    curves = [given for what, given in stand_in.asked if what == "log"]
+    assert [each["epoch/epoch"] for each in curves] == [0, 1]
+    assert [each["epoch/val_loss"] for each in curves] == done.history["val_loss"]
+    assert curves[-1]["epoch/learning_rate"] == pytest.approx(done.metrics["settings"]["learning_rate"])
     assert kinds[-1] == "finish"
     given = dict(stand_in.asked)
     assert given["init"]["name"] == "run"

@@ -6,6 +6,7 @@ The numbers, checkpoints and scripts stand in tests/golden/v4; make_v4.py there 
 import json
 import re
 import shutil
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -483,11 +484,12 @@ def test_keras_callbacks_work(model, texts, tmp_path):
         keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
         keras.callbacks.ModelCheckpoint(best, "val_loss", save_best_only=True, save_weights_only=True),
         keras.callbacks.CSVLogger(tmp_path / "log.csv"),
-        keras.callbacks.TensorBoard(tmp_path / "logs"),
     ]
+    if with_board := find_spec("tensorflow") is not None:  # Keras' TensorBoard needs it on every backend
+        callbacks.append(keras.callbacks.TensorBoard(tmp_path / "logs"))
     model.fit(inputs, labels, epochs=3, callbacks=callbacks, **options)
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
-    assert list((tmp_path / "logs").rglob("events*"))
+    assert with_board == any((tmp_path / "logs").rglob("events*"))
     logits = model(inputs).logits
     other = bert_tf.TFDistilBertForSequenceClassification(model.config)
     other.load_weights(best)
