@@ -131,6 +131,19 @@ def dropped(inputs: Any, rate: float, seed: keras.random.SeedGenerator) -> Any:
     return import_module("bert_tf.backends.jax").dropped(inputs, rate, seed)
 
 
+def random_state() -> str:
+    """Returns the state of generators that no variable of Keras holds; empty where all random numbers come from variables."""
+    if keras.backend.backend() != "torch":
+        return ""
+    return import_module("bert_tf.backends.torch").random_state()
+
+
+def set_random_state(state: str) -> None:
+    """Sets what `random_state` returned."""
+    if state and keras.backend.backend() == "torch":
+        import_module("bert_tf.backends.torch").set_random_state(state)
+
+
 def anew(tensor: Any) -> Any:
     """Returns a tensor of which a gradient computes again what was computed before; None where it is better kept.
 

@@ -19,8 +19,7 @@ def value_and_gradient(function: Callable) -> Callable:
 
 
 def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
-    """See `backend.fused_attention`. Dropout within the kernel is PyTorch's own, whose generator no backup of a run holds: on a
-    GPU only, where it matters."""
+    """See `backend.fused_attention`. Dropout within the kernel on a GPU only, where it matters."""
     import torch
 
     if dropout is not None and not torch.cuda.is_available():
@@ -32,6 +31,24 @@ def fused_attention(dropout: keras.layers.Dropout | None) -> Callable | None:
         return torch.nn.functional.scaled_dot_product_attention(query, key, value, **options)
 
     return attend
+
+
+def random_state() -> str:
+    """Returns the state of PyTorch's own generators, from which most dropout is drawn: of the processor, then of each GPU."""
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return " ".join(state.numpy().tobytes().hex() for state in states)
+
+
+def set_random_state(state: str) -> None:
+    """Sets what `random_state` returned; generators of GPUs that are not here are left out."""
+    import torch
+
+    processor, *gpus = (torch.frombuffer(bytearray.fromhex(one), dtype=torch.uint8) for one in state.split())
+    torch.set_rng_state(processor)
+    for i, gpu in enumerate(gpus[: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(gpu, i)
 
 
 def devices() -> list[str]:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bert_tf.backends import backend
 from bert_tf.evaluation import history
 from bert_tf.models.keras_internals import Dial
 
@@ -35,6 +36,7 @@ class Backup(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.monitor, self.early_stopping = folder, monitor, early_stopping
         self.history: dict[str, list[float]] = {}
+        self._random = ""
 
     @property
     def epochs_done(self) -> int:
@@ -57,15 +59,21 @@ class Backup(keras.callbacks.Callback):
             self.history = json.loads(metadata["history"])
             steps = model.optimizer.variables[0]  # the optimizer counts micro-batches
             steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
+            self._random = metadata.get("random", "")
         return self.epochs_done
 
     def on_train_begin(self, logs=None):
+        backend.set_random_state(self._random)  # not in `restore`: building a model draws random numbers
         if not self.epochs_done:  # an interrupted epoch starts again from here
             self.folder.mkdir(parents=True, exist_ok=True)
             self._save_state()
 
     def _save_state(self) -> None:
-        metadata = {"history": json.dumps(self.history), "micro_batches": str(_micro_batches(self.model))}
+        metadata = {
+            "history": json.dumps(self.history),
+            "micro_batches": str(_micro_batches(self.model)),
+            "random": backend.random_state(),
+        }
         save(self.folder / LAST, state(self.model), metadata)
 
     def on_epoch_end(self, epoch, logs=None):

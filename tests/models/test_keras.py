@@ -78,8 +78,10 @@ def test_summary_shows_the_parts(capsys):
 @pytest.mark.slow
 def test_every_way_to_compile_trains_the_same(texts):
     inputs, labels = texts
-    losses = []
-    for options in ({}, {"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}):
+    losses, ways = [], [{}, {"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}]
+    if keras.backend.backend() == "torch":  # its compiler stops at each Keras layer: two minutes for two small ones
+        ways.remove({"jit_compile": True})
+    for options in ways:
         model = load()
         model.freeze(1)
         model.compile(keras.optimizers.SGD(0.1), metrics=["accuracy"], **options)
