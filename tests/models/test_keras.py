@@ -79,8 +79,10 @@ def test_summary_shows_the_parts(capsys):
 def test_every_way_to_compile_trains_the_same(texts):
     inputs, labels = texts
     losses, ways = [], [{}, {"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}]
-    if keras.backend.backend() == "torch":  # its compiler stops at each Keras layer: two minutes for two small ones
-        ways.remove({"jit_compile": True})
+    if (
+        keras.backend.backend() == "torch"
+    ):  # its compiler stops at each Keras layer, for minutes; Keras runs one step at a time
+        ways = [ways[0], ways[-1]]
     for options in ways:
         model = load()
         model.freeze(1)
