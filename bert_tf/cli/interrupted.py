@@ -7,6 +7,7 @@ from pathlib import Path
 from bert_tf.settings import CURVE, DISTILL, FINETUNE, LADDER, RACE, SEARCH
 
 RESULTS = ("metrics.json", "best.json", "compare.json")  # written when all is done but the report
+TICK = 0.02  # seconds: files are stamped by a clock that ticks every few milliseconds, behind `time.time()`
 AGAIN = "Start it again with the same command."
 
 
@@ -66,4 +67,4 @@ def _of_predict(options: argparse.Namespace, began: float) -> str:
 
 
 def _written_since(file: Path, time: float) -> bool:
-    return file.is_file() and file.stat().st_mtime >= time
+    return file.is_file() and file.stat().st_mtime >= time - TICK
