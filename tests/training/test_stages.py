@@ -20,6 +20,7 @@ from bert_tf.tasks.task import task_of
 from bert_tf.training import job as jobs
 from bert_tf.training import stages
 from bert_tf.training.job import prepare
+from bert_tf.training.optimizer import has_come_to_rest
 from bert_tf.training.solver import solve
 
 
@@ -224,6 +225,14 @@ def test_a_budget_that_is_over_leaves_the_first_stage(tiny, reviews, tmp_path, c
 )
 def test_as_many_batches_are_planned_as_fit(done, left, expected):
     assert stages.planned(done, batches=10, epochs=3, each=1.0, measuring=3.0, left=left) == expected
+
+
+def test_what_a_budget_plans_ends_with_a_learning_rate_of_0(tiny, reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "planned", lambda *given: 12)  # steps, of 5 an epoch
+    chosen = options(tiny, tmp_path / "run", epochs=None, report=False)
+    done = bert_tf.finetune(reviews, reviews, budget=600, **chosen)
+    assert (len(done.history["loss"]), int(done.model.optimizer.iterations)) == (3, 12)
+    assert has_come_to_rest(done.model)
 
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch, 8 steps"), (3, "3 epochs, 24 steps")])
