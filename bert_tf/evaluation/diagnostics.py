@@ -38,13 +38,13 @@ def overfitting(
         history: `loss` and `val_loss`, one value per epoch, and the score, if there is one.
         chance: float, the validation loss of predicting the shares of the classes for every text (their entropy); None =
             unknown.
-        kept: int, the epoch whose model was kept, from 1; None = the one with the lowest validation loss.
+        kept: int, the epoch whose model was kept, from 1; 0 = none of them; None = the one with the lowest validation loss.
         chance_words: str, what is predicted for every text to get that loss.
         score: of the training and validation texts: its name in the history, a share of 1 where higher is better, and in words.
             The gap between the two counts as well; if the history has no such score, that of the loss.
         last_kept: bool, whether `kept` is the last epoch because the learning rate fell to 0 there.
     Returns: dict of `kind` ("diverged", "nothing learned", "one epoch", "improving", "settled", "overfitting", "unsteady"),
-        `best_epoch` from 1, the one kept, `epochs`, `gap_at_best`, `gap_at_last` (validation minus training loss, nats), `verdict`.
+        `best_epoch` from 1, the one kept or else the lowest, `epochs`, `gap_at_best`, `gap_at_last` (validation minus training loss, nats), `verdict`.
     Raises: ValueError if `loss` and `val_loss` differ in length or are empty.
 
     >>> overfitting({"loss": [0.7, 0.4, 0.1], "val_loss": [0.6, 0.5, 0.9]})["kind"]
@@ -62,7 +62,7 @@ def overfitting(
         # "after epoch 2" would contradict that the third is kept
         verdict = verdict.replace(f"Overfitting after epoch {best}:", "Overfitting:", 1)
         verdict += f" Epoch {kept} was kept{LAST if last_kept else _why(history, kept, *score)}."
-    elif kind == "overfitting":
+    elif kind == "overfitting" and kept != 0:
         verdict += " The best epoch is kept: the later ones did no harm, but were not needed."
     best = kept or best
     gaps = np.subtract(validation, train)

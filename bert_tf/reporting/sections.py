@@ -47,8 +47,8 @@ def sections(facts: Facts) -> list[Section]:
             `task`: str, what a text is given, a key of `bert_tf.tasks.task.TASKS`.
             `thresholds`: a sentence, where they were not chosen by the judged texts.
             `label_names`, `scores`, `confusion`, `classes`, `calibration`, `labels`: of `Task.evaluate`.
-            `best_epoch`: int; `last_kept`: whether it was kept for being the last; `history`: metric -> value of each epoch;
-                `overfitting`: of `diagnostics.overfitting`.
+            `best_epoch`: int, the epoch that was kept, None = none; `last_kept`: whether it was kept for being the last;
+                `history`: metric -> value of each epoch; `overfitting`: of `diagnostics.overfitting`.
             `baseline`: a dict of its `scores` (of `evaluate`), `comparison` (of `Task.compare`, the model first)
                 and `texts`, the number it was trained on.
             `data`: dict of `splits`, dicts of `name`, perhaps `texts`, `labels` (label -> texts), `described` (words, where there are
@@ -216,9 +216,10 @@ def training(facts: Facts) -> list[Block]:
             "Gap: validation loss minus training loss. A growing gap means overfitting. Training loss is averaged over the "
             "epoch, with dropout, so in early epochs it can be the higher of the two."
         )
-        rows = [["kept", fit["best_epoch"], fit["gap_at_best"]], ["last", fit["epochs"], fit["gap_at_last"]]]
+        name = "lowest loss" if facts.get("best_epoch", 1) is None else "kept"
+        rows = [[name, fit["best_epoch"], fit["gap_at_best"]], ["last", fit["epochs"], fit["gap_at_last"]]]
         if fit["best_epoch"] == fit["epochs"]:
-            rows = [["kept, the last", *rows[0][1:]]]
+            rows = [[f"{name}, the last", *rows[0][1:]]]
         blocks.append(_table(caption, _columns("", epoch="plain", gap="score"), rows))
     return blocks
 

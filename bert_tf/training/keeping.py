@@ -96,7 +96,7 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
         load_weights(model, run.folder / "model")
     else:
         task.fold(model)
-    return {"best_epoch": None, "epochs": backup.epochs_done, **run.kept.numbers()}, run.kept
+    return {"best_epoch": None, "last_kept": False, "epochs": backup.epochs_done, **run.kept.numbers()}, run.kept
 
 
 def report(run: Run, kept: Stage, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,10 @@ def test_the_first_stage_is_saved_before_the_second_and_kept_if_that_is_worse(ti
     assert trained["val_loss"] > solved["val_loss"]
     assert done.metrics["best_epoch"] is None
     assert done.metrics["val_loss"] == solved["val_loss"]
+    page = (tmp_path / "run/report.html").read_text()
+    assert "kept: epoch" not in page
+    assert "was kept because it did best" not in page
+    assert "The better stage was chosen by these same texts" in page
     kept = bert_tf.predict(tmp_path / "run/model", reviews["text"]).probabilities
     np.testing.assert_allclose(kept, watch.probabilities, atol=1e-6)
     assert losses(tmp_path / "run/model", reviews) == pytest.approx(
