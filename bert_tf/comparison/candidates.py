@@ -182,7 +182,8 @@ def _write(
 ) -> None:
     """Classifies the validation texts, unless their predictions are given, then the test texts, and writes what came out.
 
-    `best` is the epoch that was kept; None = nothing was trained by epochs, or not kept. Thresholds that are not given are chosen by the validation texts, as `bert_tf.finetune` does.
+    `best` is the epoch that was kept; None = nothing was trained by epochs, or none of them was kept. Thresholds that are not given
+    are chosen by the validation texts, as `bert_tf.finetune` does.
     """
     if predictions is None:
         predictions = classify([*splits.validation.texts])

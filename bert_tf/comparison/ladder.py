@@ -179,10 +179,8 @@ def verdict(rows: Sequence[Row], shares: Mapping[str, np.ndarray], task: Task | 
         if (ratio := unfrozen["seconds"] / fastest["seconds"]) >= NOTABLY:
             faster = f'"{fastest["rung"]}" trains {times(ratio)} times faster'
             sentences.append(f'{faster} and is not significantly worse than "{name}".')
-    chosen = (
-        unfrozen is not None and unfrozen["rung"] != STAGED["auto"]
-    )  # of its epochs the last is kept, lowest or not
-    if frozen and unfrozen and chosen and unfrozen["best_epoch"] == unfrozen["epochs"]:
+    # of the epochs of "auto" the last is kept, lowest or not
+    if frozen and unfrozen and unfrozen["rung"] != STAGED["auto"] and unfrozen["best_epoch"] == unfrozen["epochs"]:
         sentences.append(
             f'The validation loss of "{unfrozen["rung"]}" was lowest at its last epoch ({unfrozen["epochs"]:g}): more epochs or '
             "a larger learning rate may change this."

@@ -56,8 +56,8 @@ def finetune(
     By default in two stages (`recipe="auto"`). First the head is solved on the frozen base, in
     seconds, and the model saved. Then all layers are trained for three epochs, or as long as a
     `budget` allows, from a head solved on the last layer alone. Of these epochs the last one is kept, where the learning
-    rate has fallen to 0; the best one if it has not (`schedule="constant"`, or stopped early). Then the better of both stages is
-    kept. All this is judged by the validation texts after calibration, and probabilities are calibrated.
+    rate has fallen to 0; the best one if it has not (`schedule="constant"`, or stopped early). The better of both stages is
+    kept, judged by the validation texts after calibration, and its probabilities are calibrated.
     `unfreeze=0` stops after the first stage; with `epochs` it trains the head by epochs instead, and keeps the best one.
 
     Frozen layers run once per text, without dropout; their output is kept for all epochs and

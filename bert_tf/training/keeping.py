@@ -13,7 +13,7 @@ from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, sections
 from bert_tf.training import run_report, stages
-from bert_tf.training.optimizer import has_come_to_rest
+from bert_tf.training.optimizer import learning_rate_now
 from bert_tf.training.run import Run
 from bert_tf.training.run_folder import versions
 from bert_tf.training.stages import Stage
@@ -74,7 +74,7 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
     history, model, task = backup.history, job.model, job.task
     trained = bool(history) and not (job.staged and not np.isfinite(history[stages.MONITOR]).any())
     if trained:
-        last = job.staged and has_come_to_rest(model) and bool(np.isfinite(history[stages.MONITOR][-1]))
+        last = job.staged and learning_rate_now(model) == 0 and bool(np.isfinite(history[stages.MONITOR][-1]))
         best = backup.restore(model) if last else backup.restore_best(model)
         numbers: dict[str, Any] = {"best_epoch": best, "last_kept": last, "epochs": backup.epochs_done}
         numbers |= {name: v[best - 1] for name, v in history.items()}

@@ -46,9 +46,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {**numbers, "falling": self.falling, "micro_batches": self.micro_batches}
 
 
-def has_come_to_rest(model) -> bool:
-    """Returns whether the learning rate of a trained model has fallen to 0."""
-    return float(ops.convert_to_numpy(model.optimizer.learning_rate)) == 0
+def learning_rate_now(model) -> float:
+    """Returns the learning rate of a compiled model after the steps that it has done."""
+    return float(ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
 def total_steps(training: Training, texts: int) -> tuple[int, int]:

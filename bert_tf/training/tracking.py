@@ -1,7 +1,7 @@
 """A run's record in an experiment tracker, MLflow or Weights & Biases, beside the files of its folder.
 
-The curves are recorded epoch by epoch, as the trackers' own Keras callbacks would. Where a tracker keeps its runs, under which name and with
-which key, is said as its users do elsewhere: by environment variables such as MLFLOW_TRACKING_URI and WANDB_PROJECT.
+The curves are recorded epoch by epoch, as the trackers' own Keras callbacks would. Where a tracker keeps its runs, under which name
+and with which key, is said as its users do elsewhere: by environment variables such as MLFLOW_TRACKING_URI and WANDB_PROJECT.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from bert_tf.files import error_reason, read_json
+from bert_tf.training.optimizer import learning_rate_now
 from bert_tf.training.run_folder import RUN, RunFolder
 
 MOST_CHARACTERS = 6000  # of a setting: MLflow's limit
@@ -145,8 +146,7 @@ class WandbCurves(keras.callbacks.Callback):
         self.run.define_metric("epoch/*", step_metric="epoch/epoch")
 
     def on_epoch_end(self, epoch, logs=None):
-        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        curves = {"epoch": epoch, "learning_rate": learning_rate, **(logs or {})}
+        curves = {"epoch": epoch, "learning_rate": learning_rate_now(self.model), **(logs or {})}
         self.run.log({f"epoch/{name}": value for name, value in curves.items()})
 
 

@@ -79,9 +79,8 @@ def test_summary_shows_the_parts(capsys):
 def test_every_way_to_compile_trains_the_same(texts):
     inputs, labels = texts
     losses, ways = [], [{}, {"jit_compile": True}, {"steps_per_execution": 3}, {"run_eagerly": True}]
-    if (
-        keras.backend.backend() == "torch"
-    ):  # its compiler stops at each Keras layer, for minutes; Keras runs one step at a time
+    # PyTorch's compiler stops at each Keras layer, for minutes; and Keras runs it one step at a time.
+    if keras.backend.backend() == "torch":
         ways = [ways[0], ways[-1]]
     for options in ways:
         model = load()

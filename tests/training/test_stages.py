@@ -20,7 +20,7 @@ from bert_tf.tasks.task import task_of
 from bert_tf.training import job as jobs
 from bert_tf.training import stages
 from bert_tf.training.job import prepare
-from bert_tf.training.optimizer import has_come_to_rest
+from bert_tf.training.optimizer import learning_rate_now
 from bert_tf.training.solver import solve
 
 
@@ -236,7 +236,7 @@ def test_what_a_budget_plans_ends_with_a_learning_rate_of_0(tiny, reviews, tmp_p
     chosen = options(tiny, tmp_path / "run", epochs=None, report=False)
     done = bert_tf.finetune(reviews, reviews, budget=600, **chosen)
     assert (len(done.history["loss"]), int(done.model.optimizer.iterations)) == (3, 12)
-    assert has_come_to_rest(done.model)
+    assert learning_rate_now(done.model) == 0
 
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch, 8 steps"), (3, "3 epochs, 24 steps")])
