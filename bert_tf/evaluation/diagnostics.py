@@ -20,7 +20,7 @@ SHOWN = 20  # texts in a list that people read
 GAP = 0.05  # by so much the training score is above the validation score before it is remarked on
 GAP_OF_LOSS = 0.25  # the same of the loss, as a share of it, where there is no such score
 RARE = 0.2  # of an even share of the texts: of two classes the one with under 10 %
-LAST = ", the last, where the learning rate had fallen to 0: a lower validation loss before that is often chance"
+LAST = ", the last, where the learning rate had fallen to 0"
 BALANCE = "To make rare classes count as much as frequent ones: class_weight='balanced' (--class-weight balanced)."
 
 
@@ -61,7 +61,7 @@ def overfitting(
     if kept and best and kept != best:
         # "after epoch 2" would contradict that the third is kept
         verdict = verdict.replace(f"Overfitting after epoch {best}:", "Overfitting:", 1)
-        verdict += f" Epoch {kept} was kept{LAST if last_kept else _why(history, kept, *score)}."
+        verdict += f" Epoch {kept} was kept{LAST if last_kept else ''}{_why(history, kept, last_kept, *score)}."
     elif kind == "overfitting" and kept != 0:
         verdict += " The best epoch is kept: the later ones did no harm, but were not needed."
     best = kept or best
@@ -79,8 +79,8 @@ def overfitting(
     }
 
 
-def _why(history: History, kept: int, score: str, words: str) -> str:
-    """Says by which metric an epoch was the best."""
+def _why(history: History, kept: int, last_kept: bool, score: str, words: str) -> str:
+    """Says by which metric an epoch was the best or, of the last one, why it need not be."""
     known = {
         "val_calibrated_loss": ": after calibration its validation loss was the lowest",
         f"val_{score}": f": its validation {words} was the highest",
@@ -88,7 +88,7 @@ def _why(history: History, kept: int, score: str, words: str) -> str:
     for name, reason in known.items():
         if any(map(math.isfinite, history.get(name, ()))) and best_epoch(history, name) == kept:
             return reason
-    return ", the best by another metric"
+    return ": a lower validation loss before that is often chance" if last_kept else ", the best by another metric"
 
 
 def _gap(history: History, score: str, words: str) -> str:

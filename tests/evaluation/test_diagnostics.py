@@ -77,8 +77,13 @@ def test_of_an_epoch_that_is_not_kept_nothing_is_said():
 
 def test_the_last_epoch_is_kept_for_the_learning_rate():
     train, validation = CURVES["overfitting"]
-    said = diagnostics.overfitting({"loss": train, "val_loss": validation}, kept=len(train), last_kept=True)["verdict"]
-    assert f"Epoch {len(train)} was kept, the last, where the learning rate had fallen to 0" in said
+    history, epochs = {"loss": train, "val_loss": validation}, len(train)
+    kept = f"Epoch {epochs} was kept, the last, where the learning rate had fallen to 0"
+    said = diagnostics.overfitting(history, kept=epochs, last_kept=True)["verdict"]
+    assert said.endswith(f"{kept}: a lower validation loss before that is often chance.")
+    history["val_calibrated_loss"] = sorted(validation, reverse=True)
+    said = diagnostics.overfitting(history, kept=epochs, last_kept=True)["verdict"]
+    assert said.endswith(f"{kept}: after calibration its validation loss was the lowest.")
 
 
 def test_a_training_that_diverges_late_says_when():
