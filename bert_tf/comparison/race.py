@@ -81,7 +81,7 @@ def race(
     notes = (
         f"On {len(comparison.validation):,} validation texts; in brackets, 95 % intervals. Difference: {ahead}, by paired "
         f"bootstrap{p}. Latency: a single text, from text to label, median. Memory: the peak of the process, training included if it "
-        f"trained. Candidates trained here chose their best epoch by these same texts.{comparison.decided()}"
+        f"trained. Candidates trained here chose stage, epoch and temperature by these same texts.{comparison.decided()}"
     )
     further = {"calibration_error": "score", "difference": task.gain.kind, "p_value": "p"}
     columns = {"name": "text", **{one.key: one.kind for one in task.measures}, **further, **MEASURED}

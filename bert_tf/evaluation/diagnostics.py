@@ -38,7 +38,7 @@ def overfitting(
         history: `loss` and `val_loss`, one value per epoch, and the score, if there is one.
         chance: float, the validation loss of predicting the shares of the classes for every text (their entropy); None =
             unknown.
-        kept: int, the epoch whose model was kept, from 1; 0 = none of them; None = the one with the lowest validation loss.
+        kept: int, the epoch whose model was kept, from 1; None = none of them.
         chance_words: str, what is predicted for every text to get that loss.
         score: of the training and validation texts: its name in the history, a share of 1 where higher is better, and in words.
             The gap between the two counts as well; if the history has no such score, that of the loss.
@@ -62,7 +62,7 @@ def overfitting(
         # "after epoch 2" would contradict that the third is kept
         verdict = verdict.replace(f"Overfitting after epoch {best}:", "Overfitting:", 1)
         verdict += f" Epoch {kept} was kept{LAST if last_kept else ''}{_why(history, kept, last_kept, *score)}."
-    elif kind == "overfitting" and kept != 0:
+    elif kind == "overfitting" and kept:
         verdict += " The best epoch is kept: the later ones did no harm, but were not needed."
     best = kept or best
     gaps = np.subtract(validation, train)

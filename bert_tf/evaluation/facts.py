@@ -40,7 +40,7 @@ def run_facts(
         train, validation: `(texts, labels)`: texts that can be iterated repeatedly, labels as the task has them.
         probabilities: the task's predictions for the validation texts by the model that was kept, such as float `(M, C)`.
         history: metric -> value of each epoch; empty if nothing was trained by epochs.
-        best_epoch: int, the epoch whose model was kept; 0 = none of them; None = the one with the lowest validation loss.
+        best_epoch: int, the epoch whose model was kept, from 1; None = none of them.
         last_kept: bool, whether it was kept because it is the last, not because it did best.
         lengths: "training" and "validation" -> int `(N,)`, `(M,)`, tokens before truncation to `max_length`.
         seed: int.
@@ -112,8 +112,7 @@ def _by_epoch(
     chance, words = task.chance(labels, weights), task.chance_words
     overfitting = diagnostics.overfitting(history, chance, best_epoch, words, score, last)
     values = {name: [float(value) for value in values] for name, values in history.items()}
-    kept = None if best_epoch == 0 else overfitting["best_epoch"]
-    return {"best_epoch": kept, "history": values, "overfitting": overfitting}
+    return {"best_epoch": best_epoch, "history": values, "overfitting": overfitting}
 
 
 def drawn(texts: Iterable[Text], labels: Any, seed: int) -> tuple[np.ndarray, list[Text], np.ndarray]:

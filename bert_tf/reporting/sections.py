@@ -30,6 +30,7 @@ MOST_CLASSES = 15  # of a confusion matrix that fits on a page; with more, the m
 MOST_SKIPPED = 100  # rows that were left out
 PER = 10  # tokens, for which the histogram of lengths gives shares
 MOST_COLUMNS = 6  # classes across a table; more go down it
+DISCARDED = "Training the layers gave no better model than the first stage, which is kept. The following is about that training. "
 CHOSEN_HERE = "Each label's threshold was chosen by these same texts too, and so was the baseline's."
 WEIGHTED = (
     "In training some texts counted more than others, in the choice of the epoch and in the temperature too: probabilities are "
@@ -209,7 +210,10 @@ def distillation(facts: Facts) -> list[Block]:
 
 def training(facts: Facts) -> list[Block]:
     fit = facts.get("overfitting")
-    blocks: list[Block] = [*_stages(facts), *([{"verdict": fit["verdict"]}] if fit else [])]
+    blocks: list[Block] = _stages(facts)
+    if fit:
+        discarded = facts.get("stages") and facts.get("best_epoch") is None
+        blocks.append({"verdict": (DISCARDED if discarded else "") + fit["verdict"]})
     blocks += [{"plot": plot} for plot in curves(facts.get("history") or {}, facts.get("best_epoch"), _task(facts))]
     if fit:
         caption = (

@@ -80,7 +80,7 @@ def write(
             validation=(job.validation.texts, job.validation.labels),
             probabilities=predict(),
             history=history,
-            best_epoch=results["best_epoch"] or 0,
+            best_epoch=results["best_epoch"],
             last_kept=results.get("last_kept", False),
             lengths=job.uncut_lengths(),
             max_length=job.max_length,

@@ -69,10 +69,9 @@ def test_an_epoch_that_is_kept_for_another_reason_is_kept_with_that_reason(name,
 
 def test_of_an_epoch_that_is_not_kept_nothing_is_said():
     train, validation = CURVES["overfitting"]
-    assert "kept" in diagnostics.overfitting({"loss": train, "val_loss": validation})["verdict"]
-    assert "kept" not in diagnostics.overfitting({"loss": train, "val_loss": validation}, kept=0)["verdict"].replace(
-        "kept falling", ""
-    )
+    history = {"loss": train, "val_loss": validation}
+    assert "is kept" in diagnostics.overfitting(history, kept=2)["verdict"]
+    assert "kept" not in diagnostics.overfitting(history)["verdict"].replace("kept falling", "")
 
 
 def test_the_last_epoch_is_kept_for_the_learning_rate():

@@ -205,6 +205,16 @@ def test_many_classes_are_listed_by_the_pairs_confused_most():
     assert len(page.render(facts)) < 100_000
 
 
+def test_of_a_second_stage_that_is_not_kept_the_page_says_so():
+    history = {"loss": [0.7, 0.69], "val_loss": [0.694, 0.693]}
+    stages = [{"stage": name, "val_accuracy": 0.7, "val_loss": 0.6, "seconds": 9.0} for name in ("solved head", "all")]
+    facts = {"history": history, "overfitting": diagnostics.overfitting(history, chance=0.693), "best_epoch": None}
+    lead = "Training the layers gave no better model than the first stage, which is kept."
+    for found, expected in ((facts | {"stages": stages}, True), (facts, False)):
+        words = Elements(page.render(found)).words
+        assert any(each.startswith(lead) and "Nothing was learned" in each for each in words) == expected
+
+
 def test_a_training_that_diverged_has_a_page_too():
     history = {"loss": [float("nan")] * 2, "val_loss": [float("nan")] * 2, "accuracy": [0.5, 0.5]}
     words = Elements(page.render({"history": history, "overfitting": diagnostics.overfitting(history)})).words
