@@ -339,6 +339,8 @@ def _documented(option: Option) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return joined(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return "never" if value is None else str(value)
 
 

@@ -1,9 +1,12 @@
 """A terminal or a notebook that shows our own lines only: the notes of the libraries below us are turned off."""
 
+import gc
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bert_tf import terminal
 from bert_tf.files import without_stderr
@@ -69,7 +72,7 @@ def _lower() -> None:
 def load_backend() -> None:
     """Imports what takes seconds, and says so: Keras and its backend, TensorFlow without the notes on its build and on missing
     GPUs that it writes past its own log level, and the tokenizers of transformers, which every command needs next."""
-    with terminal.waiting("Loading Keras and transformers ..."), without_stderr():
+    with terminal.waiting("Loading Keras and transformers ..."), without_stderr(), _kept_for_good():
         import keras
 
         if keras.backend.backend() == "tensorflow":
@@ -77,3 +80,20 @@ def load_backend() -> None:
 
             tensorflow.config.list_physical_devices()
         from transformers import AutoTokenizer  # noqa: F401
+
+
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """Within it no garbage is looked for, and later not among what was made in it.
+
+    Libraries make a million objects that stay until the end. To search these again and again is a quarter of the time of
+    importing them, and at the end of the process it takes another second or two.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()

@@ -160,7 +160,7 @@ class Training(Group):
         "mix the solved head of a frozen base (unfreeze=0) with the TF-IDF baseline, if that lowers the loss of held-out texts; "
         "the baseline then lies beside the model's weights and `predict` uses both",
     )
-    budget: float | None = _unrepeated(
+    budget: float | None = _unrecorded(
         None,
         "time for the whole run, such as 90s, 5m or 1h, again from the start when it is resumed; decides how long the layers are "
         "trained (recipe=auto); test texts and the comparison with a teacher come on top",

@@ -33,6 +33,7 @@ def check_run(command: Command, settings: Settings, sources: Sequence[Any]) -> N
         meant = suggestion(name, OPTIMIZERS) or f" Use one of: {', '.join(OPTIMIZERS)}."
         raise ValueError(f"`optimizer`: {name!r} is not one of Keras' optimizers.{meant}")
     _check_space(settings)
+    _check_stages(settings)
     _check_folder(settings, sources)
     if any(option.name == "checkpoint" for option in command.options()):
         _check_checkpoint(settings)
@@ -48,6 +49,14 @@ def check_texts(train: Any, settings: Settings) -> None:
     check_class_weight(settings, train)
 
 
+def _check_stages(settings: Settings) -> None:
+    from bert_tf.training.recipe import check_blend, check_budget
+
+    staged = settings.training.recipe == "auto"  # whether the head is a new one is known later
+    check_budget(settings, staged)
+    check_blend(settings, staged and settings.model.unfreeze == 0)
+
+
 def _check_space(settings: Settings) -> None:
     from bert_tf.tuning.space import checked_space
 
@@ -60,7 +69,7 @@ def _check_folder(settings: Settings, sources: Sequence[Any]) -> None:
     from bert_tf.training.run_folder import RunFolder
 
     output = settings.output
-    if output.output_dir is not None and not output.resume and settings.processes.worker is None:
+    if output.output_dir is not None and settings.processes.worker is None:
         checked = [source for source in (str(settings.model.checkpoint), *sources) if source is not None]
         RunFolder(output.output_dir, ("",), output.overwrite, output.resume).check(checked)
 

@@ -140,7 +140,7 @@ class Comparison:
             check_kinds(train, validation, "validation")
             validation = with_leaks(train, validation).relabel(train.label_names)
         self.by = settings.slices.by
-        self.splits = Splits(train, validation, read_test(test, train, data, settings.slices.by))
+        self.splits = Splits(train, validation, read_test(test, train, data, settings.slices.by, validation))
         self.train, self.validation, self.test = self.splits
         self.task = self.splits.task
         for remark in remarks_of(*self.splits):

@@ -280,6 +280,14 @@ def groups(texts: Iterable[Text]) -> np.ndarray:
     return np.array([numbers.setdefault(_digest(text), len(numbers)) for text in texts], "int64")
 
 
+def copies(texts: Iterable[Text], others: Iterable[Text]) -> int:
+    """Returns how many texts are among others too, but for case and whitespace."""
+    digests = [_digest(text) for text in texts]
+    known = {*digests}
+    found = {digest for other in others if (digest := _digest(other)) in known}
+    return sum(digest in found for digest in digests)
+
+
 def _digest(text: Text) -> bytes:
     parts = (text,) if isinstance(text, str) else text
     plain = "\0".join(" ".join(part.casefold().split()) for part in parts)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.evaluation.scores import is_better, is_better_at_rare_classes
-from bert_tf.formatting import format_value
+from bert_tf.formatting import capital, format_value
 from bert_tf.reporting.blocks import Block, Facts, columns, split, table
 from bert_tf.tasks.task import task_of
 
@@ -38,12 +38,15 @@ def in_words(facts: Facts) -> list[Block]:
         return []
     texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
     simple, next_step = judged.get("baseline") or {}, ""
+    counts_words = (
+        f"the baseline, which counts {'characters' if (facts.get('baseline') or {}).get('characters') else 'words'},"
+    )
     simple = simple.get("scores", simple)  # of the test texts there is nothing else
     if task.one_class:
         right = scores["accuracy"]
         low, high = (_of_100(right[end]) for end in ("low", "high"))
         words = f"Of 100 texts like these the model gives {_of_100(right['value'])} the right class (95 % interval: {low} to {high})."
-        others = [f"the baseline, which counts words, gets {_of_100(simple['accuracy']['value'])}"] if simple else []
+        others = [f"{counts_words} gets {_of_100(simple['accuracy']['value'])}"] if simple else []
         if counts := None if test else facts.get("confusion"):
             given = [sum(row) for row in counts]
             most, share = facts["label_names"][given.index(max(given))], max(given) / sum(given)
@@ -54,9 +57,7 @@ def in_words(facts: Facts) -> list[Block]:
     else:
         first = task.measure
         words = f"The model's {first.words} is {format_value(scores[first.key], first.kind)}."
-        words += (
-            f" The baseline, which counts words, has {format_value(simple[first.key], first.kind)}." if simple else ""
-        )
+        words += f" {capital(counts_words)} has {format_value(simple[first.key], first.kind)}." if simple else ""
     return [{"text": f"{words} Measured on {texts}. {next_step or _next(facts, judged, task)}"}]
 
 
@@ -101,8 +102,10 @@ def _next(facts: Facts, judged: Facts, task: Any) -> str:
     if comparison and is_better_at_rare_classes(comparison):
         return "The baseline is right at least as often, the model is better at rare classes: choose by what matters to you."
     if comparison and not is_better(comparison):
-        if (facts.get("settings") or {}).get("unfreeze") == 0:
-            return "The model is not clearly better than the baseline: train the layers too (bert-tf finetune without --unfreeze 0)."
+        settings = facts.get("settings") or {}
+        if settings.get("unfreeze") == 0:
+            blend = " and --blend" if settings.get("blend") else ""
+            return f"The model is not clearly better than the baseline: train the layers too (bert-tf finetune without --unfreeze 0{blend})."
         return "The model is not clearly better than the baseline: bert-tf compare --data-sizes shows whether more texts help."
     if facts.get("test") or not facts.get("settings"):
         worst = "largest errors" if task.listed == "largest_errors" else "most confident mistakes"

@@ -117,7 +117,8 @@ def baseline(facts: Facts) -> list[Block]:
         return []
     blocks: list[Block] = [{"verdict": simple["comparison"]["verdict"]}]
     if not is_better(simple["comparison"]) and not is_better_at_rare_classes(simple["comparison"]):
-        blocks.append({"text": "If counting words does as well, prefer it: it is far cheaper to run."})
+        counting = "characters" if simple.get("characters") else "words"
+        blocks.append({"text": f"If counting {counting} does as well, prefer it: it is far cheaper to run."})
     counts = "words"
     if simple.get("characters"):
         counts = "runs of 1 to 4 characters, which its cross-validation preferred to words"
@@ -150,7 +151,8 @@ def test(facts: Facts) -> list[Block]:
     )
     compared = _beside_baseline(caption, _task(facts), measured["scores"], measured.get("baseline"))
     verdict: list[Block] = [{"verdict": measured["comparison"]["verdict"]}] if "comparison" in measured else []
-    return [*verdict, compared, *(block for one in of_slices(measured) for block in one["blocks"])]
+    remarks: list[Block] = [{"text": remark} for remark in measured.get("remarks", ())]
+    return [*verdict, *remarks, compared, *(block for one in of_slices(measured) for block in one["blocks"])]
 
 
 def _stages(facts: Facts) -> list[Block]:

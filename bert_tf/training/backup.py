@@ -7,7 +7,10 @@ training changes: trained weights, optimizer, generators and the history, in one
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +19,7 @@ from keras import ops
 from bert_tf.backends import backend
 from bert_tf.evaluation import history
 from bert_tf.models.keras_internals import Dial
+from bert_tf.training.optimizer import learning_rate_now
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 START_AGAIN = "Start the run again with overwrite (--overwrite)."
@@ -30,12 +34,16 @@ class Backup(keras.callbacks.Callback):
         early_stopping: int, epochs without improvement after which training stops; None = never.
     Attributes:
         history: dict, metric -> value of each epoch so far, including those before a restart.
+        learning_rate: float, the one that the last of them ended with; None before the first.
+        stopped: bool, whether a callback ended the training with it, such as a budget's plan.
     """
 
     def __init__(self, folder: Path, monitor: str = "val_loss", early_stopping: int | None = None):
         super().__init__()
         self.folder, self.monitor, self.early_stopping = folder, monitor, early_stopping
         self.history: dict[str, list[float]] = {}
+        self.learning_rate: float | None = None
+        self.stopped = False
         self._random = ""
 
     @property
@@ -43,14 +51,31 @@ class Backup(keras.callbacks.Callback):
         return len(next(iter(self.history.values()), []))
 
     @property
+    def epochs_saved(self) -> int:
+        """The number of finished epochs in the folder; 0 if there is none."""
+        if not (self.folder / LAST).is_file():
+            return 0
+        return len(next(iter(json.loads(read_metadata(self.folder / LAST)["history"]).values()), []))
+
+    @property
     def should_stop(self) -> bool:
-        """Whether early stopping or divergence has ended the run."""
+        """Whether early stopping, divergence or another callback has ended the run."""
         if not self.history:
             return False
+        if self.stopped:
+            return True
         if not np.isfinite(self.history[self.monitor]).any():  # all NaN: no later epoch will be better
             return True
         patience = np.inf if self.early_stopping is None else self.early_stopping
         return self.epochs_done - history.best_epoch(self.history, self.monitor) >= patience
+
+    @property
+    def stopped_early(self) -> str:
+        """Why early stopping has ended the run, in words; empty if it has not."""
+        if self.early_stopping is None or self.stopped or not self.should_stop:
+            return ""
+        best = history.best_epoch(self.history, self.monitor)
+        return f"{self.monitor.removeprefix('val_').replace('_', ' ')} of the validation texts has not improved since epoch {best}"
 
     def restore(self, model) -> int:
         """Restores a compiled model to its state after the last finished epoch; returns the number of finished epochs."""
@@ -60,6 +85,8 @@ class Backup(keras.callbacks.Callback):
             steps = model.optimizer.variables[0]  # the optimizer counts micro-batches
             steps.assign(steps * _micro_batches(model) // int(metadata.get("micro_batches", 1)))
             self._random = metadata.get("random", "")
+            self.learning_rate = float(metadata["learning_rate"]) if "learning_rate" in metadata else None
+            self.stopped = metadata.get("stopped") == "yes"
         return self.epochs_done
 
     def on_train_begin(self, logs=None):
@@ -73,7 +100,10 @@ class Backup(keras.callbacks.Callback):
             "history": json.dumps(self.history),
             "micro_batches": str(_micro_batches(self.model)),
             "random": backend.random_state(),
+            "stopped": "yes" if self.stopped else "no",
         }
+        if self.learning_rate is not None:
+            metadata["learning_rate"] = repr(self.learning_rate)
         save(self.folder / LAST, state(self.model), metadata)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -90,6 +120,8 @@ class Backup(keras.callbacks.Callback):
             and history.best_epoch(self.history, self.monitor) == self.epochs_done
         ):
             save(self.folder / BEST, self.model.trainable_variables, {})
+        self.learning_rate = learning_rate_now(self.model)
+        self.stopped = bool(self.model.stop_training)
         self._save_state()
         if self.should_stop:
             self.model.stop_training = True
@@ -136,16 +168,28 @@ def save(file: Path, variables: list, metadata: dict[str, str]) -> None:
 
 def load(file: Path, variables: list) -> dict[str, str]:
     """Assigns the values that `save` wrote; returns the metadata. ValueError if the file is damaged or holds other variables."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy") as opened:
-            arrays = [opened.get_tensor(name) for name in sorted(opened.keys())]
-            metadata = opened.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{file}: damaged ({error}). {START_AGAIN}") from error
+    with _opened(file) as opened:
+        arrays = [opened.get_tensor(name) for name in sorted(opened.keys())]
+        metadata = opened.metadata() or {}
     if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
         raise ValueError(f"{file}: holds the state of another model. {START_AGAIN}")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return metadata
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """Returns the metadata that `save` wrote. Raises ValueError if the file is damaged."""
+    with _opened(file) as opened:
+        return opened.metadata() or {}
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            yield opened
+    except SafetensorError as error:
+        raise ValueError(f"{file}: damaged ({error}). {START_AGAIN}") from error

@@ -19,7 +19,7 @@ from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.options import Command, with_options
 from bert_tf.settings import FINETUNE, Settings
-from bert_tf.training import keeping, learning_rate, run_report, shown, stages, testing
+from bert_tf.training import keeping, learning_rate, recipe, run_report, shown, stages, testing
 from bert_tf.training.backup import Backup
 from bert_tf.training.board import board
 from bert_tf.training.finetuned import Finetuned
@@ -152,7 +152,7 @@ def read(
     unlabelled = teacher.unlabelled if teacher else None
     folder.check(sources=(str(settings.model.checkpoint), train, validation, test, unlabelled))
     job = prepare(train, validation, settings=settings, say=say, teacher=teacher)
-    test = testing.read_test(test, job.train, settings.data, settings.slices.by)
+    test = testing.read_test(test, job.train, settings.data, settings.slices.by, job.validation)
     if settings.model.vocabulary == "trimmed":
         job = trimmed(job, test, say)
     for remark in remarks_of(test):
@@ -164,14 +164,15 @@ def read(
         raise ValueError(
             f"`blend` mixes probabilities of one class a text. Received: blend=True (--blend) for {job.task.name}"
         )
-    if training.budget and not job.staged:
-        raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
-    if training.blend and not (job.solves and unfreeze == 0):
-        raise ValueError(
-            '`blend` needs recipe="auto" and unfreeze=0 (--unfreeze 0): only a frozen base gains from TF-IDF.'
-        )
+    recipe.check_budget(settings, job.staged)
+    recipe.check_blend(settings, job.solves and unfreeze == 0)
     say(job.describe())
-    if warning := learning_rate.warning(training.learning_rate or 0.0, training.optimizer or "", unfreeze or 0):
+    if training.epochs is None:
+        if unused := [f"`{name}`" for name in recipe.unused(settings)]:
+            say(
+                f"The head is solved, not trained by epochs, so {', '.join(unused)} will do nothing. `epochs` asks for epochs."
+            )
+    elif warning := learning_rate.warning(training.learning_rate or 0.0, training.optimizer or "", unfreeze or 0):
         say(warning)
     recorded = {
         **command.recorded(job.settings),
@@ -220,9 +221,7 @@ def _train(run: Run, callbacks: Sequence[keras.callbacks.Callback]) -> Any:
     inputs, rows = _prepare(run)
     if inputs is None:
         return None
-    now = time.monotonic()
-    if run.deadline and run.deadline - now < LEAST_TRAINING * (now - run.started):
-        run.say("The budget leaves no time to train the layers.")
+    if _too_late(run) and not run.backup.epochs_saved:
         return None
     began = time.monotonic()
     if rows is not None:
@@ -250,6 +249,8 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
         write_history(run.folder / "history.csv", run.backup.history)
 
     def fit(first_epoch: int, micro_batches: int) -> None:
+        if first_epoch and _too_late(run):
+            return
         schedule, epochs = compiled
         # after the backup, which has the epochs before a restart
         files = keras.callbacks.LambdaCallback(on_epoch_end=write)
@@ -265,6 +266,17 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
             job.fit(model, inputs, size, seed, first_epoch, micro_batches, validate=not job.staged, **how)
 
     train_model(model, training, compile, fit, run.backup, run.say, until=_epochs(run))
+    if run.backup.stopped_early:
+        run.say(f"Stopped after epoch {run.backup.epochs_done}: {run.backup.stopped_early}.")
+
+
+def _too_late(run: Run) -> bool:
+    """Returns whether a budget leaves no time to train, and says so."""
+    now = time.monotonic()
+    late = run.deadline is not None and run.deadline - now < LEAST_TRAINING * (now - run.started)
+    if late:
+        run.say("The budget leaves no time to train the layers.")
+    return late
 
 
 def _save_first(run: Run, logits: np.ndarray) -> None:

@@ -13,7 +13,6 @@ from bert_tf.files import write_json
 from bert_tf.formatting import format_value
 from bert_tf.reporting import figures, sections
 from bert_tf.training import run_report, stages
-from bert_tf.training.optimizer import learning_rate_now
 from bert_tf.training.run import Run
 from bert_tf.training.run_folder import versions
 from bert_tf.training.stages import Stage
@@ -33,7 +32,7 @@ def keep(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
         "train_examples": job.train.counts() or len(job.train),
         "validation_examples": job.validation.counts() or len(job.validation),
         "seconds": round(time.monotonic() - run.started, 2),
-        "settings": run.recorded,
+        "settings": run.used,
         "versions": versions("bert-tf", "keras", "transformers"),
     }
     if history or run.blend is not None or not run.results:  # else the first stage is saved already
@@ -74,7 +73,7 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
     history, model, task = backup.history, job.model, job.task
     trained = bool(history) and not (job.staged and not np.isfinite(history[stages.MONITOR]).any())
     if trained:
-        last = job.staged and learning_rate_now(model) == 0 and bool(np.isfinite(history[stages.MONITOR][-1]))
+        last = job.staged and backup.learning_rate == 0 and bool(np.isfinite(history[stages.MONITOR][-1]))
         best = backup.restore(model) if last else backup.restore_best(model)
         numbers: dict[str, Any] = {"best_epoch": best, "last_kept": last, "epochs": backup.epochs_done}
         numbers |= {name: v[best - 1] for name, v in history.items()}
@@ -108,7 +107,7 @@ def report(run: Run, kept: Stage, metrics: dict[str, Any]) -> dict[str, Any]:
         lambda: kept.predictions,
         results=metrics,
         history=run.backup.history,
-        settings=run.recorded,
+        settings=run.used,
         parameters=job.model.parameter_table(),
         command=run_report.command(job, run.asked, run.command, run.test.source if run.test else None),
         seconds={"all of it, this report aside": metrics["seconds"], **run.seconds},

@@ -18,6 +18,7 @@ STAGED = {
     "batch_size": 16, "optimizer": "adamw", "weight_decay": 0.01, "warmup": 0.1, "schedule": "linear", "clip": 1.0
 }  # fmt: skip
 STAGED_LEARNING_RATE = 1e-4
+OF_EPOCHS = (*PLAIN, "learning_rate", "early_stopping", "micro_batch_size")  # what matters where epochs are trained
 EPOCHS = 3
 
 # Of a new head over the means of every layer. On a frozen base the validation loss at the best epoch, against a dropout of
@@ -31,6 +32,25 @@ def solves(settings: Settings, head: str, new_head: bool) -> bool:
     training = settings.training
     by_epochs = settings.model.unfreeze == 0 and training.epochs is not None
     return training.recipe == "auto" and new_head and head == "layer_means" and not by_epochs
+
+
+def check_budget(settings: Settings, staged: bool) -> None:
+    """Raises ValueError for a budget where no first stage is there to be kept."""
+    if settings.training.budget and not staged:
+        raise ValueError('`budget` needs recipe="auto" and a new head over layer_means, which is solved first.')
+
+
+def check_blend(settings: Settings, frozen: bool) -> None:
+    """Raises ValueError for a blend where no solved head stays as it is."""
+    if settings.training.blend and not frozen:
+        raise ValueError(
+            '`blend` needs recipe="auto" and unfreeze=0 (--unfreeze 0): only a frozen base gains from TF-IDF.'
+        )
+
+
+def unused(settings: Settings) -> list[str]:
+    """Returns the options that were given and decide nothing, as the head is solved and nothing else trained."""
+    return [name for name in (*OF_EPOCHS, "budget") if getattr(settings.training, name)]
 
 
 def filled_in(settings: Settings, model: Any, new_head: bool, solved: bool) -> Settings:

@@ -12,6 +12,7 @@ from bert_tf.settings import Settings, Training
 from bert_tf.training import stages
 from bert_tf.training.backup import Backup
 from bert_tf.training.job import Job, Say
+from bert_tf.training.recipe import OF_EPOCHS
 from bert_tf.training.run_folder import RunFolder
 
 # Seconds at the end of a run with a budget, on a slow machine: for the last validation and the files, and for the report.
@@ -45,6 +46,16 @@ class Run:
     @property
     def training(self) -> Training:
         return self.job.settings.training
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """What is recorded of the settings as the run has used them: None for those of epochs if there were none."""
+        if self.training.epochs is None:
+            return self.recorded | {name: None for name in (*OF_EPOCHS, "dropout") if name in self.recorded}
+        if self.training.budget is None:
+            return self.recorded
+        epochs = {} if self.asked.training.epochs else {"epochs": None}  # the budget decided
+        return self.recorded | epochs | {"budget": self.training.budget}
 
     @property
     def verbose(self) -> bool:

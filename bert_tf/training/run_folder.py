@@ -14,7 +14,7 @@ from bert_tf.evaluation.blend import Blend, save_blend
 from bert_tf.files import START_ANEW, changed, read_json, write_json
 
 RUN = "run.json"  # the settings of a run; written first: a folder that has it is a run
-ANOTHER = "Choose another output_dir."
+ANOTHER = "Choose another `output_dir`."
 
 
 class RunFolder:
@@ -44,6 +44,15 @@ class RunFolder:
     def is_run(self) -> bool:
         return (self / RUN).is_file()
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder holds a run, of whatever command, that has come to its end."""
+        try:
+            *_, last = read_json(self / RUN)["outputs"]
+        except (OSError, ValueError, KeyError):  # damaged, or of an early version
+            last = self.outputs[-1]
+        return self.is_run and (self / Path(last).name).is_file()
+
     def check(self, sources: Sequence[Any]) -> None:
         """Raises ValueError or FileExistsError if the run may not be written here, or not in the way asked for.
 
@@ -59,14 +68,18 @@ class RunFolder:
             if self.path.resolve() in Path(name).resolve().parents:
                 raise ValueError(f"{name}: is inside the output folder that overwrite would delete. {ANOTHER}")
         if self.is_run and not (self.overwrite or self.resume):
+            resume = "" if self.is_finished else " resume it with resume=True (--resume),"
             raise FileExistsError(
-                f"{self.path}: holds another run. Start anew with overwrite=True (--overwrite), resume it with resume=True "
-                "(--resume), or choose another output_dir."
+                f"{self.path}: holds another run. Start anew with overwrite=True (--overwrite),{resume} or choose another "
+                "`output_dir`."
             )
         if not self.is_run and self.path.is_dir() and any(self.path.iterdir()):
             raise FileExistsError(f"{self.path}: holds files that are not a run of bert_tf. {ANOTHER}")
-        if self.resume and (self / self.outputs[-1]).is_file():
-            raise FileExistsError(f"{self.path}: this run is finished. Choose another output_dir, or: {START_ANEW}")
+        if self.resume and self.is_finished:
+            raise FileExistsError(
+                f"{self.path}: this run is finished. Start anew with overwrite=True (--overwrite), or choose another "
+                "`output_dir`."
+            )
 
     def check_resumable(self, settings: dict) -> None:
         """Raises ValueError if the run that would be resumed has other settings."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bert_tf.data.examples import Examples, check_kinds, with_leaks
+from bert_tf.data.examples import Examples, check_kinds, remarks_of, with_leaks
 from bert_tf.data.readers import read
-from bert_tf.evaluation import slices
+from bert_tf.evaluation import diagnostics, slices
 from bert_tf.evaluation.blend import Blend
 from bert_tf.formatting import format_value
 from bert_tf.inference.predict import Classifier
@@ -17,15 +17,30 @@ from bert_tf.tasks.task import task_of
 from bert_tf.training.job import Job
 
 
-def read_test(test: Any, train: Examples, data: Data, by: Sequence[str] | None = None) -> Examples | None:
+def read_test(
+    test: Any, train: Examples, data: Data, by: Sequence[str] | None = None, validation: Examples | None = None
+) -> Examples | None:
     """Reads test texts, their labels as those of the training texts; ValueError if they have others, or are pairs and those are not.
-    None if there are none. Their weights are never used and not read. `by` are their slices, whose columns are kept."""
+    None if there are none. Their weights are never used and not read. `by` are their slices, whose columns are kept. A remark says
+    if some are among the training or validation texts."""
     if test is None:
         slices.check(by)
         return None
     examples = read(test, replace(data, task=train.task, weight_column=None), keep=slices.columns(by))
     check_kinds(train, examples, "test")
-    return with_leaks(train, examples).relabel(train.label_names)
+    return _with_copies(train, validation, with_leaks(train, examples)).relabel(train.label_names)
+
+
+def _with_copies(train: Examples, validation: Examples | None, test: Examples) -> Examples:
+    """Returns the test texts, with a remark if some are training or validation texts too, but for case and whitespace."""
+    counts = {"training": diagnostics.copies(test.texts, train.texts)}
+    if validation is not None:
+        counts["validation"] = diagnostics.copies(test.texts, validation.texts)
+    among = " and ".join(f"{count:,} among the {name} texts" for name, count in counts.items() if count)
+    if not among:
+        return test
+    remark = f"{test.source}: of the {len(test):,} test texts {among}: a leak, so the scores may be too optimistic."
+    return replace(test, remarks=(*test.remarks, remark))
 
 
 def measure(
@@ -37,7 +52,7 @@ def measure(
         job: the run that trained the model.
         model: a classifier for the labels of the job; `blend`, its second part.
         by: names of slicings, see `slices.slicings`.
-    Returns: dict of `task`, its name, `source`, `scores`, where there are slicings `slices` (of `slices.judge`) and, where a
+    Returns: dict of `task`, its name, `source`, `remarks`, `scores`, where there are slicings `slices` (of `slices.judge`) and, where a
         baseline can be trained, `baseline` (as `scores` of `Task.evaluate`) and `comparison` (of `Task.compare`, the model first).
     """
     texts, names, task = [*test.texts], job.train.label_names, job.task
@@ -46,7 +61,7 @@ def measure(
     answers = classifier.of_tokens(tokens, texts)
     by_model, thresholds = answers.outputs, answers.thresholds
     measured = task.evaluate(test.labels, by_model, names, thresholds)["scores"]
-    found = {"task": task.name, "source": test.source, "scores": measured}
+    found = {"task": task.name, "source": test.source, "scores": measured, "remarks": remarks_of(test)}
     if by:
         said = (test.labels, by_model, names, thresholds)
         sliced = slices.slicings(by, test.kept, tokens.uncut)

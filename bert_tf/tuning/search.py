@@ -155,7 +155,7 @@ def _search(train: Any, validation: Any, test: Any, settings: Settings, started:
     extends = output.resume and not output.overwrite and _trials_done(folder) < (max_trials or 0)
     if worker is None and not extends:
         folder.check(sources=(str(settings.model.checkpoint), train, validation, test))
-    tested = testing.read_test(test, hypermodel.job.train, settings.data)
+    tested = testing.read_test(test, hypermodel.job.train, settings.data, validation=hypermodel.job.validation)
     for warning in [*hypermodel.warnings(), *remarks_of(tested)]:
         say(warning)
     hypermodel.build(keras_tuner.HyperParameters())  # fails on an unknown optimizer before the long work
