@@ -34,3 +34,8 @@ def test_without_asking_they_are_as_they_were():
     level, notes = said("")
     assert level != "40\n"
     assert "TensorFlow" in notes or "oneDNN" in notes
+
+
+def test_what_was_loaded_is_never_searched_for_garbage():
+    program = "; import gc; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    assert said("bert_tf.quiet_libraries(); ", program) == ("40\nTrue True\n", "")

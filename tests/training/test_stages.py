@@ -18,7 +18,7 @@ from bert_tf.features.extraction import extract
 from bert_tf.settings import FINETUNE
 from bert_tf.tasks.task import task_of
 from bert_tf.training import job as jobs
-from bert_tf.training import stages
+from bert_tf.training import stages, testing
 from bert_tf.training.job import prepare
 from bert_tf.training.optimizer import learning_rate_now
 from bert_tf.training.solver import solve
@@ -237,6 +237,73 @@ def test_what_a_budget_plans_ends_with_a_learning_rate_of_0(tiny, reviews, tmp_p
     done = bert_tf.finetune(reviews, reviews, budget=600, **chosen)
     assert (len(done.history["loss"]), int(done.model.optimizer.iterations)) == (3, 12)
     assert learning_rate_now(done.model) == 0
+
+
+def interrupted(*given):
+    raise KeyboardInterrupt
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C in the second epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_plan_that_was_carried_out_is_not_trained_again(tiny, reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "planned", lambda *given: 12)  # steps, of 5 an epoch
+    chosen = options(tiny, tmp_path / "run", epochs=None, report=False, budget=600)
+    with monkeypatch.context() as patched:
+        patched.setattr(testing, "measure", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bert_tf.finetune(reviews, reviews, test=reviews, **chosen)
+    done = bert_tf.finetune(reviews, reviews, test=reviews, resume=True, **chosen)
+    assert (len(done.history["loss"]), int(done.model.optimizer.iterations)) == (3, 12)
+    assert done.metrics["last_kept"] or done.metrics["best_epoch"] is None
+    assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head", "3 epochs of training"]
+
+
+def test_a_budget_that_is_over_when_a_run_is_resumed_leaves_its_epochs(tiny, reviews, tmp_path, capsys):
+    chosen = options(tiny, tmp_path / "run", epochs=None, report=False)
+    with pytest.raises(KeyboardInterrupt):
+        bert_tf.finetune(reviews, reviews, budget=600, callbacks=[Interrupt()], **chosen)
+    done = bert_tf.finetune(reviews, reviews, budget=0.1, resume=True, **chosen | {"verbose": 2})
+    assert "The budget leaves no time" in capsys.readouterr().out
+    assert len(done.history["loss"]) == 1
+    assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head", "1 epoch of training"]
+    assert done.metrics["settings"]["budget"] == 0.1
+    assert done.metrics["settings"]["epochs"] is None
+
+
+def test_what_was_set_for_epochs_that_are_not_trained_is_said_and_not_shown(tiny, reviews, tmp_path, capsys):
+    chosen = options(tiny, tmp_path / "run", unfreeze=0, epochs=None, report=False, verbose=2)
+    done = bert_tf.finetune(reviews, reviews, learning_rate=1e-9, budget=60, **chosen)
+    said = capsys.readouterr().out
+    assert "so `batch_size`, `learning_rate`, `budget` will do nothing" in said
+    assert "barely learns" not in said
+    assert {done.metrics["settings"][name] for name in ("learning_rate", "optimizer", "dropout")} == {None}
+
+
+def test_early_stopping_says_that_it_has_stopped(tiny, reviews, tmp_path, capsys):
+    chosen = options(tiny, tmp_path / "run", epochs=4, report=False, verbose=2)
+    done = bert_tf.finetune(reviews, reviews, learning_rate=5.0, early_stopping=1, **chosen)
+    epochs = len(done.history["loss"])
+    assert epochs < 4
+    assert f"Stopped after epoch {epochs}: calibrated loss of the validation texts" in capsys.readouterr().out
+
+
+def test_test_texts_that_were_learnt_from_are_named(tiny, reviews, tmp_path, capsys):
+    test = {**reviews, "text": [f"{text} {i}" for i, text in enumerate(reviews["text"])]}
+    train, validation = (
+        {name: values[part] for name, values in test.items()} for part in (slice(0, 24, 2), slice(1, 24, 4))
+    )
+    chosen = options(tiny, tmp_path / "run", unfreeze=0, epochs=None, verbose=2)
+    done = bert_tf.finetune(train, validation, test=test, **chosen)
+    (remark,) = done.metrics["test"]["remarks"]
+    assert "of the 24 test texts 12 among the training texts and 6 among the validation texts: a leak" in remark
+    assert remark in capsys.readouterr().out
+    assert "a leak, so the scores" in (tmp_path / "run/report.html").read_text()
 
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch, 8 steps"), (3, "3 epochs, 24 steps")])
