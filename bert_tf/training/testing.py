@@ -36,7 +36,7 @@ def _with_copies(train: Examples, validation: Examples | None, test: Examples) -
     counts = {"training": diagnostics.copies(test.texts, train.texts)}
     if validation is not None:
         counts["validation"] = diagnostics.copies(test.texts, validation.texts)
-    among = " and ".join(f"{count:,} among the {name} texts" for name, count in counts.items() if count)
+    among = " and ".join(f"{count:,} are among the {name} texts" for name, count in counts.items() if count)
     if not among:
         return test
     remark = f"{test.source}: of the {len(test):,} test texts {among}: a leak, so the scores may be too optimistic."

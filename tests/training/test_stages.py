@@ -285,12 +285,16 @@ def test_what_was_set_for_epochs_that_are_not_trained_is_said_and_not_shown(tiny
     assert {done.metrics["settings"][name] for name in ("learning_rate", "optimizer", "dropout")} == {None}
 
 
-def test_early_stopping_says_that_it_has_stopped(tiny, reviews, tmp_path, capsys):
-    chosen = options(tiny, tmp_path / "run", epochs=4, report=False, verbose=2)
-    done = bert_tf.finetune(reviews, reviews, learning_rate=5.0, early_stopping=1, **chosen)
-    epochs = len(done.history["loss"])
-    assert epochs < 4
-    assert f"Stopped after epoch {epochs}: calibrated loss of the validation texts" in capsys.readouterr().out
+def test_early_stopping_says_that_it_has_stopped(tiny, reviews, tmp_path, capsys, monkeypatch):
+    def rising(self, epoch, logs):
+        logs |= dict.fromkeys(("val_loss", stages.MONITOR), float(epoch))
+
+    monkeypatch.setattr(stages.Validation, "on_epoch_end", rising)
+    chosen = options(tiny, tmp_path / "run", epochs=5, report=False, verbose=2)
+    done = bert_tf.finetune(reviews, reviews, early_stopping=2, **chosen)
+    assert len(done.history["loss"]) == 3
+    expected = "Stopped after epoch 3: calibrated loss of the validation texts has not improved since epoch 1."
+    assert expected in capsys.readouterr().out
 
 
 def test_test_texts_that_were_learnt_from_are_named(tiny, reviews, tmp_path, capsys):
@@ -301,7 +305,7 @@ def test_test_texts_that_were_learnt_from_are_named(tiny, reviews, tmp_path, cap
     chosen = options(tiny, tmp_path / "run", unfreeze=0, epochs=None, verbose=2)
     done = bert_tf.finetune(train, validation, test=test, **chosen)
     (remark,) = done.metrics["test"]["remarks"]
-    assert "of the 24 test texts 12 among the training texts and 6 among the validation texts: a leak" in remark
+    assert "of the 24 test texts 12 are among the training texts and 6 are among the validation texts: a leak" in remark
     assert remark in capsys.readouterr().out
     assert "a leak, so the scores" in (tmp_path / "run/report.html").read_text()
 
