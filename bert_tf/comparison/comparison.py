@@ -189,7 +189,8 @@ class Comparison:
         except (RuntimeError, MemoryError) as error:  # too large for this machine, for example: the others still count
             return f"failed: {error}"
         score = paired.score(self._shares(candidates.runs(candidate, self.folder), "validation", self.validation))
-        return f"{self.task.score_words} {format_value(score, self.task.measure.kind)}"
+        mean = format_value(score["value"], self.task.measure.kind)  # its interval depends on what else is compared
+        return f"{self.task.score_words} {mean}"
 
     def result(self, candidate: Candidate) -> Result | None:
         """Returns the results of a candidate, None if it failed."""

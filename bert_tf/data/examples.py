@@ -250,6 +250,9 @@ def check_kinds(train: Examples, judged: Examples, name: str) -> None:
         raise ValueError(f"Training and {name} texts must be of one kind. Received: {'; '.join(kinds)}.")
 
 
+LEAK = "a leak, so the scores may be too optimistic"
+
+
 def with_leaks(train: Examples, judged: Examples) -> Examples:
     """Returns examples that a model is judged by, with a remark if some are of a group that it has learnt from."""
     if train.groups is None or judged.groups is None:
@@ -261,7 +264,7 @@ def with_leaks(train: Examples, judged: Examples) -> Examples:
     shown = ", ".join(map(repr, shared[:3].tolist())) + (", ..." if len(shared) > 3 else "")
     remark = (
         f"{judged.source}: {int(known.sum()):,} of {len(judged):,} texts are of groups that the model learns from too ({shown}): "
-        "a leak, so the scores may be too optimistic."
+        f"{LEAK}."
     )
     return replace(judged, remarks=(*judged.remarks, remark))
 

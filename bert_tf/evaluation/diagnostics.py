@@ -88,7 +88,14 @@ def _why(history: History, kept: int, last_kept: bool, score: str, words: str) -
     for name, reason in known.items():
         if any(map(math.isfinite, history.get(name, ()))) and best_epoch(history, name) == kept:
             return reason
-    return ": a lower validation loss before that is often chance" if last_kept else ", the best by another metric"
+    if not last_kept:
+        return ", the best by another metric"
+    calibrated = history.get("val_calibrated_loss", ())
+    if not any(map(math.isfinite, calibrated)):
+        return ": a lower validation loss before that is often chance"
+    lowest = best_epoch(history, "val_calibrated_loss")
+    here, there = (format_value(float(calibrated[epoch - 1]), "score") for epoch in (kept, lowest))
+    return f": after calibration its validation loss is {here}; a lower one before that ({there}, epoch {lowest}) is often chance"
 
 
 def _gap(history: History, score: str, words: str) -> str:

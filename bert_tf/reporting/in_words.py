@@ -37,6 +37,7 @@ def in_words(facts: Facts) -> list[Block]:
     if not scores:
         return []
     texts = f"{format_value(scores['texts'], 'count')} {'test' if test else split(facts)} texts"
+    texts += ", some of which it has learnt from" if test.get("leaked") else ""
     simple, next_step = judged.get("baseline") or {}, ""
     counts_words = (
         f"the baseline, which counts {'characters' if (facts.get('baseline') or {}).get('characters') else 'words'},"

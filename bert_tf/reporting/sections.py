@@ -145,10 +145,11 @@ def test(facts: Facts) -> list[Block]:
     measured = facts.get("test")
     if not measured:
         return []
-    caption = (
-        f"{format_value(measured['scores']['texts'], 'count')} texts that nothing was chosen by, classified once at the end: the "
-        "numbers to expect on new texts. All others in this report are of the validation texts."
-    )
+    texts = format_value(measured["scores"]["texts"], "count")
+    what = f"{texts} texts that nothing was chosen by, classified once at the end: the numbers to expect on new texts."
+    if measured.get("leaked"):
+        what = f"{texts} texts, some of which the model has learnt from: expect lower numbers on new texts."
+    caption = f"{what} All others in this report are of the validation texts."
     compared = _beside_baseline(caption, _task(facts), measured["scores"], measured.get("baseline"))
     verdict: list[Block] = [{"verdict": measured["comparison"]["verdict"]}] if "comparison" in measured else []
     remarks: list[Block] = [{"text": remark} for remark in measured.get("remarks", ())]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bert_tf.data.examples import Examples, check_kinds, remarks_of, with_leaks
+from bert_tf.data.examples import LEAK, Examples, check_kinds, remarks_of, with_leaks
 from bert_tf.data.readers import read
 from bert_tf.evaluation import diagnostics, slices
 from bert_tf.evaluation.blend import Blend
@@ -39,7 +39,7 @@ def _with_copies(train: Examples, validation: Examples | None, test: Examples) -
     among = " and ".join(f"{count:,} are among the {name} texts" for name, count in counts.items() if count)
     if not among:
         return test
-    remark = f"{test.source}: of the {len(test):,} test texts {among}: a leak, so the scores may be too optimistic."
+    remark = f"{test.source}: of the {len(test):,} test texts {among}: {LEAK}."
     return replace(test, remarks=(*test.remarks, remark))
 
 
@@ -52,7 +52,7 @@ def measure(
         job: the run that trained the model.
         model: a classifier for the labels of the job; `blend`, its second part.
         by: names of slicings, see `slices.slicings`.
-    Returns: dict of `task`, its name, `source`, `remarks`, `scores`, where there are slicings `slices` (of `slices.judge`) and, where a
+    Returns: dict of `task`, its name, `source`, `remarks`, `leaked`, whether the model has learnt from some, `scores`, where there are slicings `slices` (of `slices.judge`) and, where a
         baseline can be trained, `baseline` (as `scores` of `Task.evaluate`) and `comparison` (of `Task.compare`, the model first).
     """
     texts, names, task = [*test.texts], job.train.label_names, job.task
@@ -61,7 +61,9 @@ def measure(
     answers = classifier.of_tokens(tokens, texts)
     by_model, thresholds = answers.outputs, answers.thresholds
     measured = task.evaluate(test.labels, by_model, names, thresholds)["scores"]
-    found = {"task": task.name, "source": test.source, "scores": measured, "remarks": remarks_of(test)}
+    remarks = remarks_of(test)
+    found = {"task": task.name, "source": test.source, "scores": measured, "remarks": remarks}
+    found["leaked"] = any(LEAK in remark for remark in remarks)
     if by:
         said = (test.labels, by_model, names, thresholds)
         sliced = slices.slicings(by, test.kept, tokens.uncut)
