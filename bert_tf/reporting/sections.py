@@ -57,7 +57,8 @@ def sections(facts: Facts) -> list[Section]:
                 `duplicates` (of `diagnostics.duplicates`); `remarks`, what was guessed of the files, and `skipped`, the rows that
                 were left out: sentences.
             `temperature`: float, what the logits were divided by already; `stages`: dicts of `stage`, the task's score (`val_accuracy`),
-                `val_loss`, `seconds`; `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
+                `val_loss`, `seconds`; `resumed`: whether the run was;
+                `test`: of `bert_tf.training.testing.measure`, on texts that nothing was chosen by.
             `distilled`: a dict of `teacher`, its name, and `rows`, a dict for the teacher and one for the student, of `model`,
                 `layers`, the task's score (`val_accuracy`, perhaps `test_accuracy`), `parameters`, `size` (bytes), `latency` (seconds a text) and
                 `texts_per_second`.
@@ -163,7 +164,8 @@ def _stages(facts: Facts) -> list[Block]:
         return []
     task = _task(facts)
     loss = next((one.words for one in task.measures if one.key == "log_loss"), "loss")
-    caption = f"Each stage on the validation texts, after calibration; seconds since the start. The one with the lower {loss} is kept."
+    since = "it was resumed" if facts.get("resumed") else "the start"
+    caption = f"Each stage on the validation texts, after calibration; seconds since {since}. The one with the lower {loss} is kept."
     columns = [
         *_columns("stage"),
         {"name": task.score_words, "kind": task.measure.kind},

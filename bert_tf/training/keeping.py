@@ -32,6 +32,7 @@ def keep(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
         "train_examples": job.train.counts() or len(job.train),
         "validation_examples": job.validation.counts() or len(job.validation),
         "seconds": round(time.monotonic() - run.started, 2),
+        **({"resumed": True} if folder.resumed else {}),
         "settings": run.used,
         "versions": versions("bert-tf", "keras", "transformers"),
     }
@@ -101,6 +102,7 @@ def _best(run: Run, inputs: Any) -> tuple[dict[str, Any], Stage]:
 def report(run: Run, kept: Stage, metrics: dict[str, Any]) -> dict[str, Any]:
     """Writes report.html and the model card, and their numbers into metrics.json; returns these."""
     job = run.job
+    whole = "since it was resumed" if run.folder.resumed else "all of it"
     numbers = run_report.write(
         run.folder.path,
         job,
@@ -110,7 +112,7 @@ def report(run: Run, kept: Stage, metrics: dict[str, Any]) -> dict[str, Any]:
         settings=run.used,
         parameters=job.model.parameter_table(),
         command=run_report.command(job, run.asked, run.command, run.test.source if run.test else None),
-        seconds={"all of it, this report aside": metrics["seconds"], **run.seconds},
+        seconds={f"{whole}, this report aside": metrics["seconds"], **run.seconds},
     )
     write_json(run.folder / "metrics.json", metrics | numbers)
     return numbers

@@ -26,12 +26,14 @@ class RunFolder:
         overwrite, resume: bool, what to do if the folder holds a run.
     Attributes:
         notes: dict, what run.json holds beside the settings and does not decide a result.
+        resumed: bool, whether the run had been started before.
     """
 
     def __init__(self, path: str | Path, outputs: Sequence[str], overwrite: bool, resume: bool):
         self.path = Path(path).expanduser()
         self.outputs, self.overwrite, self.resume = outputs, overwrite, resume
         self.notes: dict[str, Any] = {}
+        self.resumed = False
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -95,7 +97,8 @@ class RunFolder:
 
     def start(self, settings: dict) -> None:
         """Makes the folder a run; empties it first of an earlier one, unless that is resumed."""
-        if self.resume and self.is_run:
+        self.resumed = self.resume and self.is_run
+        if self.resumed:
             return
         if self.overwrite and self.is_run:
             try:

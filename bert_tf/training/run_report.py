@@ -100,7 +100,11 @@ def write(
             settings=settings,
             versions=results["versions"],
             command=command,
-            **{name: results[name] for name in ("stages", "test", "temperature", "distilled") if name in results},
+            **{
+                name: results[name]
+                for name in ("stages", "test", "temperature", "distilled", "resumed")
+                if name in results
+            },
         )
         for name, measured in ((job.task.score, f"val_{job.task.score}"), ("log_loss", "val_loss")):
             weighted = name == "log_loss" and job.validation_weights is not None  # another loss than that of the report

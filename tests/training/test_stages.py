@@ -266,13 +266,16 @@ def test_a_plan_that_was_carried_out_is_not_trained_again(tiny, reviews, tmp_pat
 
 
 def test_a_budget_that_is_over_when_a_run_is_resumed_leaves_its_epochs(tiny, reviews, tmp_path, capsys):
-    chosen = options(tiny, tmp_path / "run", epochs=None, report=False)
+    chosen = options(tiny, tmp_path / "run", epochs=None)
     with pytest.raises(KeyboardInterrupt):
         bert_tf.finetune(reviews, reviews, budget=600, callbacks=[Interrupt()], **chosen)
     done = bert_tf.finetune(reviews, reviews, budget=0.1, resume=True, **chosen | {"verbose": 2})
     assert "The budget leaves no time" in capsys.readouterr().out
     assert len(done.history["loss"]) == 1
     assert [stage["stage"] for stage in done.metrics["stages"]] == ["solved head", "1 epoch of training"]
+    page = (tmp_path / "run/report.html").read_text()
+    assert "seconds since it was resumed" in page
+    assert "--budget 0.1" in page
     assert done.metrics["settings"]["budget"] == 0.1
     assert done.metrics["settings"]["epochs"] is None
 
