@@ -70,10 +70,12 @@ class Backup(keras.callbacks.Callback):
         return self.epochs_done - history.best_epoch(self.history, self.monitor) >= patience
 
     @property
-    def stopped_early(self) -> str:
-        """Why early stopping has ended the run, in words; empty if it has not."""
-        if self.early_stopping is None or self.stopped or not self.should_stop:
+    def why_stopped(self) -> str:
+        """Why early stopping or divergence has ended the run, in words; empty if neither has."""
+        if self.stopped or not self.should_stop:
             return ""
+        if not np.isfinite(self.history[self.monitor]).any():
+            return f"no epoch has a finite {self.monitor}"
         best = history.best_epoch(self.history, self.monitor)
         return f"{self.monitor.removeprefix('val_').replace('_', ' ')} of the validation texts has not improved since epoch {best}"
 

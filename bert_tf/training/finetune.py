@@ -266,8 +266,8 @@ def _fit(run: Run, inputs: Any, callbacks: Sequence[keras.callbacks.Callback]) -
             job.fit(model, inputs, size, seed, first_epoch, micro_batches, validate=not job.staged, **how)
 
     train_model(model, training, compile, fit, run.backup, run.say, until=_epochs(run))
-    if run.backup.stopped_early:
-        run.say(f"Stopped after epoch {run.backup.epochs_done}: {run.backup.stopped_early}.")
+    if run.backup.epochs_done < _epochs(run) and (why := run.backup.why_stopped):
+        run.say(f"Stopped after epoch {run.backup.epochs_done}: {why}.")
 
 
 def _too_late(run: Run) -> bool:

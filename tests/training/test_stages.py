@@ -145,14 +145,15 @@ class Diverge(keras.callbacks.Callback):
         self.model.classifier.bias.assign(self.model.classifier.bias * np.nan)
 
 
-def test_training_that_diverges_leaves_the_first_stage(tiny, reviews, tmp_path):
-    chosen = options(tiny, tmp_path / "run", callbacks=[Diverge()])
+def test_training_that_diverges_leaves_the_first_stage(tiny, reviews, tmp_path, capsys):
+    chosen = options(tiny, tmp_path / "run", callbacks=[Diverge()], early_stopping=2, verbose=2)
     done = bert_tf.finetune(reviews, reviews, **chosen)
     (solved,) = done.metrics["stages"]
     assert losses(tmp_path / "run/model", reviews) == pytest.approx(
         (solved["val_loss"], solved["val_accuracy"]), abs=1e-4
     )
     assert done.metrics["overfitting"]["kind"] == "diverged"
+    assert "Stopped after epoch 1: no epoch has a finite val_calibrated_loss." in capsys.readouterr().out
 
 
 def test_with_a_frozen_base_nothing_is_trained_by_epochs(tiny, reviews, tmp_path):
