@@ -161,7 +161,7 @@ def test_terminal_report_and_saved_model_agree(finished, reviews):
     assert right == measured["scores"]["accuracy"]["value"]
     assert f"On the 17 test texts: accuracy {right:.3f} [" in finished.said
     assert measured["comparison"]["verdict"] in finished.said
-    assert "17 texts that nothing was chosen by" in page
+    assert "17 texts, some of which the model has learnt from" in page
 
 
 def test_a_finished_search_goes_on_with_more_trials(finished, reviews, tmp_path):
