@@ -8,7 +8,7 @@ from typing import Any
 
 from bert_tf.cli.parser import suggestion
 from bert_tf.options import Command
-from bert_tf.settings import Settings
+from bert_tf.settings import SEARCH, Settings
 
 # Keras' own. A program can register others; the command line cannot.
 OPTIMIZERS = (
@@ -34,7 +34,8 @@ def check_run(command: Command, settings: Settings, sources: Sequence[Any]) -> N
         raise ValueError(f"`optimizer`: {name!r} is not one of Keras' optimizers.{meant}")
     _check_space(settings)
     _check_stages(settings)
-    _check_folder(settings, sources)
+    if not (command is SEARCH and settings.output.resume):  # a finished search goes on with more trials
+        _check_folder(settings, sources)
     if any(option.name == "checkpoint" for option in command.options()):
         _check_checkpoint(settings)
 

@@ -12,8 +12,10 @@ import pytest
 
 import bert_tf
 from bert_tf import terminal
+from bert_tf.cli import early
 from bert_tf.cli.early import OPTIMIZERS
 from bert_tf.cli.main import main
+from bert_tf.settings import FINETUNE, SEARCH
 
 
 @pytest.fixture
@@ -230,6 +232,7 @@ WRONG = [
 RUN_ALL = """
 import contextlib, io, json, sys
 from bert_tf.cli.main import main
+from bert_tf.settings import FINETUNE, SEARCH
 said = []
 for command in json.loads(sys.argv[1]):
     with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.suppress(SystemExit):
@@ -265,3 +268,12 @@ def test_every_optimizer_of_keras_is_known_before_keras_is_loaded():
     for name in sorted(names - set(OPTIMIZERS)):
         with pytest.raises(ValueError, match="Could not interpret optimizer"):  # Lamb has a class, but no name
             keras.optimizers.get(name)
+
+
+def test_a_finished_search_can_be_resumed_and_a_finished_training_cannot(tmp_path):
+    for name, content in (("run.json", '{"outputs": ["best.json"]}'), ("best.json", "{}")):
+        (tmp_path / name).write_text(content)
+    chosen = {"output_dir": tmp_path, "resume": True, "checkpoint": "minilm"}
+    early.check_run(SEARCH, SEARCH.settings(**chosen), [])
+    with pytest.raises(FileExistsError, match="this run is finished"):
+        early.check_run(FINETUNE, FINETUNE.settings(**chosen), [])
